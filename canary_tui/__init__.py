@@ -1,0 +1,1 @@
+"""canary-tui: SSH tunnels to databases behind jumpboxes, probed the whole way."""

@@ -1,0 +1,136 @@
+"""``canary add``."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from canary_tui.servers.model import (
+    Database,
+    Engine,
+    PasswordCommand,
+    PasswordEnv,
+    PasswordKeyring,
+    PasswordSource,
+    Server,
+    SshServer,
+    TlsMode,
+    host_problem,
+    name_problem,
+    parse_duration,
+)
+
+if TYPE_CHECKING:
+    from canary_tui.paths import Paths
+
+
+@click.command("add")
+@click.argument("name")
+@click.option("--engine", type=click.Choice([e.value for e in Engine]), required=True)
+@click.option("--db-host", required=True, metavar="HOST", help="As the SSH server sees it.")
+@click.option("--db-port", type=click.IntRange(1, 65535), help="Default: 5432 or 3306.")
+@click.option("--db-name", default="", metavar="NAME")
+@click.option("--db-user", default="", metavar="USER")
+@click.option("--tls", type=click.Choice([m.value for m in TlsMode]), default="prefer", show_default=True)
+@click.option("--ca-file", default="", metavar="FILE", help="PEM file of authorities. Default: the system's.")
+@click.option("--password-env", metavar="VARIABLE", help="The password is in this environment variable.")
+@click.option("--password-command", metavar="COMMAND", help="The password is what this command prints.")
+@click.option("--password-keyring", is_flag=True, help="The password is in the keyring (canary password).")
+@click.option("--ssh-host", metavar="HOST", help="The SSH server; left out: a direct connection.")
+@click.option("--ssh-port", type=click.IntRange(1, 65535), default=22, show_default=True)
+@click.option("--ssh-user", metavar="USER", help="Default: your own user name.")
+@click.option("--local-port", type=click.IntRange(1, 65535), help="Default: one is chosen once.")
+@click.option("--every", metavar="TIME", help="How often it is probed, such as 10s.")
+@click.option("--timeout", metavar="TIME", help="How long a probe may take, such as 5s.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given more than once.")
+@click.pass_obj
+def command(paths: Paths, /, **options: Any) -> None:
+    """Add a server, make its key, and print the line to install on the SSH server."""
+    from canary_tui.monitor import edits
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.servers.file import ServersFile
+
+    fleet = ServersFile(paths.servers).load()
+    if fleet.get(options["name"]) is not None:
+        raise click.UsageError(f"there is a server {options['name']!r} already in {paths.servers}")
+    server = _server(options, fleet.defaults.probe)
+    tools = Tools(paths)
+    tools.key_comment = fleet.defaults.key_comment
+    saved = asyncio.run(edits.save(tools, server, None))
+    click.echo(f"Added {saved.name} to {paths.servers}.", err=True)
+    if saved.tunnel is None:
+        return
+    info = asyncio.run(tools.key_info(saved))
+    click.echo(f"Install this line in ~/.ssh/authorized_keys of {saved.through}:", err=True)
+    click.echo(info.restricted)
+    click.echo(f"Then: canary trust {saved.name}, and canary probe {saved.name}.", err=True)
+    click.echo(f"Its local port is {saved.tunnel.local_port}.", err=True)
+
+
+def _server(options: dict[str, Any], probe: Any) -> Server:
+    _check("NAME", options["name"], name_problem(options["name"]))
+    _check("--db-host", options["db_host"], host_problem(options["db_host"]))
+    engine = Engine(options["engine"])
+    changes = {key: _seconds(key, options[key]) for key in ("every", "timeout") if options[key] is not None}
+    server = Server(
+        name=options["name"],
+        tags=options["tags"],
+        engine=engine,
+        database=Database(
+            host=options["db_host"],
+            port=options["db_port"] or engine.default_port,
+            name=options["db_name"],
+            user=options["db_user"],
+            password=_password(options),
+            tls=TlsMode(options["tls"]),
+            ca_file=options["ca_file"],
+        ),
+        ssh=_ssh(options),
+        probe=msgspec.structs.replace(probe, **changes),
+    )
+    try:
+        # The limits stand in the model's types; this is what checks them.
+        return msgspec.convert(msgspec.to_builtins(server), Server)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _ssh(options: dict[str, Any]) -> SshServer | None:
+    host = options["ssh_host"]
+    if host is None:
+        return None
+    _check("--ssh-host", host, host_problem(host))
+    return SshServer(
+        host=host,
+        port=options["ssh_port"],
+        user=options["ssh_user"] or getpass.getuser(),
+        local_port=options["local_port"],
+    )
+
+
+def _password(options: dict[str, Any]) -> PasswordSource | None:
+    given = [key for key in ("password_env", "password_command", "password_keyring") if options[key]]
+    if len(given) > 1:
+        raise click.UsageError("give one of --password-env, --password-command and --password-keyring")
+    if options["password_env"]:
+        return PasswordEnv(env=options["password_env"])
+    if options["password_command"]:
+        return PasswordCommand(command=tuple(shlex.split(options["password_command"])))
+    return PasswordKeyring() if options["password_keyring"] else None
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"--{option}: {text!r} {error}") from None
+
+
+def _check(option: str, value: str, problem: str) -> None:
+    if problem:
+        raise click.UsageError(f"{option}: {value!r} {problem}")

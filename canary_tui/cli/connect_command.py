@@ -1,0 +1,132 @@
+"""``canary connect``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shlex
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from canary_tui.cli.common import ServerName, find_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.diagnosis.stages import Failure
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.supervisor import Supervisor
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+
+OUR_FAILURE = 125
+"""Exit status when the command was not run, as ``env`` and ``docker run`` have it."""
+
+
+@click.command("connect", context_settings={"ignore_unknown_options": True})
+@click.argument("name", type=ServerName())
+@click.argument("command_line", nargs=-1, metavar="[-- COMMAND …]", type=click.UNPROCESSED)
+@click.pass_obj
+def command(paths: Paths, name: str, command_line: tuple[str, ...]) -> int:
+    """Open a server's tunnel, print how to use it, and stay until Ctrl-C.
+
+    With COMMAND: run it with the engine's environment (PGHOST, MYSQL_HOST …), close, and return its
+    exit status; 125 when the tunnel could not be opened.
+    """
+    server = find_server(paths, name)
+    return asyncio.run(_connect(paths, server, list(command_line)))
+
+
+async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
+    from canary_tui.monitor.supervisor import Supervisor
+    from canary_tui.monitor.tools import Tools
+
+    failing = asyncio.Event()
+    tools = Tools(paths)
+    supervisor = Supervisor(
+        server, tools, _teller(failing), gate=asyncio.Semaphore(1), chance=random.random, any_port=True
+    )
+    running = asyncio.create_task(supervisor.run())
+    try:
+        failure = await _up_or_failure(supervisor, failing)
+        if failure is not None:
+            click.echo(f"{server.name}: {failure.summary}", err=True)
+            for remedy in failure.remedies:
+                click.echo(f"  - {remedy}", err=True)
+            return OUR_FAILURE if argv else 1
+        return await _use(server, supervisor, tools, argv)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+def _teller(failing: asyncio.Event) -> Callable[[AnyEvent], None]:
+    from canary_tui.monitor.events import ClientRefused, TunnelChanged, TunnelState
+
+    def tell(event: AnyEvent) -> None:
+        if isinstance(event, ClientRefused):
+            click.echo(f"client refused: {event.reason}", err=True)
+        elif isinstance(event, TunnelChanged):
+            if event.state in {TunnelState.WAITING, TunnelState.STOPPED}:
+                failing.set()
+            if event.state is TunnelState.LOST:
+                click.echo(f"tunnel lost ({event.reason}); reopening", err=True)
+
+    return tell
+
+
+async def _up_or_failure(supervisor: Supervisor, failing: asyncio.Event) -> Failure | None:
+    up = asyncio.ensure_future(supervisor.until_up())
+    failed = asyncio.ensure_future(failing.wait())
+    await asyncio.wait({up, failed}, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in (up, failed):
+        waiting.cancel()
+    return supervisor.failure
+
+
+async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str]) -> int:
+    from canary_tui.monitor.clients import client_command
+
+    password = await tools.passwords.find(server)
+    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
+        client, environment = client_command(server, supervisor.local, password, Path(folder))
+        if argv:
+            return await _run(argv, environment)
+        shown = {key: value for key, value in environment.items() if key not in {"PGPASSWORD", "MYSQL_PWD"}}
+        at = supervisor.local or "directly (no tunnel)"
+        click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
+        words = [f"{key}={shlex.quote(value)}" for key, value in shown.items()]
+        click.echo(" ".join([*words, *client]))
+        await _interrupted()
+        click.echo("closed", err=True)
+        return 130
+
+
+async def _interrupted() -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def _run(argv: list[str], environment: dict[str, str]) -> int:
+    """Run a command in the foreground; it gets the terminal's signals itself, SIGTERM is passed on."""
+    try:
+        process = await asyncio.create_subprocess_exec(*argv, env=os.environ | environment)
+    except OSError as error:
+        click.echo(f"{argv[0]}: {error.strerror}", err=True)
+        return OUR_FAILURE
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, process.send_signal, number)
+    sys.stdout.flush()
+    status = await process.wait()
+    return 128 - status if status < 0 else status

@@ -1,0 +1,22 @@
+"""Errors as words and exit status."""
+
+from __future__ import annotations
+
+from canary_tui.diagnosis.stages import Failed
+from canary_tui.servers.file import BadFile
+from canary_tui.servers.secrets import KeyringUnavailable
+
+
+def in_words(error: Exception) -> tuple[str | None, int]:
+    """Return what to print for an error and the exit status; None for one that is a defect."""
+    if isinstance(error, BadFile):
+        return str(error), 2
+    if isinstance(error, Failed):
+        return error.detail or str(error), 1
+    if isinstance(error, KeyringUnavailable):
+        return str(error), 1
+    if isinstance(error, BrokenPipeError):
+        return "", 0
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error), 2
+    return None, 1

@@ -1,0 +1,41 @@
+"""``canary key``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from canary_tui.cli.common import ServerName, find_server, load_fleet
+
+if TYPE_CHECKING:
+    from canary_tui.paths import Paths
+
+
+@click.command("key")
+@click.argument("name", type=ServerName())
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["restricted", "line", "script", "fingerprint"]),
+    default="restricted",
+    show_default=True,
+    help="The line to install; the bare key; one command that installs it; its SHA256 fingerprint.",
+)
+@click.pass_obj
+def command(paths: Paths, name: str, form: str) -> None:
+    """Print a server's public key, one item on stdout. The key is made if the server has none yet."""
+    from canary_tui.monitor.tools import Tools
+
+    server = find_server(paths, name)
+    if server.ssh is None:
+        raise click.UsageError(f"{name} is reached directly; it has no SSH key")
+    tools = Tools(paths)
+    tools.key_comment = load_fleet(paths).defaults.key_comment
+    info = asyncio.run(tools.key_info(server))
+    click.echo(
+        {"line": info.line, "script": info.script, "fingerprint": info.fingerprint}.get(form, info.restricted)
+    )
+    if form == "restricted" and info.limits_note:
+        click.echo(info.limits_note, err=True)

@@ -1,0 +1,65 @@
+"""``canary list``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from canary_tui.cli.common import load_fleet
+
+if TYPE_CHECKING:
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line (docs/reference.md).")
+@click.pass_obj
+def command(paths: Paths, as_json: bool) -> None:
+    """List the servers and how they are reached."""
+    servers = load_fleet(paths).servers
+    if as_json:
+        for server in servers:
+            click.echo(msgspec.json.encode(server_json(server)))
+        return
+    if not servers:
+        click.echo(
+            f"No servers yet in {paths.servers}. canary add NAME --help tells how to add one.", err=True
+        )
+        return
+    rows = [("NAME", "ENGINE", "DATABASE", "THROUGH", "LOCAL"), *map(_row, servers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(server: Server) -> tuple[str, str, str, str, str]:
+    database = server.database
+    host = f"[{database.host}]" if ":" in database.host else database.host
+    through = server.through if server.enabled else f"{server.through} (off)"
+    local = f":{server.tunnel.local_port}" if server.tunnel and server.tunnel.local_port else "–"
+    return server.name, server.engine.value, f"{host}:{database.port}", through, local
+
+
+def server_json(server: Server) -> dict[str, Any]:
+    """Return a server as ``list --json`` writes it."""
+    database, ssh = server.database, server.tunnel
+    return {
+        "schema": 1,
+        "server": server.name,
+        "enabled": server.enabled,
+        "tags": list(server.tags),
+        "engine": server.engine.value,
+        "database": {
+            "host": database.host,
+            "port": database.port,
+            "name": database.name,
+            "user": database.user,
+            "tls": database.tls.value,
+        },
+        "ssh": {"host": ssh.host, "port": ssh.port, "user": ssh.user, "local_port": ssh.local_port}
+        if ssh
+        else None,
+    }

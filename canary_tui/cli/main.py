@@ -1,0 +1,101 @@
+"""``canary``: the application when called alone, else one command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from canary_tui.paths import Paths
+
+COMMANDS = {
+    "add": "Add a server, make its key and print the line to install.",
+    "connect": "Open a server's tunnel, for a command or until Ctrl-C.",
+    "demo": "Look around: a small fleet of real servers in every state.",
+    "key": "Print a server's public key, or how to install it.",
+    "list": "List the servers and how they are reached.",
+    "password": "Keep a database password in the system's keyring.",
+    "probe": "Probe servers once and say what is wrong.",
+    "remove": "Remove a server; its key is moved aside.",
+    "trust": "Look at an SSH server's host key and decide.",
+}
+EPILOG = """Exit status: 0 all well; 1 a probe or a tunnel failed; 2 wrong usage, or a file that cannot
+be read; 130 interrupted."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called: ``canary --help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"canary_tui.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Another servers.yaml (or CANARY_CONFIG).",
+)
+@click.version_option(package_name="canary-tui", prog_name="canary")
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Hold SSH tunnels to databases behind jumpboxes, probe them the whole way, and say which hop broke.
+
+    Without a command the application opens.
+    """
+    context.obj = Paths.of_user(config)
+    if context.invoked_subcommand is None:
+        from canary_tui.cli.application import open_application
+
+        context.exit(open_application(context.obj))
+
+
+def main() -> None:
+    """Run the command line; ends the process with the contract's exit status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status."""
+    from canary_tui.cli.errors import in_words
+
+    try:
+        outcome: Any = cli.main(arguments, prog_name="canary", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:
+        words, status = in_words(error)
+        if words is None:
+            raise
+        click.echo(words, err=True)
+        return status
+    return outcome if isinstance(outcome, int) else 0

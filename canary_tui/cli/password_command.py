@@ -1,0 +1,38 @@
+"""``canary password``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from canary_tui.cli.common import ServerName, find_server
+
+if TYPE_CHECKING:
+    from canary_tui.paths import Paths
+
+
+@click.command("password")
+@click.argument("name", type=ServerName())
+@click.option("--forget", is_flag=True, help="Take the password out of the keyring.")
+@click.pass_obj
+def command(paths: Paths, name: str, forget: bool) -> int:
+    """Ask for a database password without showing it and keep it in the system's keyring."""
+    from canary_tui.servers.file import ServersFile
+    from canary_tui.servers.model import PasswordKeyring
+    from canary_tui.servers.secrets import Secret, keyring_forget, keyring_set
+
+    server = find_server(paths, name)
+    if forget:
+        gone = keyring_forget(name)
+        click.echo(f"Forgotten: {name}." if gone else f"The keyring has no password for {name}.", err=True)
+        return 0 if gone else 1
+    text = click.prompt(f"Password of {server.words['db_user']} on {name}", hide_input=True, err=True)
+    keyring_set(name, Secret(text))
+    if server.database.password is None:
+        ServersFile(paths.servers).set_value(name, ("database", "password"), PasswordKeyring())
+        click.echo("servers.yaml now says: password: {keyring: true}", err=True)
+    elif not isinstance(server.database.password, PasswordKeyring):
+        click.echo("Kept, but servers.yaml takes this server's password from elsewhere.", err=True)
+    click.echo(f"Kept in the keyring: {name}.", err=True)
+    return 0

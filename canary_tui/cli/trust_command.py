@@ -1,0 +1,93 @@
+"""``canary trust``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from canary_tui.cli.common import ServerName, find_server
+
+if TYPE_CHECKING:
+    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+
+DIAL_SECONDS = 15.0
+
+
+@click.command("trust")
+@click.argument("name", type=ServerName())
+@click.option("--fingerprint", metavar="SHA256:…", help="Trust the host key only if it has this fingerprint.")
+@click.option("--replace", is_flag=True, help="Take it in the place of a key that was trusted before.")
+@click.pass_obj
+def command(paths: Paths, name: str, fingerprint: str | None, replace: bool) -> int:
+    """Show an SSH server's host key and ask whether to trust it.
+
+    Without a terminal nobody is asked: --fingerprint is needed then, and it trusts only that key.
+    """
+    from canary_tui.monitor.tools import Tools
+
+    server = find_server(paths, name)
+    if server.tunnel is None:
+        raise click.UsageError(f"{name} is reached directly; there is no SSH server to trust")
+    tools = Tools(paths)
+    offer = asyncio.run(look(server, tools))
+    if offer is None:
+        click.echo(f"The host key of {server.tunnel.host} is trusted already.", err=True)
+        return 0
+    _show(offer)
+    if offer.known and not replace:
+        raise click.UsageError("another key is trusted for this host; compare both, then add --replace")
+    if fingerprint is not None:
+        if fingerprint != offer.fingerprint:
+            click.echo(f"Not trusted: the server shows {offer.fingerprint}, not {fingerprint}.", err=True)
+            return 1
+    elif not sys.stdin.isatty():
+        raise click.UsageError("without a terminal --fingerprint SHA256:… is needed")
+    else:
+        click.confirm("Trust this key?", abort=True, err=True)
+    tools.known_hosts.pin(offer, replace=replace)
+    click.echo(f"Trusted: {offer.key_type} {offer.fingerprint}", err=True)
+    return 0
+
+
+async def look(server: Server, tools: Tools) -> HostKeyOffer | None:
+    """Return the host key that is not trusted yet, or None when it is. Raises Failed."""
+    from canary_tui.diagnosis.stages import Failed, Stage
+    from canary_tui.diagnosis.trace import Trace
+    from canary_tui.tunnels.dial import dial
+
+    assert server.tunnel is not None  # noqa: S101 - the caller has looked
+    trace = Trace(time.perf_counter)
+    key = await tools.key_of(server)
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            ssh = await dial(server.tunnel, key.private, tools.known_hosts, trace)
+    except TimeoutError:
+        raise trace.timed_out() from None
+    except Failed as failed:
+        if failed.host_key is not None:
+            return failed.host_key
+        if trace.stage is Stage.AUTH:
+            return None  # the host key was fine; the login is another matter
+        raise
+    await ssh.close()
+    return None
+
+
+def _show(offer: HostKeyOffer) -> None:
+    click.echo(f"{offer.host} port {offer.port} shows this host key:", err=True)
+    click.echo(f"  {offer.key_type} {offer.fingerprint}")
+    for known in offer.known:
+        since = f", trusted since {known.since}" if known.since else ""
+        click.echo(f"Trusted before: {known.key_type} {known.fingerprint}{since}", err=True)
+    for line in offer.evidence:
+        click.echo(f"  {line}", err=True)
+    kind = offer.key_type.removeprefix("ssh-").split("-")[0]
+    click.echo("Compare it on the SSH server itself:", err=True)
+    click.echo(f"  ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub", err=True)

@@ -1,0 +1,1 @@
+"""Speaking to databases, one file an engine. Knows nothing of tunnels."""

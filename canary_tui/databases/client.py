@@ -1,0 +1,65 @@
+"""What a probe needs of a database engine, and what an engine needs of the way to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from canary_tui.servers.model import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.diagnosis.trace import Trace
+    from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
+
+
+class Link(Protocol):
+    """One open connection to the database, whose first bytes are ours and the rest the driver's.
+
+    The engine speaks the first words itself (does the server offer TLS?), so that one connection
+    is enough and nothing is sent before it is known to be safe. Then the driver connects to
+    ``local_address()`` and is joined to the connection where it stands.
+    """
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes to the database."""
+
+    async def peek(self, count: int) -> bytes:
+        """Wait until ``count`` bytes from the database are there and return them, still unread.
+
+        Fewer when the database closed the connection first.
+        """
+
+    async def receive(self, count: int) -> bytes:
+        """Like ``peek``, and take them."""
+
+    def on_first_byte(self, call: Callable[[], None]) -> None:
+        """Call back once when the first unread byte from the database comes in."""
+
+    async def local_address(self) -> tuple[str, int]:
+        """Start listening on loopback for exactly one connection, the driver's; (host, port)."""
+
+
+class DatabaseClient(Protocol):
+    """One engine: logs in over a link, runs one query, says good-bye properly."""
+
+    async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
+        """Go through the stages ``database``, ``tls`` (only where used), ``login`` and ``query``.
+
+        The session is read-only, names itself ``canary-tui`` and limits its statement to the time
+        that the server's probe may take. Returns in the stage ``query``, with the connection
+        closed; the caller finishes the trace and sets the limit of time by cancelling.
+        Raises Failed; nothing that a driver raises comes through.
+        """
+
+
+def client_for(engine: Engine) -> DatabaseClient:
+    """Return the engine's client. Its driver is imported here, not before."""
+    if engine is Engine.POSTGRESQL:
+        from canary_tui.databases.postgresql import PostgreSQL
+
+        return PostgreSQL()
+    from canary_tui.databases.mysql import MySQL
+
+    return MySQL()

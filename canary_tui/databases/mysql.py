@@ -1,0 +1,269 @@
+"""MySQL and MariaDB through aiomysql, and aiomysql's errors as failures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import aiomysql
+
+from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.mysql_wire import QUIT, Greeting, Refusal, read_greeting, retreat
+from canary_tui.databases.tls import context_for
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.servers.model import Engine, TlsMode, default_user
+
+if TYPE_CHECKING:
+    from canary_tui.databases.client import Link
+    from canary_tui.diagnosis.trace import Trace
+    from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
+
+POSTGRESQL_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+PATIENCE = 0.8
+"""The part of a probe's time after which a server that must speak first is asked who it is."""
+GOODBYE = 0.5
+"""Seconds that a server has to close the session after we said good-bye."""
+IN_THE_CLEAR = frozenset({"mysql_clear_password", "mysql_old_password", "dialog"})
+"""Plugins that show the password, or as good as that, to everybody on a link without TLS."""
+KNOWN_PLUGINS = frozenset(
+    {
+        "mysql_native_password",
+        "caching_sha2_password",
+        "sha256_password",
+        "mysql_clear_password",
+        "mysql_old_password",
+    }
+)
+UNKNOWN_PLUGIN = 2059
+LOST_CODES = frozenset({2003, 2006, 2013})
+
+ANYWHERE: dict[int, Cause] = {
+    1040: Cause.DATABASE_TOO_MANY_CONNECTIONS,
+    1203: Cause.DATABASE_TOO_MANY_CONNECTIONS,
+    1226: Cause.DATABASE_TOO_MANY_CONNECTIONS,
+    1820: Cause.PASSWORD_EXPIRED,
+    1862: Cause.PASSWORD_EXPIRED,
+}
+AT_LOGIN: dict[int, Cause] = {
+    1045: Cause.PASSWORD_REJECTED,
+    1698: Cause.PASSWORD_REJECTED,
+    1044: Cause.DATABASE_ACCESS_DENIED,
+    1049: Cause.DATABASE_NOT_FOUND,
+    1053: Cause.DATABASE_STARTING,  # "server shutdown in progress"
+    1129: Cause.DATABASE_HOST_BLOCKED,
+    1130: Cause.DATABASE_HOST_NOT_ALLOWED,
+    1251: Cause.AUTH_METHOD_UNSUPPORTED,
+    1524: Cause.AUTH_METHOD_UNSUPPORTED,
+    2059: Cause.AUTH_METHOD_UNSUPPORTED,
+    3118: Cause.USER_NOT_ALLOWED,  # MySQL: account locked
+    3159: Cause.TLS_REQUIRED,
+    3955: Cause.USER_NOT_ALLOWED,  # MySQL: locked after too many wrong passwords
+    4150: Cause.USER_NOT_ALLOWED,  # MariaDB: the same
+    4151: Cause.USER_NOT_ALLOWED,  # MariaDB: account locked
+}
+AT_QUERY: dict[int, Cause] = {
+    1044: Cause.QUERY_DENIED,
+    1142: Cause.QUERY_DENIED,
+    1143: Cause.QUERY_DENIED,
+    1227: Cause.QUERY_DENIED,
+    1370: Cause.QUERY_DENIED,
+    1053: Cause.CONNECTION_LOST,
+    1927: Cause.CONNECTION_LOST,  # MariaDB: killed
+    1969: Cause.QUERY_TIMED_OUT,  # MariaDB: max_statement_time
+    3024: Cause.QUERY_TIMED_OUT,  # MySQL: max_execution_time
+}
+
+
+class MySQL:
+    """Logs in over a link with aiomysql, runs the probe's query, says good-bye."""
+
+    async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
+        """See DatabaseClient.run."""
+        mode = server.database.tls
+        context = None if mode is TlsMode.DISABLE else context_for(server.database, trace)
+        try:
+            trace.enter(Stage.DATABASE)
+            following = Stage.LOGIN if context is None else Stage.TLS
+            link.on_first_byte(lambda: trace.enter(following, tentative=True))
+            greeting = await _greeting(link, PATIENCE * server.probe.timeout)
+            if context is not None and not greeting.offers_tls:
+                await _without_tls(link, greeting, mode, trace)
+                context = None
+            trace.enter(Stage.LOGIN if context is None else Stage.TLS)
+            session = await _new_session(link, server, password, context)
+            await _session(session, guarded(server.probe.query, server.probe.timeout, greeting), trace)
+        except aiomysql.MySQLError as error:
+            raise refused(error, trace, password) from None
+        except OSError as error:
+            raise broken(error, trace) from None
+        except EOFError as error:
+            raise lost(trace, str(error)) from None
+        except (*STUMBLES, aiomysql.Warning) as error:
+            raise stumbled(error, password) from None
+
+
+class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no types
+    """A connection that gives its password to nobody on the way, and ends when it is told to."""
+
+    _reader: asyncio.StreamReader | None
+    _writer: asyncio.StreamWriter | None
+
+    async def open(self) -> None:
+        """Connect and log in."""
+        await self._connect()
+
+    async def run_all(self, statements: str) -> None:
+        """Run statements in one round trip and read all that they return, keeping none of it."""
+        await self.query(statements, unbuffered=True)
+        while True:
+            result = self._result
+            # Row by row: the cursors would keep the rows, or swallow a statement's time-out.
+            while await result._read_rowdata_packet_unbuffered() is not None:  # noqa: SLF001
+                pass
+            if not result.has_next:
+                return
+            await self._read_query_result(unbuffered=True)
+
+    async def say_goodbye(self) -> None:
+        """Quit and wait until the server has closed, or else it logs an aborted connection."""
+        if self._reader is None:
+            return
+        with contextlib.suppress(OSError):  # TimeoutError is one
+            async with asyncio.timeout(GOODBYE):
+                self._write_bytes(QUIT)
+                await self._reader.read()
+
+    def close(self) -> None:
+        """Drop the connection now; a closing TLS session would wait for the other side."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        self._writer = self._reader = None
+
+    async def _request_authentication(self) -> None:
+        # aiomysql answers a greeting that asks for the clear password before anything else is said.
+        self._check_plugin(self._server_auth_plugin if self._ssl_context is None else "")
+        await super()._request_authentication()
+
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        name = plugin_name.decode(errors="replace")
+        if name not in KNOWN_PLUGINS or (name in IN_THE_CLEAR and not self._secure):
+            # Declined in the server's own terms: a dropped handshake would count against this address.
+            self.write_packet(b"")
+            with contextlib.suppress(aiomysql.OperationalError, TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await self._read_packet()
+        if name not in KNOWN_PLUGINS:
+            raise aiomysql.OperationalError(
+                UNKNOWN_PLUGIN, f"Authentication plugin '{name}' is not known here"
+            )
+        self._check_plugin("" if self._secure else name)
+        return await super()._process_auth(plugin_name, auth_packet)
+
+    @staticmethod
+    def _check_plugin(name: str) -> None:
+        if name in IN_THE_CLEAR:
+            raise aiomysql.OperationalError(
+                UNKNOWN_PLUGIN, f"Authentication plugin '{name}' would send the password without TLS"
+            )
+
+
+async def _greeting(link: Link, patience: float) -> Greeting:
+    try:
+        async with asyncio.timeout(patience):
+            said = await read_greeting(link)
+    except TimeoutError:
+        raise await _silent(link) from None
+    if said is None:
+        raise Failed(Cause.WRONG_PROTOCOL, detail="the first bytes are no MySQL greeting")
+    if isinstance(said, Refusal):
+        cause = (ANYWHERE | AT_LOGIN).get(said.code, Cause.INTERNAL_ERROR)
+        raise Failed(cause, stage=Stage.DATABASE, detail=one_line(f"{said.text} ({said.code})"))
+    return said
+
+
+async def _silent(link: Link) -> Failed:
+    """Ask a server that must speak first and does not whether it is PostgreSQL, which never does.
+
+    This probe has failed already: its time is nearly over, and what a MySQL server would still say comes
+    too late. The caller's limit ends the wait.
+    """
+    await link.send(POSTGRESQL_SSL_REQUEST)
+    answer = await link.receive(1)
+    if answer in {b"S", b"N"}:
+        return Failed(Cause.WRONG_PROTOCOL, detail="silent until asked in PostgreSQL's words, then answered")
+    if answer:
+        return Failed(Cause.DATABASE_NO_ANSWER, detail="greeted too late")
+    return Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without a greeting")
+
+
+async def _without_tls(link: Link, greeting: Greeting, mode: TlsMode, trace: Trace) -> None:
+    if not mode.required:
+        return
+    trace.enter(Stage.TLS)
+    with contextlib.suppress(OSError, EOFError):
+        async with asyncio.timeout(GOODBYE):
+            await retreat(link, greeting)
+    raise Failed(Cause.TLS_NOT_OFFERED, stage=Stage.TLS, detail=f"{greeting.version} offers no TLS")
+
+
+async def _session(session: Session, statements: str, trace: Trace) -> None:
+    try:
+        await session.open()
+        # Confirms a tentative login first: it took place.
+        trace.enter(Stage.LOGIN)
+        trace.enter(Stage.QUERY)
+        await session.run_all(statements)
+        await session.say_goodbye()
+    finally:
+        session.close()
+        await asyncio.sleep(0)  # the transport's last turn of the loop
+
+
+async def _new_session(
+    link: Link, server: Server, password: Secret | None, context: ssl.SSLContext | None
+) -> Session:
+    host, port = await link.local_address()
+    return Session(
+        host=host,
+        port=port,
+        user=server.database.user or default_user(Engine.MYSQL),
+        # aiomysql encodes as Latin-1; the server's hash is of the UTF-8 bytes.
+        password=password.reveal().encode().decode("latin-1") if password else "",
+        db=server.database.name or None,
+        ssl=context,
+        charset="utf8mb4",
+        program_name="canary-tui",
+        autocommit=None,  # set with the query, without a round trip of its own
+    )
+
+
+def guarded(query: str, limit: float, greeting: Greeting) -> str:
+    """Return ``query`` after the settings that make the session read-only and limit it to ``limit`` seconds.
+
+    Sent as one message, one round trip. Settings that this server's version does not know are left out.
+    """
+    settings = "SET SESSION autocommit = 1"
+    if greeting.mariadb and greeting.number >= (10, 1, 1):
+        settings += f", max_statement_time = {limit:.3f}"
+    elif not greeting.mariadb and greeting.number >= (5, 7, 8):
+        settings += f", max_execution_time = {max(1, round(limit * 1000))}"
+    knows_read_only = greeting.number >= (5, 6, 5) or not greeting.number
+    read_only = "SET SESSION TRANSACTION READ ONLY; " if knows_read_only else ""
+    return f"{read_only}{settings};\n{query}"
+
+
+def refused(error: Exception, trace: Trace, password: Secret | None) -> Failed:
+    """Return the failure that an error of the server or of aiomysql stands for."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    text = " ".join(str(arg) for arg in error.args[1:]) if code else str(error)
+    if code in LOST_CODES or isinstance(error, aiomysql.InterfaceError):
+        return broken(error, trace)
+    detail = one_line(f"{text} ({code})" if code else text, password)
+    if trace.stage is Stage.QUERY:
+        return Failed((ANYWHERE | AT_QUERY).get(code, Cause.QUERY_FAILED), detail=detail)
+    if code in {1045, 1698} and password is None:
+        return Failed(Cause.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
+    return Failed((ANYWHERE | AT_LOGIN).get(code, Cause.INTERNAL_ERROR), detail=detail)

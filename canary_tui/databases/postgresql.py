@@ -1,0 +1,268 @@
+"""PostgreSQL through asyncpg, and asyncpg's errors as failures."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import struct
+from typing import TYPE_CHECKING
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.tls import context_for
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.servers.model import Engine, TlsMode, default_user
+
+if TYPE_CHECKING:
+    from canary_tui.databases.client import Link
+    from canary_tui.diagnosis.trace import Trace
+    from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+"""PostgreSQL 15 documentation §55.7, SSLRequest."""
+LONGEST_ERROR = 30_000
+"""Bytes of an ErrorResponse that may come before TLS; libpq's own limit for one."""
+GOODBYE = 0.5
+"""Seconds that a server has to close the session after we said good-bye."""
+
+AT_LOGIN: dict[str, Cause] = {
+    "28P01": Cause.PASSWORD_REJECTED,
+    "3D000": Cause.DATABASE_NOT_FOUND,
+    "42501": Cause.DATABASE_ACCESS_DENIED,
+    "55000": Cause.DATABASE_ACCESS_DENIED,  # ALLOW_CONNECTIONS false
+    "53300": Cause.DATABASE_TOO_MANY_CONNECTIONS,
+    "57P01": Cause.DATABASE_STARTING,
+    "57P02": Cause.DATABASE_STARTING,
+    "57P03": Cause.DATABASE_STARTING,
+}
+AT_QUERY: dict[str, Cause] = {
+    "42501": Cause.QUERY_DENIED,
+    "57014": Cause.QUERY_TIMED_OUT,
+    "57P01": Cause.CONNECTION_LOST,
+    "57P02": Cause.CONNECTION_LOST,
+    "57P03": Cause.CONNECTION_LOST,
+    "57P05": Cause.CONNECTION_LOST,
+}
+AUTHORIZATION: tuple[tuple[str, Cause], ...] = (
+    ("client certificate", Cause.CLIENT_CERTIFICATE_REQUIRED),
+    ("certificate authentication failed", Cause.CLIENT_CERTIFICATE_REQUIRED),
+    ("pg_hba.conf", Cause.DATABASE_HOST_NOT_ALLOWED),
+    ("LDAP authentication failed", Cause.PASSWORD_REJECTED),
+    ("PAM authentication failed", Cause.PASSWORD_REJECTED),
+    ("RADIUS authentication failed", Cause.PASSWORD_REJECTED),
+)
+"""What SQLSTATE 28000 stands for, by its text; any other text is about the user."""
+POOLER: tuple[tuple[str, Cause], ...] = (
+    ("no such database", Cause.DATABASE_NOT_FOUND),
+    ("no such user", Cause.PASSWORD_REJECTED),
+    ("no more connections allowed", Cause.DATABASE_TOO_MANY_CONNECTIONS),
+)
+"""What PgBouncer calls a protocol violation (08P01)."""
+
+
+class PostgreSQL:
+    """Logs in over a link with asyncpg, runs the probe's query, says good-bye."""
+
+    async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
+        """See DatabaseClient.run."""
+        mode = server.database.tls
+        context = None if mode is TlsMode.DISABLE else context_for(server.database, trace)
+        offered: bool | None = None
+        try:
+            trace.enter(Stage.DATABASE)
+            if context is None:
+                link.on_first_byte(lambda: trace.enter(Stage.LOGIN, tentative=True))
+            else:
+                offered = await offers_tls(link)
+                if not offered:
+                    _without_tls(mode, trace)
+                    context = None
+                trace.enter(Stage.TLS if offered else Stage.LOGIN)
+            await _session(link, server, password, context, trace)
+        except asyncpg.PostgresConnectionError as error:
+            raise _disconnected(error, trace, password) from None
+        except asyncpg.PostgresError as error:
+            raise refused(error, trace.stage, password, tls_possible=offered is None) from None
+        except OSError as error:
+            raise broken(error, trace) from None
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError, *STUMBLES) as error:
+            raise _misunderstood(error, trace, password) from None
+
+
+async def offers_tls(link: Link) -> bool:
+    """Ask whether the server does TLS.
+
+    We ask, not asyncpg: its ``prefer`` goes on without TLS after *any* failure, over a second connection,
+    and it keeps a server's reason for refusing from us. Raises Failed where the answer is no answer.
+    """
+    await link.send(SSL_REQUEST)
+    answer = await link.receive(1)
+    if answer in {b"S", b"N"} and not await _says_more(link):
+        return answer == b"S"
+    if not answer:
+        raise Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without an answer to SSLRequest")
+    if answer == b"E":
+        raise await _early_error(link)
+    raise Failed(Cause.WRONG_PROTOCOL, detail=f"answered SSLRequest with {answer!r}")
+
+
+async def _says_more(link: Link) -> bool:
+    """Whether more came with the answer (``SSH-2.0-…``), though the next word is ours: CVE-2021-23222."""
+    try:
+        async with asyncio.timeout(0):
+            return bool(await link.peek(1))
+    except TimeoutError:
+        return False
+
+
+async def _early_error(link: Link) -> Failed:
+    """Read an error that came in place of the TLS answer: a pooler or a postmaster that is full.
+
+    Anybody on the way could have written it (CVE-2024-10977), so it decides no more than why this
+    connection ends here, and nothing about logins.
+    """
+    head = await link.receive(4)
+    length = int.from_bytes(head, "big")
+    if len(head) == 4 and 4 < length < LONGEST_ERROR:
+        fields = error_fields(await link.receive(length - 4))
+        state, text = fields.get("C", ""), fields.get("M", "")
+    else:  # the form of protocol 2, used when no process could be started: text up to a zero byte
+        state, text = "", head.rstrip(b"\0").decode(errors="replace")
+        while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
+            text += byte.decode(errors="replace")
+    cause = AT_LOGIN.get(state) or _by_text(text, POOLER)
+    if cause not in {Cause.DATABASE_STARTING, Cause.DATABASE_TOO_MANY_CONNECTIONS}:
+        cause = Cause.DATABASE_CLOSED_EARLY
+    return Failed(cause, detail=one_line(text))
+
+
+def error_fields(payload: bytes) -> dict[str, str]:
+    """Return an ErrorResponse's fields by their letter (PostgreSQL 15 documentation §55.8)."""
+    parts = payload.decode(errors="replace").split("\0")
+    return {part[0]: part[1:] for part in parts if part}
+
+
+def _without_tls(mode: TlsMode, trace: Trace) -> None:
+    if mode.required:
+        trace.enter(Stage.TLS)
+        raise Failed(Cause.TLS_NOT_OFFERED, stage=Stage.TLS, detail="answered SSLRequest with 'N'")
+
+
+async def _session(
+    link: Link, server: Server, password: Secret | None, context: ssl.SSLContext | None, trace: Trace
+) -> None:
+    connection = await _log_in(link, server, password, context)
+    try:
+        # Confirms a tentative login first: it took place.
+        trace.enter(Stage.LOGIN)
+        trace.enter(Stage.QUERY)
+        await connection.execute(guarded(server.probe.query, server.probe.timeout))
+        await _say_goodbye(connection)
+    finally:
+        if not connection.is_closed():
+            connection.terminate()
+            # asyncpg was about to cancel the statement over a connection of its own; terminate() has
+            # called that task off, and it needs one turn of the loop to be gone.
+            await asyncio.sleep(0)
+
+
+async def _log_in(
+    link: Link, server: Server, password: Secret | None, context: ssl.SSLContext | None
+) -> Connection:
+    host, port = await link.local_address()
+    user = server.database.user or default_user(Engine.POSTGRESQL)
+    # Everything that asyncpg would otherwise take from PG* variables, ~/.pgpass and ~/.postgresql is given.
+    connection: Connection = await asyncpg.connect(
+        host=host,
+        port=port,
+        user=user,
+        password=password.reveal() if password else "",
+        database=server.database.name or user,
+        ssl=context or False,
+        # TLS begins with the first byte: the server has answered our SSLRequest already.
+        direct_tls=context is not None,
+        target_session_attrs=SessionAttribute.any,
+        krbsrvname="postgres",
+        gsslib="gssapi",
+        statement_cache_size=0,
+        # Every pooler knows this one. PgBouncer refuses the login for those that `guarded` sets.
+        server_settings={"application_name": "canary-tui"},
+    )
+    return connection
+
+
+def guarded(query: str, limit: float) -> str:
+    """Return ``query`` in a read-only transaction that limits a statement to ``limit`` seconds.
+
+    One message of the simple protocol, one round trip. Nothing outlives the transaction: behind a pooler
+    that shares sessions a plain SET would make somebody else's session read-only.
+    """
+    return (
+        "BEGIN READ ONLY; SET LOCAL default_transaction_read_only = on; "
+        f"SET LOCAL statement_timeout = {max(1, round(limit * 1000))};\n{query}\n; ROLLBACK"
+    )
+
+
+async def _say_goodbye(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=GOODBYE)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # TimeoutError is an OSError
+        return  # The probe has its answer; how the session ends does not change it.
+
+
+def refused(
+    error: asyncpg.PostgresError, stage: Stage, password: Secret | None, *, tls_possible: bool
+) -> Failed:
+    """Return the failure that an error of the server stands for.
+
+    ``tls_possible``: the connection is not encrypted and the server was not asked whether it could be.
+    """
+    state, detail = error.sqlstate or "", one_line(str(error), password)
+    if stage is Stage.QUERY:
+        cause = AT_QUERY.get(state, Cause.QUERY_FAILED)
+        if cause is Cause.QUERY_TIMED_OUT and "user request" in detail:
+            cause = Cause.QUERY_FAILED  # somebody cancelled it
+        return Failed(cause, detail=detail)
+    if state == "28P01" and password is None:
+        return Failed(Cause.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
+    if state == "28000":
+        return Failed(_unauthorized(detail, tls_possible=tls_possible), detail=detail)
+    cause_at_login = AT_LOGIN.get(state) or _by_text(detail, POOLER) or Cause.INTERNAL_ERROR
+    return Failed(cause_at_login, detail=detail)
+
+
+def _unauthorized(text: str, *, tls_possible: bool) -> Cause:
+    cause = _by_text(text, AUTHORIZATION) or Cause.USER_NOT_ALLOWED
+    plain = "no encryption" in text or "SSL off" in text
+    if cause is Cause.DATABASE_HOST_NOT_ALLOWED and plain and tls_possible:
+        return Cause.TLS_REQUIRED
+    return cause
+
+
+def _by_text(text: str, table: tuple[tuple[str, Cause], ...]) -> Cause | None:
+    return next((cause for words, cause in table if words in text), None)
+
+
+def _disconnected(error: asyncpg.PostgresError, trace: Trace, password: Secret | None) -> Failed:
+    """A lost connection, with the server's last words where asyncpg kept them."""
+    last_words = error.__cause__
+    if isinstance(last_words, asyncpg.PostgresError):
+        return refused(last_words, trace.stage, password, tls_possible=False)
+    if (error.sqlstate or "").startswith("08") and isinstance(error, asyncpg.ConnectionDoesNotExistError):
+        return broken(error, trace)
+    return refused(error, trace.stage, password, tls_possible=False)
+
+
+def _misunderstood(error: Exception, trace: Trace, password: Secret | None) -> Failed:
+    """An error of asyncpg's own: a login method that it cannot do, an end, or words that make no sense."""
+    text = one_line(str(error), password)
+    if "authentication method" in text.lower() or "asyncpg[gssauth]" in text:
+        return Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail=text)
+    if isinstance(error, asyncpg.InterfaceError) and "closed" in text:
+        return lost(trace, text)
+    return stumbled(error, password)

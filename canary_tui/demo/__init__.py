@@ -1,0 +1,1 @@
+"""An embedded SSH server and databases with a fleet of servers in every state."""

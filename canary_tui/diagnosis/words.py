@@ -1,0 +1,150 @@
+"""The words that a diagnosis's sentences are filled with: host, port, user, and what follows from them.
+
+A placeholder is ``{word}`` in prose. Inside a command it is ``{word!how}``, where *how* says by whose rules
+the value is quoted; a word that is not known then stands in capitals, as in any manual: ``DB_USER``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Callable, Mapping
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:!([a-z]+))?\}")
+VALUE_LIMIT = 1000
+"""Characters of one value that are shown: the longest honest one is a line of authorized_keys."""
+
+STAND_INS: dict[str, str] = {
+    "server": "this server",
+    "engine": "the database's engine",
+    "db_host": "the database's host",
+    "db_port": "the database's port",
+    "db_user": "the database user",
+    "db_name": "the default database",
+    "tls": "as it is",
+    "ssh_host": "the SSH server",
+    "ssh_port": "the SSH port",
+    "ssh_user": "the SSH user",
+    "local_port": "the local port",
+    "timeout": "the time limit",
+    "key_path": "the private key's file",
+    "key_line": "the public key",
+    "known_hosts_path": "canary-tui's known_hosts file",
+    "ca_file": "the file of certificate authorities",
+    "variable": "the environment variable",
+    "offered": "the key it shows now",
+    "known": "the key that was trusted",
+    "pid": "unknown",
+    "program": "another program",
+    # What follows from the words above:
+    "db_at": "(host not known)",
+    "ssh_at": "(host not known)",
+    "target": "the host",
+    "target_port": "the port",
+    "target_setting": "the host in the settings",
+    "origin": "this machine",
+    "client": "the address as the database sees it",
+    "engine_name": "the database",
+}
+"""Every word that a sentence may use, and what is said where it is not known."""
+
+_CATEGORIES_REMOVED = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_RESERVED = frozenset(
+    {"all", "any", "column", "database", "default", "end", "from", "group", "index", "key", "limit", "on"}
+    | {"order", "primary", "public", "replication", "samegroup", "samerole", "sameuser", "schema", "select"}
+    | {"session_user", "table", "to", "user", "window", "with"}
+)
+"""Names that are words of SQL, or of pg_hba.conf, and so are quoted where they are a user's own."""
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` on one line of at most ``limit`` characters, without control characters.
+
+    Directional and other format characters go too: they could make a terminal show something else.
+    """
+    clean = "".join(" " if unicodedata.category(c) in _CATEGORIES_REMOVED else c for c in text)
+    line = " ".join(clean.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def endpoint(host: str, port: str) -> str:
+    """Return ``host:port``, with an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    if not host or not port:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def complete(words: Mapping[str, str]) -> dict[str, str]:
+    """Return the known words, fit for a terminal, and those that follow from them."""
+    own = {word: one_line(value, VALUE_LIMIT) for word, value in words.items() if word in STAND_INS}
+    if own.get("db_name") == STAND_INS["db_name"]:
+        del own["db_name"]
+
+    def get(word: str) -> str:
+        return own.get(word, "")
+
+    tunnelled = bool(get("ssh_host"))
+    host, port = ("ssh_host", "ssh_port") if tunnelled else ("db_host", "db_port")
+    who = "the SSH server's" if tunnelled else "this machine's"
+    own |= {
+        "db_at": endpoint(get("db_host"), get("db_port")),
+        "ssh_at": endpoint(get("ssh_host"), get("ssh_port")),
+        "target": get(host),
+        "target_port": get(port),
+        "target_setting": "ssh.host" if tunnelled else "database.host",
+        "origin": get("ssh_host") or "this machine",
+        "client": f"{who} address as the database sees it",
+        "engine_name": {"postgresql": "PostgreSQL", "mysql": "MySQL"}.get(get("engine"), ""),
+    }
+    return {word: value for word, value in own.items() if value}
+
+
+def fill(text: str, words: Mapping[str, str]) -> str:
+    """Return ``text`` with its placeholders replaced by ``words``, which ``complete`` made."""
+
+    def value(found: re.Match[str]) -> str:
+        word, how = found[1], found[2]
+        if how is None:
+            return words.get(word) or STAND_INS[word]
+        return QUOTING[how](words[word], words) if words.get(word) else word.upper()
+
+    return PLACEHOLDER.sub(value, text)
+
+
+def _shell_word(value: str, words: Mapping[str, str]) -> str:
+    del words
+    if value.startswith("~/"):  # the shell expands it only where it is not quoted
+        return "~/" + (shlex.quote(value[2:]) if value[2:] else "")
+    return shlex.quote(value)
+
+
+def _identifier(value: str, words: Mapping[str, str]) -> str:
+    if _PLAIN_NAME.match(value) and value not in _RESERVED:
+        return value
+    mark = "`" if words.get("engine") == "mysql" else '"'
+    return mark + value.replace(mark, mark * 2) + mark
+
+
+def _literal(value: str, words: Mapping[str, str]) -> str:
+    if words.get("engine") == "mysql":
+        value = value.replace("\\", "\\\\")
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _hba(value: str, words: Mapping[str, str]) -> str:
+    del words
+    return value if _PLAIN_NAME.match(value) and value not in _RESERVED else f'"{value}"'
+
+
+QUOTING: dict[str, Callable[[str, Mapping[str, str]], str]] = {
+    "code": lambda value, _: value,
+    "sh": _shell_word,
+    "sql": _identifier,
+    "text": _literal,
+    "hba": _hba,
+    "pgpass": lambda value, _: value.replace("\\", "\\\\").replace(":", "\\:"),
+}
+"""How a value is written inside a command: as it is, for a shell, as a name or a text of SQL, in pg_hba.conf,
+in ~/.pgpass."""

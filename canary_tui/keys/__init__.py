@@ -1,0 +1,1 @@
+"""Each server's own SSH key, and the line that lets it in."""

@@ -1,0 +1,175 @@
+"""The keys folder: makes each server's key, reads it, moves it aside. A key is never overwritten."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+import msgspec
+
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.paths import create_file, private_folder
+
+if TYPE_CHECKING:
+    from canary_tui.servers.model import Server
+
+ALGORITHM = "ecdsa-sha2-nistp256"
+MAX_KEY_BYTES = 64 * 1024
+
+
+class StoredKey(msgspec.Struct, frozen=True):
+    """A private key that was read, and what may be shown of it."""
+
+    path: Path
+    private: asyncssh.SSHKey
+    line: str
+    """``ecdsa-sha2-nistp256 AAAA… comment``."""
+    fingerprint: str
+    created: float
+    """Unix time, seconds (the file's modification time)."""
+
+    def __repr__(self) -> str:
+        return f"StoredKey({self.path}, {self.fingerprint})"
+
+
+class KeyStore:
+    """The keys of one user, in OpenSSH format: ``<name>`` (0600) and ``<name>.pub``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, entry: str) -> Path:
+        """Return the file that a ``key:`` entry names: one in the keys folder, or a path."""
+        if "/" in entry or entry.startswith("~"):
+            return self.folder / Path(entry).expanduser()
+        return self.folder / entry
+
+    def create(self, name: str, comment: str) -> StoredKey:
+        """Make an ECDSA P-256 key called ``name``.
+
+        The files come into being with their permissions and their whole content at once.
+        Raises FileExistsError where a key of that name stands, OSError when it cannot be written.
+        """
+        private = asyncssh.generate_private_key(ALGORITHM, comment=comment)
+        folder = private_folder(self.folder)
+        path = folder / name
+        if path.with_name(f"{name}.pub").exists():
+            raise FileExistsError(f"{path}.pub is there already; a key is never overwritten")
+        try:
+            create_file(path, private.export_private_key("openssh"))
+        except FileExistsError:
+            raise FileExistsError(f"{path} is there already; a key is never overwritten") from None
+        create_file(path.with_name(f"{name}.pub"), private.export_public_key("openssh"))
+        return self.load(path)
+
+    def load(self, path: Path) -> StoredKey:
+        """Read a private key.
+
+        Raises Failed: ``key_missing``, ``key_permissions`` (others may read it; it is not mended
+        silently, for it may have been read already) or ``key_unreadable``.
+        """
+        facts = {"key_path": str(path)}
+
+        def failed(cause: Cause, detail: str) -> Failed:
+            return Failed(cause, stage=Stage.SETTINGS, detail=detail, facts=facts)
+
+        try:
+            data, status = _read(path)
+        except FileNotFoundError:
+            raise failed(Cause.KEY_MISSING, f"{path}: no such file") from None
+        except (OSError, ValueError) as error:
+            words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise failed(Cause.KEY_UNREADABLE, f"{path}: {words}") from None
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & 0o077:
+            raise failed(Cause.KEY_PERMISSIONS, f"{path} has mode {mode:04o}; 0600 is needed")
+        try:
+            private = asyncssh.import_private_key(data)
+        except asyncssh.KeyEncryptionError:
+            raise failed(Cause.KEY_UNREADABLE, f"{path} is protected by a passphrase") from None
+        except (asyncssh.KeyImportError, ValueError) as error:
+            raise failed(Cause.KEY_UNREADABLE, f"{path}: {_what_it_is(data) or error}") from None
+        return StoredKey(
+            path=path,
+            private=private,
+            line=private.export_public_key("openssh").decode().strip(),
+            fingerprint=private.get_fingerprint(),
+            created=status.st_mtime,
+        )
+
+    def of_server(self, server: Server, comment: str) -> tuple[StoredKey, bool]:
+        """Return the server's key, and whether its ``key:`` entry is to be written.
+
+        A server written by hand has no entry: the key of its name is taken if there is one, else
+        made. An entry whose file is gone is ``key_missing``, never silently a new key.
+        """
+        if server.ssh is not None and server.ssh.key:
+            return self.load(self.path(server.ssh.key)), False
+        path = self.folder / server.name
+        if not path.exists():
+            try:
+                return self.create(server.name, comment), True
+            except FileExistsError:
+                pass  # made a moment ago by another run, or only its .pub is left: load tells
+            except OSError as error:
+                raise Failed(
+                    Cause.KEY_UNREADABLE,
+                    stage=Stage.SETTINGS,
+                    detail=f"the key cannot be written: {error}",
+                    facts={"key_path": str(path)},
+                ) from None
+        return self.load(path), True
+
+    def set_aside(self, name: str) -> Path | None:
+        """Move a key of the keys folder away, under a name with the time; None when there is none."""
+        path = self.folder / name
+        if not path.exists():
+            return None
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        aside = _free_name(path.with_name(f"{name}.removed-{stamp}"))
+        path.rename(aside)
+        public = path.with_name(f"{name}.pub")
+        if public.exists():
+            public.rename(aside.with_name(f"{aside.name}.pub"))
+        return aside
+
+    def bring_back(self, aside: Path, name: str) -> None:
+        """Undo ``set_aside``. Raises FileExistsError where a key of that name stands again."""
+        path = self.folder / name
+        os.link(aside, path)
+        aside.unlink()
+        public = aside.with_name(f"{aside.name}.pub")
+        if public.exists():
+            public.rename(path.with_name(f"{name}.pub"))
+
+
+def _free_name(path: Path) -> Path:
+    tries = 0
+    free = path
+    while free.exists():
+        tries += 1
+        free = path.with_name(f"{path.name}-{tries}")
+    return free
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("is no file")
+        data = file.read(MAX_KEY_BYTES + 1)
+    if len(data) > MAX_KEY_BYTES:
+        raise ValueError("is too large for a key")
+    return data, status
+
+
+def _what_it_is(data: bytes) -> str:
+    if not data.strip():
+        return "is empty"
+    if data.startswith((b"ssh-", b"ecdsa-", b"sk-")):
+        return "is a public key; the private one is needed"
+    return ""

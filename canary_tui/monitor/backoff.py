@@ -1,0 +1,72 @@
+"""When to try again, by the kind of failure.
+
+Jumpboxes ban clients that log in every few seconds, and databases block hosts that fail too often: so
+network trouble backs off, a refused key waits long, and what only a person can mend is not tried again.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from canary_tui.diagnosis.stages import Cause
+
+
+class Retry(Enum):
+    """How a failure is met."""
+
+    NETWORK = "network"
+    """Backs off from half a second to half a minute, for ever."""
+    REFUSED = "refused"
+    """Was answered with no: once a minute at first, once a quarter of an hour later."""
+    PERSON = "person"
+    """Not tried again until a person acted or the settings changed."""
+
+
+SPANS = {Retry.NETWORK: (0.5, 30.0), Retry.REFUSED: (60.0, 900.0)}
+"""First and longest wait, in seconds."""
+
+C = Cause
+TUNNEL_REFUSED = frozenset({
+    C.KEY_NOT_ACCEPTED, C.KEY_LOGIN_NOT_OFFERED, C.MORE_AUTHENTICATION_REQUIRED, C.TOO_MANY_ATTEMPTS
+})  # fmt: skip
+TUNNEL_FOR_PERSON = frozenset({
+    C.HOST_KEY_UNKNOWN, C.HOST_KEY_CHANGED, C.HOST_KEY_REVOKED,
+    C.SETTINGS_INVALID, C.KEY_MISSING, C.KEY_UNREADABLE, C.KEY_PERMISSIONS
+})  # fmt: skip
+DATABASE_REFUSED = frozenset({
+    C.PASSWORD_REJECTED, C.USER_NOT_ALLOWED, C.PASSWORD_EXPIRED, C.AUTH_METHOD_UNSUPPORTED,
+    C.DATABASE_NOT_FOUND, C.DATABASE_ACCESS_DENIED, C.DATABASE_HOST_NOT_ALLOWED, C.PASSWORD_COMMAND_FAILED
+})  # fmt: skip
+DATABASE_FOR_PERSON = frozenset({
+    C.TLS_NOT_OFFERED, C.TLS_REQUIRED, C.CERTIFICATE_UNTRUSTED, C.CERTIFICATE_NAME_MISMATCH,
+    C.CERTIFICATE_EXPIRED, C.CLIENT_CERTIFICATE_REQUIRED, C.TLS_FAILED,
+    C.DATABASE_HOST_BLOCKED, C.PASSWORD_MISSING, C.CA_FILE_UNREADABLE
+})  # fmt: skip
+
+
+def retry_of_tunnel(cause: Cause) -> Retry:
+    """Say how a failure to open a tunnel is met."""
+    if cause in TUNNEL_FOR_PERSON:
+        return Retry.PERSON
+    return Retry.REFUSED if cause in TUNNEL_REFUSED else Retry.NETWORK
+
+
+def retry_of_probe(cause: Cause) -> Retry | None:
+    """Say how a probe's failure is met; None: the next probe comes when it is due."""
+    if cause in DATABASE_FOR_PERSON:
+        return Retry.PERSON
+    return Retry.REFUSED if cause in DATABASE_REFUSED else None
+
+
+def delay(retry: Retry, attempt: int, chance: float) -> float:
+    """Return the seconds to wait before attempt ``attempt`` (1, 2, …) after the first failed.
+
+    Network trouble gets full jitter (a random part of an exponential span), so that the servers
+    behind one jumpbox do not come back all at once; a refusal gets the upper half of its span.
+    ``chance`` is a random number in [0, 1).
+    """
+    first, longest = SPANS[retry]
+    span = min(longest, first * 2.0 ** min(attempt - 1, 30))
+    if retry is Retry.NETWORK:
+        return max(0.1, span * chance)
+    return span * (0.75 + chance / 4)

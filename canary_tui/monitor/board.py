@@ -1,0 +1,225 @@
+"""Events folded into the state that a screen shows."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, ProbeResult
+from canary_tui.monitor import events
+from canary_tui.monitor.events import TunnelState
+from canary_tui.servers.model import Server
+
+RECENT = 40
+"""How many of a server's last probes a row carries."""
+LOG_LENGTH = 20_000
+"""How many lines of the log stay in memory, over all servers."""
+
+
+class Health(StrEnum):
+    """One word for a server's state: what the list shows when there is no failure to name."""
+
+    OFF = "off"
+    UNKNOWN = "not probed yet"
+    OPENING = "opening"
+    UP = "up"
+    SLOW = "slow"
+    DOWN = "down"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One server as a screen shows it."""
+
+    server: Server
+    health: Health = Health.UNKNOWN
+    since: float = 0.0
+    """Unix time since which ``health`` is what it is."""
+    tunnel: TunnelState = TunnelState.CLOSED
+    tunnel_reason: str = ""
+    retry_at: float | None = None
+    local: str = ""
+    failure: Failure | None = None
+    """What is wrong now: the last probe's failure, or the tunnel's. None when all is well."""
+    last: ProbeResult | None = None
+    recent: tuple[float | None, ...] = ()
+    """Total milliseconds of the last probes, oldest first; None for one that failed."""
+    probing: bool = False
+    host_key: HostKeyOffer | None = None
+    """A host key that waits for a person."""
+    password_wanted: bool = False
+    clients: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the live log: a probe that ended, or something said about a tunnel."""
+
+    seq: int
+    """Grows by one a line, over all servers."""
+    at: float
+    server: str
+    result: ProbeResult | None = None
+    text: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole board at one moment. Shared between threads, never changed."""
+
+    version: int = 0
+    """Grows with every change; equal versions are equal snapshots."""
+    rows: tuple[Row, ...] = ()
+    """In the order of the file."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with servers.yaml, each with file, line and field; the rows are the last good ones."""
+    loaded: bool = False
+    """Whether the file has been read at all."""
+    log_seq: int = 0
+    """The newest log line's ``seq``."""
+
+    def row(self, name: str) -> Row | None:
+        """Return the row of a server, if there is one."""
+        return next((row for row in self.rows if row.server.name == name), None)
+
+
+class Board:
+    """Folds events into rows and log lines. Used on one thread; what it publishes may go to any."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._rows: dict[str, Row] = {}
+        self._problems: tuple[str, ...] = ()
+        self._loaded = False
+        self._log: deque[LogLine] = deque(maxlen=LOG_LENGTH)
+        self._log_lock = Lock()
+        self._seq = 0
+
+    def publish(self) -> Snapshot:
+        """Return the board as it is now."""
+        return Snapshot(
+            version=self.version,
+            rows=tuple(self._rows.values()),
+            problems=self._problems,
+            loaded=self._loaded,
+            log_seq=self._seq,
+        )
+
+    def row(self, name: str) -> Row | None:
+        """Return a server's row as it is now."""
+        return self._rows.get(name)
+
+    def log_after(self, seq: int, limit: int) -> list[LogLine]:
+        """Return the log lines after ``seq``, oldest first: the newest ``limit`` of them. Any thread."""
+        with self._log_lock:
+            wanted = min(limit, len(self._log), max(0, self._seq - seq))
+            return list(islice(reversed(self._log), wanted))[::-1]
+
+    def apply(self, event: events.AnyEvent) -> None:
+        """Fold one event."""
+        self.version += 1
+        match event:
+            case events.FleetLoaded():
+                self._problems, self._loaded = (), True
+                old = self._rows
+                self._rows = {s.name: _fresh(old.get(s.name), s, event.at) for s in event.fleet.servers}
+            case events.FileRejected():
+                self._problems, self._loaded = event.problems, True
+            case events.ProbeFinished():
+                self._probed(event.result, event.at)
+            case events.TunnelChanged():
+                self._tunnel(event)
+            case events.ProbeStarted():
+                self._update(event.server, event.at, probing=True)
+            case events.ClientsChanged():
+                traffic = {"bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
+                self._update(event.server, event.at, clients=event.clients, **traffic)
+            case events.ClientRefused():
+                self._write(event.at, event.server, text=f"client refused: {event.reason}")
+            case events.Noted():
+                self._write(event.at, event.server, text=event.text)
+            case events.PasswordWanted():
+                self._update(event.server, event.at, password_wanted=True)
+
+    def _probed(self, result: ProbeResult, at: float) -> None:
+        row = self._rows.get(result.server)
+        if row is None:
+            return
+        recent = (*row.recent, result.total_ms if result.ok else None)[-RECENT:]
+        self._update(result.server, at, recent=recent, **_probe_changes(result))
+        self._write(at, result.server, result=result)
+
+    def _tunnel(self, event: events.TunnelChanged) -> None:
+        row = self._rows.get(event.server)
+        if row is None:
+            return
+        changes: dict[str, Any] = {
+            "tunnel": event.state,
+            "tunnel_reason": event.reason,
+            "retry_at": event.retry_at,
+            "local": event.local,
+            "host_key": event.host_key,
+        }
+        self._update(event.server, event.at, **changes)
+        if event.state is TunnelState.CLOSED:
+            self._update(event.server, event.at, failure=None, probing=False)
+        elif event.failure is not None:
+            self._update(event.server, event.at, failure=event.failure)
+        if event.state is not row.tunnel and row.server.tunnel is not None:
+            self._write(event.at, event.server, text=_sentence(event))
+
+    def _update(self, name: str, at: float, **changes: Any) -> None:
+        row = self._rows.get(name)
+        if row is None:
+            return  # an event that was under way when the server was taken out of the file
+        row = msgspec.structs.replace(row, **changes)
+        health = _health(row)
+        if health is not row.health:
+            row = msgspec.structs.replace(row, health=health, since=at)
+        self._rows[name] = row
+
+    def _write(self, at: float, server: str, *, result: ProbeResult | None = None, text: str = "") -> None:
+        with self._log_lock:
+            self._seq += 1
+            self._log.append(LogLine(seq=self._seq, at=at, server=server, result=result, text=text))
+
+
+def _fresh(old: Row | None, server: Server, at: float) -> Row:
+    if old is None:
+        return Row(server=server, since=at, health=Health.UNKNOWN if server.enabled else Health.OFF)
+    if old.server == server:
+        return old
+    row = msgspec.structs.replace(old, server=server)
+    return msgspec.structs.replace(row, health=_health(row))
+
+
+def _probe_changes(result: ProbeResult) -> dict[str, Any]:
+    changes: dict[str, Any] = {"last": result, "failure": result.failure, "probing": False}
+    if result.ok or (result.failure and result.failure.cause is not Cause.PASSWORD_MISSING):
+        changes["password_wanted"] = False
+    if result.host_key is not None:
+        changes["host_key"] = result.host_key
+    return changes
+
+
+def _health(row: Row) -> Health:
+    if not row.server.enabled:
+        return Health.OFF
+    if row.failure is not None:
+        return Health.DOWN
+    if row.tunnel in {TunnelState.OPENING, TunnelState.LOST}:
+        return Health.OPENING
+    if row.tunnel is TunnelState.CLOSED or row.last is None or not row.last.ok:
+        return Health.UNKNOWN
+    return Health.SLOW if row.last.total_ms > row.server.probe.slow_after * 1000 else Health.UP
+
+
+def _sentence(event: events.TunnelChanged) -> str:
+    words = f"tunnel {event.state}"
+    if event.state is TunnelState.UP:
+        return f"{words} at {event.local}"
+    return f"{words}: {event.reason}" if event.reason else words

@@ -1,0 +1,62 @@
+"""When a server's next probe is due."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from canary_tui.monitor.backoff import Retry, delay, retry_of_probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.diagnosis.stages import Cause
+
+
+class Schedule:
+    """The due times of one server's probes: every so often, on a grid that does not drift.
+
+    After a failure that more probes would make worse (rejected logins, refused certificates) it waits
+    longer, or until a person asks. ``clock`` gives seconds and never steps back.
+    """
+
+    def __init__(self, clock: Callable[[], float], chance: Callable[[], float]) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._wake = asyncio.Event()
+        self._attempt = 0
+        self._due: float | None = clock()
+
+    def spread(self, every: float) -> None:
+        """Start at a random point of the first interval, so that servers do not probe in step."""
+        self._due = self._clock() + self._chance() * every
+
+    def now(self) -> None:
+        """Make the next probe due at once."""
+        self._attempt = 0
+        self._wake.set()
+
+    def ended(self, cause: Cause | None, every: float) -> None:
+        """Note that a probe ended (``cause`` None: it passed) and set when the next one is due."""
+        retry = retry_of_probe(cause) if cause else None
+        self._attempt = self._attempt + 1 if retry else 0
+        if retry is Retry.PERSON:
+            self._due = None
+        elif retry is Retry.REFUSED:
+            self._due = self._clock() + max(every, delay(retry, self._attempt, self._chance()))
+        else:
+            now, due = self._clock(), self._due
+            due = now if due is None else due + every
+            # Never two at once, and no burst after a pause: intervals that went by are left out.
+            self._due = due if due > now else due + every * (int((now - due) / every) + 1)
+
+    async def wait(self) -> None:
+        """Return when the next probe is due."""
+        seconds = None if self._due is None else max(0.0, self._due - self._clock())
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+        self._due = self._clock()

@@ -1,0 +1,134 @@
+"""One server under watch: its tunnel, and the probes that go through it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
+from canary_tui.monitor.events import PasswordWanted, ProbeFinished, ProbeStarted, TunnelState
+from canary_tui.monitor.probe import probe
+from canary_tui.monitor.schedule import Schedule
+from canary_tui.monitor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.servers.model import Server
+
+
+class Watcher:
+    """Holds one server's tunnel and probes through it, never two probes at once.
+
+    ``probes`` limits how many probes are under way over all servers, ``gate`` how many logins go to
+    one SSH server at a time.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        tools: Tools,
+        emit: Callable[[AnyEvent], None],
+        *,
+        gate: asyncio.Semaphore,
+        probes: asyncio.Semaphore,
+        chance: Callable[[], float],
+    ) -> None:
+        self.server = server
+        self.supervisor = Supervisor(server, tools, emit, gate=gate, chance=chance)
+        self.schedule = Schedule(time.monotonic, chance)
+        self._tools = tools
+        self._emit = emit
+        self._probes = probes
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Hold the tunnel and probe until cancelled; then everything is closed."""
+        work = (self.supervisor.run(), self._probe_for_ever(), self._stopped.wait())
+        tasks = [asyncio.create_task(one, name=f"watch {self.server.name}") for one in work]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.shield(asyncio.wait(tasks))
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    def stop(self) -> None:
+        """End ``run``, as cancelling it does: the settings ask for another tunnel, or for none."""
+        self._stopped.set()
+
+    def adopt(self, server: Server) -> None:
+        """Take over settings that leave the tunnel as it is (how it is probed, and the login)."""
+        self.server = self.supervisor.server = server
+        self.schedule.now()
+
+    def retry_now(self) -> None:
+        """A person acted: try the tunnel and the probe at once."""
+        self.supervisor.retry_now()
+        self.schedule.now()
+
+    async def _probe_for_ever(self) -> None:
+        while True:
+            await self.schedule.wait()
+            await self.supervisor.settled(self.server.probe.timeout)
+            async with self._probes:
+                result = await self._probe()
+            cause = result.failure.cause if result.failure else None
+            self._emit(ProbeFinished(at=time.time(), result=result))
+            if cause is Cause.PASSWORD_MISSING:
+                self._emit(PasswordWanted(at=time.time(), server=self.server.name))
+            self.schedule.ended(cause, self.server.probe.every)
+            if self.supervisor.state in {TunnelState.OPENING, TunnelState.WAITING, TunnelState.STOPPED}:
+                await self._until_up()
+
+    async def _probe(self) -> ProbeResult:
+        """Probe through the tunnel; where it does not stand, say why without another SSH login."""
+        route = self.supervisor.route()
+        if route is not None:
+            self._emit(ProbeStarted(at=time.time(), server=self.server.name))
+            return await probe(self.server, self._tools, route=route)
+        failure = self.supervisor.failure
+        if failure is None:
+            failed = Failed(Cause.TUNNEL_LOST, detail="the tunnel is not open")
+            failure = explain(failed, Stage.FORWARD, self.server.words)
+        return ProbeResult(
+            server=self.server.name,
+            ok=False,
+            route=RouteKind.REUSED,
+            started_at=time.time(),
+            total_ms=0.0,
+            stages=(StageResult(stage=failure.stage, ok=False, ms=0.0),),
+            failure=failure,
+            host_key=self.supervisor.host_key,
+        )
+
+    async def _until_up(self) -> None:
+        """While the tunnel is down, wait for it or for the next interval, whichever comes first."""
+        due = asyncio.ensure_future(self.schedule.wait())
+        up = asyncio.ensure_future(self.supervisor.until_up())
+        try:
+            await asyncio.wait({due, up}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            due.cancel()
+            up.cancel()
+        self.schedule.now()
+
+
+def same_tunnel(old: Server, new: Server) -> bool:
+    """Whether two settings of one server need the same tunnel."""
+    return _tunnel_of(old) == _tunnel_of(new)
+
+
+def _tunnel_of(server: Server) -> tuple[object, ...]:
+    # The key's entry is written when the key is made: an entry that names what was meant is no change.
+    ssh = server.ssh and msgspec.structs.replace(server.ssh, key=server.key_name)
+    return server.engine, server.database.host, server.database.port, ssh

@@ -1,0 +1,104 @@
+"""Where things are kept on this machine (platformdirs), and how private files are written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from platformdirs import PlatformDirs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Paths(msgspec.Struct, frozen=True, kw_only=True):
+    """The files and folders of one user, or of one demo."""
+
+    servers: Path
+    keys: Path
+    known_hosts: Path
+    state: Path
+    """history.db and logs."""
+    runtime: Path
+    """Unix sockets and locks."""
+
+    @classmethod
+    def of_user(cls, config: Path | None = None) -> Paths:
+        """Return this user's paths; ``config`` (or ``CANARY_CONFIG``) names another servers.yaml."""
+        dirs = PlatformDirs("canary-tui", appauthor=False)
+        state = Path(dirs.user_state_dir)
+        # Without a runtime folder from the session, the one in /tmp that platformdirs falls back to
+        # could have been made by anybody: ours stands in the state folder then.
+        runtime = Path(dirs.user_runtime_dir) if os.environ.get("XDG_RUNTIME_DIR") else state / "run"
+        chosen = config or os.environ.get("CANARY_CONFIG")
+        return cls(
+            servers=Path(chosen).expanduser() if chosen else Path(dirs.user_config_dir) / "servers.yaml",
+            keys=Path(dirs.user_data_dir) / "keys",
+            known_hosts=Path(dirs.user_data_dir) / "known_hosts",
+            state=state,
+            runtime=runtime,
+        )
+
+    @classmethod
+    def below(cls, folder: Path) -> Paths:
+        """Return paths that all stand in ``folder``: a demo's or a test's."""
+        return cls(
+            servers=folder / "servers.yaml",
+            keys=folder / "keys",
+            known_hosts=folder / "known_hosts",
+            state=folder / "state",
+            runtime=folder / "run",
+        )
+
+
+def private_folder(folder: Path) -> Path:
+    """Make ``folder`` (mode 0700) where it is not there yet and return it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Write a file that must not exist yet: mode 0600 from its first byte, whole or not at all.
+
+    Raises FileExistsError where one stands, OSError when it cannot be written.
+    """
+    with _whole_file(path, data) as temporary:
+        os.link(temporary, path)
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file in the place of the one that stands there, whole or not at all.
+
+    Raises OSError when it cannot be written; the old one is then as it was.
+    """
+    with _whole_file(path, data) as temporary:
+        temporary.chmod(mode)
+        temporary.replace(path)
+
+
+@contextmanager
+def _whole_file(path: Path, data: bytes) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

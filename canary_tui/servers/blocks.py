@@ -1,0 +1,137 @@
+"""One block of settings: its fields taken one by one, each mistake put on the reader's list."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from canary_tui.servers import fields
+from canary_tui.servers.model import Database, Defaults, HistoryLimits, ProbePlan, Server, SshServer
+from canary_tui.servers.nodes import Mapping, Node, Scalar, Sequence, key_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "": ("version", "servers", "defaults", "history"),
+    "server": Server.__struct_fields__,
+    "database": Database.__struct_fields__,
+    "ssh": SshServer.__struct_fields__,
+    "probe": ProbePlan.__struct_fields__,
+    "defaults": Defaults.__struct_fields__,
+    "history": HistoryLimits.__struct_fields__,
+}
+
+
+class Reader(Protocol):
+    """What a block reports to."""
+
+    def problem(self, where: Node | int, path: str, message: str) -> None:
+        """Put a mistake on the list."""
+
+    def scalar(self, node: Node, path: str, convert: Callable[[str], T], default: T) -> T:
+        """Return a value, or ``default`` when it is wrong, which is then on the list."""
+
+
+class Block:
+    """One mapping's fields, taken one by one; each mistake goes to the reader's list."""
+
+    def __init__(self, reader: Reader, node: Node | None, path: str, kind: str) -> None:
+        self.reader = reader
+        self.path = path
+        self.line = node.line if node else 1
+        self.given = isinstance(node, Mapping)
+        self.values: dict[str, Node] = {}
+        if isinstance(node, Mapping):
+            self._fill(node, KEYS[kind])
+        elif node is not None and not (isinstance(node, Scalar) and node.null):
+            reader.problem(
+                node, path, f"is {what(node)}, where settings ({', '.join(KEYS[kind][:3])}, …) belong"
+            )
+
+    def _fill(self, node: Mapping, known: tuple[str, ...]) -> None:
+        lines: dict[str, int] = {}
+        for key, value in node.pairs:
+            text = key_text(key)
+            if text is None:
+                self.reader.problem(key, self.path, f"has {what(key)} where a setting's name belongs")
+            elif text in lines:
+                self.reader.problem(key, self.at(text), f"stands there twice (line {lines[text]} too)")
+            else:
+                lines[text] = key.line
+                self.values[text] = value
+                if text not in known and text != "<<":
+                    self._unknown(key, text, known)
+        if "<<" in self.values:
+            for text, value in merged(self.values.pop("<<")):
+                self.values.setdefault(text, value)
+
+    def _unknown(self, key: Node, text: str, known: tuple[str, ...]) -> None:
+        """Report what looks like a slip. Anything else may be another program's, or a newer version's."""
+        near = difflib.get_close_matches(text.lower().replace("-", "_"), known, n=1, cutoff=0.75)
+        if near:
+            self.reader.problem(key, self.at(text), f"is no setting; {near[0]} is one")
+
+    def at(self, key: str) -> str:
+        """Return the path of a field of this block."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def node(self, key: str) -> Node | None:
+        """Return a field's node, or None when it is left out or says nothing."""
+        node = self.values.get(key)
+        return None if node is None or (isinstance(node, Scalar) and node.null) else node
+
+    def get(self, key: str, convert: Callable[[str], T], default: T) -> T:
+        """Return a field's value; ``default`` when it is left out or wrong."""
+        node = self.node(key)
+        if node is None:
+            return default
+        return self.reader.scalar(node, self.at(key), convert, default)
+
+    def need(self, key: str, convert: Callable[[str], T], placeholder: T, hint: str = "") -> T:
+        """Return the value of a field that may not be left out."""
+        if self.node(key) is None:
+            self.reader.problem(self.line, self.at(key), f"is missing{hint}")
+            return placeholder
+        return self.get(key, convert, placeholder)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts; a single one may stand without brackets."""
+        node = self.node(key)
+        if node is None:
+            return ()
+        if not isinstance(node, Sequence):
+            self.reader.problem(node, self.at(key), f"is {what(node)}, where a list [a, b] belongs")
+            return ()
+        items = enumerate(node.items)
+        return tuple(
+            self.reader.scalar(item, f"{self.at(key)}[{i}]", fields.some_words, "") for i, item in items
+        )
+
+
+def what(node: Node) -> str:
+    """Return what kind of thing a node is, for a person."""
+    if isinstance(node, Scalar):
+        return "empty" if node.null else "a single value"
+    return "a list" if isinstance(node, Sequence) else "a block of settings"
+
+
+def shown(text: str) -> str:
+    """Return a found value for a message: short, on one line, quoted when its limits would not be seen."""
+    short = text if len(text) <= 60 else text[:59] + "…"
+    return short if short and short.isprintable() and " " not in short else repr(short)
+
+
+def merged(node: Node) -> Iterator[tuple[str, Node]]:
+    """Go through what ``<<`` merges in, nearest first (https://yaml.org/type/merge.html)."""
+    for source in node.items if isinstance(node, Sequence) else [node]:
+        if not isinstance(source, Mapping):
+            continue
+        for key, value in source.pairs:
+            text = key_text(key)
+            if text == "<<":
+                yield from merged(value)
+            elif text is not None:
+                yield text, value

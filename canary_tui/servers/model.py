@@ -1,0 +1,276 @@
+"""What a server is: frozen records that carry their own limits.
+
+Limits live in the types (``Meta``), so the file, the form and the command line check alike.
+Durations are seconds, ports are TCP ports.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z"
+HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Interval = Annotated[float, Meta(ge=1, le=86_400)]
+Timeout = Annotated[float, Meta(ge=1, le=60)]
+Wait = Annotated[float, Meta(ge=0, le=300)]
+
+
+class Engine(StrEnum):
+    """Which protocol the database speaks. ``mysql`` is MariaDB too."""
+
+    POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+
+    @property
+    def default_port(self) -> int:
+        """The engine's registered port."""
+        return 5432 if self is Engine.POSTGRESQL else 3306
+
+
+class TlsMode(StrEnum):
+    """How TLS is used, in libpq's words (``sslmode``)."""
+
+    DISABLE = "disable"
+    PREFER = "prefer"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+    @property
+    def required(self) -> bool:
+        """Whether a connection without TLS is a failure."""
+        return self not in {TlsMode.DISABLE, TlsMode.PREFER}
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the certificate is checked."""
+        return self in {TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL}
+
+
+class Listen(StrEnum):
+    """What the local end of a tunnel is."""
+
+    PORT = "port"
+    SOCKET = "socket"
+
+
+class PasswordEnv(msgspec.Struct, frozen=True):
+    """The password is in an environment variable."""
+
+    env: str
+
+
+class PasswordCommand(msgspec.Struct, frozen=True):
+    """The password is the first line that a command prints. Run without a shell."""
+
+    command: tuple[str, ...]
+
+
+class PasswordKeyring(msgspec.Struct, frozen=True):
+    """The password is in the system's keyring, under ``canary-tui`` and the server's name."""
+
+    keyring: bool = True
+
+
+PasswordSource = PasswordEnv | PasswordCommand | PasswordKeyring
+
+
+class Database(msgspec.Struct, frozen=True, kw_only=True):
+    """A database as the SSH server sees it (or as this machine does, when direct)."""
+
+    host: str
+    port: Port
+    name: str = ""
+    user: str = ""
+    password: PasswordSource | None = None
+    tls: TlsMode = TlsMode.PREFER
+    ca_file: str = ""
+    """PEM file of certificate authorities; empty: the system's."""
+
+
+class SshServer(msgspec.Struct, frozen=True, kw_only=True):
+    """The SSH server (jumpbox) in front of a database."""
+
+    enabled: bool = True
+    host: str
+    port: Port = 22
+    user: str
+    key: str = ""
+    """A file name in the keys folder or a path; empty: not made yet, the server's name is used."""
+    local_port: Port | None = None
+    listen: Listen = Listen.PORT
+    connect_wait: Wait = 5.0
+    allow_users: tuple[str, ...] = ()
+
+
+class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server is probed. ``timeout`` limits the whole probe, first stage to last."""
+
+    every: Interval = 10.0
+    timeout: Timeout = 5.0
+    slow_after: Annotated[float, Meta(gt=0, le=60)] = 0.25
+    query: str = "select 1"
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """One database and the way to it."""
+
+    name: Name
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    engine: Engine
+    database: Database
+    ssh: SshServer | None = None
+    probe: ProbePlan = ProbePlan()
+
+    @property
+    def tunnel(self) -> SshServer | None:
+        """The SSH server when the tunnel is switched on, else None (a direct connection)."""
+        return self.ssh if self.ssh is not None and self.ssh.enabled else None
+
+    @property
+    def key_name(self) -> str:
+        """The ``key:`` entry, or what it is when there is none: the server's name."""
+        return (self.ssh.key if self.ssh else "") or self.name
+
+    @property
+    def through(self) -> str:
+        """How it is reached, for a person: ``user@host``, with the port where it is not 22."""
+        if self.tunnel is None:
+            return "direct"
+        port = "" if self.tunnel.port == 22 else f":{self.tunnel.port}"
+        return f"{self.tunnel.user}@{self.tunnel.host}{port}"
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The names that the sentences of a diagnosis use."""
+        ssh = self.tunnel
+        return {
+            "server": self.name,
+            "engine": self.engine.value,
+            "db_host": self.database.host,
+            "db_port": str(self.database.port),
+            "db_user": self.database.user or default_user(self.engine),
+            "db_name": self.database.name or self.database.user or "the default database",
+            "tls": self.database.tls.value,
+            "ssh_host": ssh.host if ssh else "",
+            "ssh_port": str(ssh.port) if ssh else "",
+            "ssh_user": ssh.user if ssh else "",
+            "local_port": str(ssh.local_port or "") if ssh else "",
+            "timeout": f"{self.probe.timeout:g} s",
+        }
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server's entry may leave out."""
+
+    probe: ProbePlan = ProbePlan()
+    key_comment: str = "querycanary.com"
+
+
+class HistoryLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the past is kept: seconds and bytes."""
+
+    raw: float = 3 * 86_400.0
+    rollups: float = 400 * 86_400.0
+    max_size: int = 2_000_000_000
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that ``servers.yaml`` says."""
+
+    servers: tuple[Server, ...] = ()
+    defaults: Defaults = Defaults()
+    history: HistoryLimits = HistoryLimits()
+
+    def get(self, name: str) -> Server | None:
+        """Return the server of that name, if there is one."""
+        return next((server for server in self.servers if server.name == name), None)
+
+
+def default_user(engine: Engine) -> str:
+    """Return the database user that is meant when none is given."""
+    return "postgres" if engine is Engine.POSTGRESQL else "root"
+
+
+def host_problem(host: str) -> str:
+    """Say what is wrong with a host name or IP address; empty when it is fine.
+
+    Names follow RFC 1123 §2.1, with the underscore that real networks use; international names
+    are given in either form. IPv6 addresses are written without brackets.
+    """
+    if not host:
+        return "is empty; a host name or an IP address is needed"
+    if host != host.strip() or any(c.isspace() for c in host):
+        return "has a space in it"
+    if host.startswith("[") and host.endswith("]"):
+        return f"has brackets; write the IPv6 address without them: {host[1:-1]}"
+    if "@" in host:
+        return f"has a user in it; put {host.split('@')[0]!r} into the user field"
+    if "/" in host:
+        return "looks like a URL or a path; only the host name is needed"
+    try:
+        ipaddress.ip_address(host.split("%")[0])
+    except ValueError:
+        return _name_problem(host)
+    return ""
+
+
+def _name_problem(host: str) -> str:
+    if ":" in host:
+        name, _, port = host.rpartition(":")
+        if port.isdigit() and ":" not in name:
+            return f"has a port in it; put {port} into the port field"
+        return "is no IPv6 address"
+    try:
+        ascii_name = host.rstrip(".").encode("idna").decode("ascii")
+    except UnicodeError:
+        return "is no host name"
+    if len(ascii_name) > 253:
+        return "is longer than 253 characters"
+    if re.fullmatch(r"[0-9.]+", ascii_name):
+        return "is no IPv4 address"
+    if not all(HOST_LABEL.match(label) for label in ascii_name.split(".")):
+        return "is no host name (letters, digits, '-', '_' and '.')"
+    return ""
+
+
+def name_problem(name: str) -> str:
+    """Say what is wrong with a server's name; empty when it is fine."""
+    if re.match(NAME_PATTERN, name):
+        return ""
+    return "is no server name (1 to 63 letters, digits, '_', '.', '-', the first a letter or digit)"
+
+
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z", re.ASCII)
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, None: 1.0}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that ``text`` (``250ms``, ``10s``, ``5m``, ``2h``, ``3d``) stands for.
+
+    A bare number is seconds. Raises ValueError when it is no duration.
+    """
+    match = DURATION.match(text.strip())
+    if match is None:
+        raise ValueError("is no duration, such as 250ms, 10s, 5m, 2h or 3d")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest spelling that ``parse_duration`` reads back as ``seconds``."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for unit in ("d", "h", "m"):
+        if seconds >= SECONDS[unit] and seconds % SECONDS[unit] == 0:
+            return f"{seconds / SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s"

@@ -1,0 +1,244 @@
+"""Nodes of ``servers.yaml`` to the model, with every mistake of the file reported, not only the first.
+
+Scalars are read as the text that stands there and converted field by field: YAML's own idea of a
+value (``no`` is false, ``0123`` is 83) never gets a say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from canary_tui.servers import fields
+from canary_tui.servers.blocks import Block, shown, what
+from canary_tui.servers.model import (
+    Database,
+    Defaults,
+    Engine,
+    Fleet,
+    HistoryLimits,
+    Listen,
+    PasswordCommand,
+    PasswordEnv,
+    PasswordKeyring,
+    PasswordSource,
+    ProbePlan,
+    Server,
+    SshServer,
+    TlsMode,
+)
+from canary_tui.servers.nodes import (
+    BadFile,
+    Document,
+    Mapping,
+    Node,
+    Problem,
+    Scalar,
+    Sequence,
+    compose,
+    key_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+PASSWORD_WAYS = "{env: VARIABLE}, {command: [program, argument, …]} or {keyring: true}"  # noqa: S105 - no password
+
+engine = fields.choice(Engine)
+tls = fields.choice(TlsMode)
+listen = fields.choice(Listen)
+
+
+class Parsed(msgspec.Struct):
+    """A file without mistakes: what it says, and where."""
+
+    fleet: Fleet
+    document: Document
+    text: str
+    file: str
+
+
+def parse(text: str, file: str) -> Parsed:
+    """Return what ``text`` (without a byte order mark) says. Raises BadFile with every mistake in it."""
+    document = compose(text, file)
+    reader = _Reader(file)
+    fleet = reader.fleet(document.root)
+    if reader.problems:
+        raise BadFile(tuple(sorted(reader.problems, key=lambda problem: problem.line)))
+    return Parsed(fleet, document, text, file)
+
+
+class _Reader:
+    """Reads one file and collects its mistakes."""
+
+    def __init__(self, file: str) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._names: dict[str, int] = {}
+        self._ports: dict[int, tuple[str, int]] = {}
+
+    def problem(self, where: Node | int, path: str, message: str) -> None:
+        line = where if isinstance(where, int) else where.line
+        self.problems.append(Problem(self._file, line, path, message))
+
+    def scalar(self, node: Node, path: str, convert: Callable[[str], T], default: T) -> T:
+        if not isinstance(node, Scalar):
+            self.problem(node, path, f"is {what(node)}, where a single value belongs")
+            return default
+        try:
+            return convert(node.text)
+        except ValueError as error:
+            self.problem(node, path, f"{shown(node.text)} {error}")
+            return default
+
+    def fleet(self, root: Node | None) -> Fleet:
+        top = Block(self, root, "", "")
+        if root is not None and not top.given:
+            self.problems.clear()
+            self.problem(root, "", f"is {what(root)}, where version: and servers: belong")
+        version = top.node("version")
+        if version is not None and key_text(version) != "1":
+            self.problem(
+                version,
+                "version",
+                f"{shown(key_text(version) or what(version))} is not 1, the only one known",
+            )
+        defaults = self._defaults(top)
+        history = Block(self, top.node("history"), "history", "history")
+        limits = HistoryLimits()
+        node = top.node("servers")
+        if node is not None and not isinstance(node, Sequence):
+            self.problem(node, "servers", f"is {what(node)}, where a list (- name: …) belongs")
+        items = node.items if isinstance(node, Sequence) else []
+        return Fleet(
+            servers=tuple(self._server(item, f"servers[{i}]", defaults) for i, item in enumerate(items)),
+            defaults=defaults,
+            history=HistoryLimits(
+                raw=history.get("raw", fields.kept, limits.raw),
+                rollups=history.get("rollups", fields.kept, limits.rollups),
+                max_size=history.get("max_size", fields.size, limits.max_size),
+            ),
+        )
+
+    def _defaults(self, top: Block) -> Defaults:
+        block = Block(self, top.node("defaults"), "defaults", "defaults")
+        return Defaults(
+            probe=self._probe(block, ProbePlan()),
+            key_comment=block.get("key_comment", fields.words, Defaults().key_comment),
+        )
+
+    def _server(self, node: Node, path: str, defaults: Defaults) -> Server:
+        block = Block(self, node, path, "server")
+        if isinstance(node, Scalar) and node.null:
+            self.problem(node, path, "is empty, where a server's settings belong")
+        name = "" if not block.given else block.need("name", fields.name, "")
+        if name in self._names:
+            message = f"{name} is the name of another server too (line {self._names[name]})"
+            self.problem(block.values["name"], block.at("name"), message)
+        elif name:
+            self._names[name] = block.values["name"].line
+        if not block.given:
+            return Server(name="", engine=Engine.POSTGRESQL, database=Database(host="", port=1))
+        kind = block.need("engine", engine, Engine.POSTGRESQL, " (postgresql or mysql)")
+        return Server(
+            name=name,
+            enabled=block.get("enabled", fields.boolean, True),
+            tags=block.texts("tags"),
+            engine=kind,
+            database=self._database(block, kind),
+            ssh=self._ssh(block, name),
+            probe=self._probe(block, defaults.probe),
+        )
+
+    def _database(self, server: Block, kind: Engine) -> Database:
+        node = server.node("database")
+        block = Block(self, node, server.at("database"), "database")
+        if node is None:
+            self.problem(server.line, block.path, "is missing; its host is needed")
+        return Database(
+            host=block.need("host", fields.host, "") if block.given else "",
+            port=block.get("port", fields.port, kind.default_port),
+            name=block.get("name", fields.words, ""),
+            user=block.get("user", fields.words, ""),
+            password=self._password(block),
+            tls=block.get("tls", tls, TlsMode.PREFER),
+            ca_file=block.get("ca_file", fields.words, ""),
+        )
+
+    def _ssh(self, server: Block, name: str) -> SshServer | None:
+        if "ssh" not in server.values:
+            return None
+        block = Block(self, server.values["ssh"], server.at("ssh"), "ssh")
+        if not block.given:
+            if server.node("ssh") is None:  # what says nothing must not quietly mean: without a tunnel
+                self.problem(
+                    server.values["ssh"], block.path, "is empty; it needs host and user, or is left out"
+                )
+            return None
+        local_port = block.get("local_port", fields.port, None)
+        if local_port is not None:
+            self._claim(local_port, block, name)
+        plan = SshServer(host="", user="")
+        return SshServer(
+            enabled=block.get("enabled", fields.boolean, plan.enabled),
+            host=block.need("host", fields.host, ""),
+            port=block.get("port", fields.port, plan.port),
+            user=block.need("user", fields.some_words, ""),
+            key=block.get("key", fields.words, plan.key),
+            local_port=local_port,
+            listen=block.get("listen", listen, plan.listen),
+            connect_wait=block.get("connect_wait", fields.connect_wait, plan.connect_wait),
+            allow_users=block.texts("allow_users"),
+        )
+
+    def _claim(self, local_port: int, block: Block, name: str) -> None:
+        node = block.values["local_port"]
+        if local_port in self._ports:
+            other, line = self._ports[local_port]
+            message = f"{local_port} is the local port of {other} too (line {line})"
+            self.problem(node, block.at("local_port"), message)
+        else:
+            self._ports[local_port] = (name, node.line)
+
+    def _probe(self, owner: Block, plan: ProbePlan) -> ProbePlan:
+        node = owner.node("probe")
+        if node is None:
+            return plan
+        block = Block(self, node, owner.at("probe"), "probe")
+        return ProbePlan(
+            every=block.get("every", fields.every, plan.every),
+            timeout=block.get("timeout", fields.timeout, plan.timeout),
+            slow_after=block.get("slow_after", fields.slow_after, plan.slow_after),
+            query=block.get("query", fields.query, plan.query),
+        )
+
+    def _password(self, database: Block) -> PasswordSource | None:
+        """Read where the password comes from. What stands there is never repeated: it may be the password."""
+        node, path = database.node("password"), database.at("password")
+        if node is None:
+            return None
+        if not isinstance(node, Mapping):
+            self.problem(node, path, f"holds no password itself; say where it comes from: {PASSWORD_WAYS}")
+            return None
+        pairs = [(key_text(key), value) for key, value in node.pairs]
+        try:
+            return self._source(*pairs[0]) if len(pairs) == 1 else self._source(None, node)
+        except ValueError:
+            self.problem(node, path, f"is not one of {PASSWORD_WAYS}")
+            return None
+
+    @staticmethod
+    def _source(way: str | None, value: Node) -> PasswordSource | None:
+        """Return the source, or None for a keyring that is switched off. Raises ValueError."""
+        if way == "env" and isinstance(value, Scalar) and "=" not in value.text:
+            return PasswordEnv(fields.some_words(value.text))
+        if way == "keyring" and isinstance(value, Scalar):
+            return PasswordKeyring() if fields.boolean(value.text) else None
+        if way == "command" and isinstance(value, Sequence) and value.items:
+            words = tuple(item.text for item in value.items if isinstance(item, Scalar))
+            if len(words) == len(value.items) and words[0] and not any("\0" in word for word in words):
+                return PasswordCommand(words)
+        raise ValueError

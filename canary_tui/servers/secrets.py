@@ -1,0 +1,236 @@
+"""Where a database password comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.servers.commands import first_line
+from canary_tui.servers.model import (
+    Engine,
+    PasswordCommand,
+    PasswordEnv,
+    PasswordKeyring,
+    PasswordSource,
+    Server,
+    default_user,
+)
+from canary_tui.servers.passfiles import Ignored, my_cnf, pgpass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+T = TypeVar("T")
+
+COMMAND_TIME_LIMIT = 30.0
+"""Seconds that a password command may take."""
+KEYRING_TIME_LIMIT = 60.0
+"""Seconds for the system's keyring, which may ask a person to unlock it."""
+KEYRING_SERVICE = "canary-tui"
+
+
+class Secret:
+    """A password that cannot print itself: ``repr`` and ``str`` are ``•••``."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the password. Called once, where a driver is given it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "•••"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(("secret", self._value))
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
+
+
+class KeyringUnavailable(Exception):
+    """The system has no keyring that works; ``str`` says why and what to use instead."""
+
+
+class Passwords:
+    """Finds each server's password. One for the application.
+
+    ``find`` runs on one event loop; ``give`` and ``rejected`` may be called from any thread.
+    ``command_limit`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        command_limit: float = COMMAND_TIME_LIMIT,
+    ) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._home = home or Path.home()
+        self._command_limit = command_limit
+        self._guard = threading.Lock()
+        self._given: dict[str, Secret] = {}
+        self._fetched: dict[str, tuple[PasswordSource, Secret]] = {}
+        self._fetching: dict[str, asyncio.Lock] = {}
+        self._notes: dict[str, str] = {}
+
+    async def find(self, server: Server) -> Secret | None:
+        """Return a server's password, or None when nothing on this machine has one.
+
+        The order: the ``password:`` entry, which must then work; ``~/.pgpass`` or ``~/.my.cnf``;
+        what a person gave in this run. Raises Failed (``password_missing``,
+        ``password_command_failed``).
+        """
+        source = server.database.password
+        if isinstance(source, PasswordEnv):
+            return self._from_environment(source)
+        if source is not None:
+            lock = self._fetching.setdefault(server.name, asyncio.Lock())
+            async with lock:  # the second of two that want the same password finds it fetched
+                return await self._fetch(server.name, source)
+        found = self._from_file(server)
+        with self._guard:
+            return found or self._given.get(server.name)
+
+    def give(self, name: str, password: Secret) -> None:
+        """Keep what a person answered, in memory only."""
+        with self._guard:
+            self._given[name] = password
+
+    def rejected(self, name: str) -> None:
+        """Forget what the database refused: a command runs once more, a person is asked again."""
+        with self._guard:
+            self._given.pop(name, None)
+            self._fetched.pop(name, None)
+
+    def note(self, name: str) -> str:
+        """Say why a password file was passed over at the last ``find``; empty when none was."""
+        with self._guard:
+            return self._notes.get(name, "")
+
+    def _from_environment(self, source: PasswordEnv) -> Secret:
+        value = self._environ.get(source.env)
+        if not value:
+            state = "is empty" if value == "" else "is not set"
+            raise _missing(f"the environment variable {source.env} {state}", variable=source.env)
+        return Secret(value)
+
+    async def _fetch(self, name: str, source: PasswordCommand | PasswordKeyring) -> Secret:
+        with self._guard:
+            kept = self._fetched.get(name)
+        if kept is not None and kept[0] == source:
+            return kept[1]
+        if isinstance(source, PasswordCommand):
+            line = await first_line(source.command, limit=self._command_limit, environ=self._environ)
+            password = Secret(line)
+        else:
+            password = await _from_keyring(name)
+        with self._guard:
+            self._fetched[name] = (source, password)
+        return password
+
+    def _from_file(self, server: Server) -> Secret | None:
+        database, note, found = server.database, "", None
+        user = database.user or default_user(server.engine)
+        try:
+            if server.engine is Engine.POSTGRESQL:
+                path = Path(self._environ.get("PGPASSFILE") or self._home / ".pgpass")
+                found = pgpass(path, database.host, database.port, database.name or user, user)
+            else:
+                found = my_cnf(self._home / ".my.cnf", database.host, database.port, user)
+        except Ignored as reason:
+            note = str(reason)
+        with self._guard:
+            self._notes[server.name] = note
+        return Secret(found) if found else None
+
+
+def keyring_set(name: str, password: Secret) -> None:
+    """Keep a server's password in the system's keyring. Blocks. Raises KeyringUnavailable."""
+    _with_keyring(lambda keyring: keyring.set_password(KEYRING_SERVICE, name, password.reveal()))
+
+
+def keyring_forget(name: str) -> bool:
+    """Delete a server's password from the system's keyring; False when there was none.
+
+    Blocks. Raises KeyringUnavailable.
+    """
+    if _keyring_get(name) is None:
+        return False
+    _with_keyring(lambda keyring: keyring.delete_password(KEYRING_SERVICE, name))
+    return True
+
+
+def _keyring_get(name: str) -> Secret | None:
+    found = _with_keyring(lambda keyring: keyring.get_password(KEYRING_SERVICE, name))
+    return Secret(found) if found else None
+
+
+def _with_keyring(call: Callable[[ModuleType], T]) -> T:
+    import keyring  # slow: it looks for its backends among all installed packages
+    from keyring.errors import KeyringError, NoKeyringError
+
+    try:
+        return call(keyring)
+    except NoKeyringError:
+        text = "this system has no keyring; use password: {env: …} or {command: […]} instead"
+        raise KeyringUnavailable(text) from None
+    except (KeyringError, RuntimeError, OSError, ValueError) as error:
+        raise KeyringUnavailable(f"the keyring does not work: {error or type(error).__name__}") from None
+
+
+async def _from_keyring(name: str) -> Secret:
+    """Look a password up in the keyring. Raises Failed (``password_missing``)."""
+    try:
+        async with asyncio.timeout(KEYRING_TIME_LIMIT):
+            found = await _in_thread(lambda: _keyring_get(name))
+    except KeyringUnavailable as error:
+        raise _missing(str(error)) from None
+    except TimeoutError:
+        raise _missing(f"the keyring did not answer within {KEYRING_TIME_LIMIT:g} s") from None
+    if found is None:
+        raise _missing(f"the keyring has no password for {name}; set it with: canary password {name}")
+    return found
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Run ``call`` in a daemon thread: a keyring that waits for a person must not hold up the exit."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_result: Callable[[], None]) -> None:
+        if not done.done():
+            set_result()
+
+    def run() -> None:
+        try:
+            value = call()
+        except KeyringUnavailable as error:
+            answer: Callable[[], None] = functools.partial(done.set_exception, error)
+        else:
+            answer = functools.partial(done.set_result, value)
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(settle, answer)
+
+    threading.Thread(target=run, name="canary-keyring", daemon=True).start()
+    return await done
+
+
+def _missing(detail: str, **facts: str) -> Failed:
+    return Failed(Cause.PASSWORD_MISSING, stage=Stage.SETTINGS, detail=detail, facts=facts)

@@ -1,0 +1,80 @@
+"""What the screens need of the monitor, written down so that a fake can stand in for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from canary_tui.tui.presenters.trail import TestView
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.keys.authorized import KeyInfo
+    from canary_tui.monitor.board import LogLine, Snapshot
+    from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
+
+
+class RunningTest(TestView, Protocol):
+    """A connection test under way, read by polling."""
+
+    def cancel(self) -> None:
+        """Stop it."""
+
+
+class MonitorApi(Protocol):
+    """The monitor as the application uses it: facts come by ``snapshot``, everything else is an intent.
+
+    Futures raise ``BadFile``, ``KeyProblem``, ``OSError`` or ``Failed``; their words are for the user.
+    """
+
+    def snapshot(self) -> Snapshot:
+        """Return the board as it is."""
+
+    def log_after(self, seq: int, limit: int = 1000) -> list[LogLine]:
+        """Return log lines newer than ``seq``, oldest first."""
+
+    def hold(self, name: str) -> Future[None]:
+        """Open the server's tunnel and probe it until it is closed."""
+
+    def close(self, name: str) -> Future[None]:
+        """Close what ``hold`` opened."""
+
+    def probe_now(self, name: str) -> None:
+        """Probe at once."""
+
+    def retry_now(self, name: str) -> None:
+        """Stop waiting and open the tunnel at once."""
+
+    def start_test(self, name: str) -> RunningTest:
+        """Test the whole way over a fresh SSH connection."""
+
+    def trust(self, name: str, offer: HostKeyOffer) -> Future[None]:
+        """Pin this host key."""
+
+    def give_password(self, name: str, password: Secret) -> None:
+        """Keep a database password in memory."""
+
+    def save(
+        self, server: Server, *, replaces: str | None, keyring_password: Secret | None = None
+    ) -> Future[Server]:
+        """Add or change a server."""
+
+    def remove(self, name: str) -> Future[None]:
+        """Remove a server."""
+
+    def restore(self, server: Server) -> Future[None]:
+        """Bring a removed server back."""
+
+    def set_enabled(self, name: str, enabled: bool) -> Future[None]:
+        """Switch a server on or off."""
+
+    def key_info(self, name: str) -> Future[KeyInfo]:
+        """Return the public half of a server's key and how to install it."""
+
+    def client_env(self, name: str) -> Future[tuple[list[str], dict[str, str]]]:
+        """Return the client program's command line and environment for the server's local port."""
+
+    def clients(self) -> int:
+        """Return how many client connections are open."""

@@ -1,0 +1,297 @@
+"""The application: takes facts from the monitor, hands intents to it, holds one worker a tunnel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.worker import Worker, WorkerState
+
+from canary_tui.monitor.board import Snapshot
+from canary_tui.tui.files import Choices, read_choices, write_choices
+from canary_tui.tui.palette import ServerCommands
+from canary_tui.tui.screens.dialogs import AskPassword, Confirm
+from canary_tui.tui.screens.help import Help
+from canary_tui.tui.screens.page import Page, done, error_words
+from canary_tui.tui.screens.server_list import ServerList
+from canary_tui.tui.shell import run_client
+from canary_tui.tui.styles import style_sheets
+from canary_tui.tui.themes import DARK, THEMES
+from canary_tui.tui.widgets.bars import reachable_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from textual.screen import Screen
+
+    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+    from canary_tui.tui.api import MonitorApi
+    from canary_tui.tui.lifetime import LiveMonitor
+
+TICK = 0.1
+"""Seconds between two looks at the monitor's facts."""
+HOLD_AGAIN = 1.0
+"""Seconds before a tunnel's worker that ended by itself is started once more."""
+
+
+class CanaryApp(App[None]):
+    """Screens over a monitor that runs on a thread of its own."""
+
+    TITLE = "canary"
+    COMMANDS = App.COMMANDS | {ServerCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,f1", "help", "help"),
+        Binding("q", "quit", "quit"),
+        Binding("ctrl+q", "quit", "quit", priority=True),
+    ]
+
+    def __init__(self, monitor: MonitorApi, state: Path | None = None) -> None:
+        super().__init__(css_path=style_sheets())
+        self.monitor = monitor
+        self.facts = Snapshot()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.home = ServerList()
+        self._state = state
+        self._second = 0
+        self._away = False
+        self._held: dict[str, Worker[None]] = {}
+        self._held_since: dict[str, float] = {}
+        self._refused: dict[str, Server] = {}
+        self._removed: list[Server] = []
+        for theme in THEMES:
+            self.register_theme(theme)
+        chosen = read_choices(state).theme if state is not None else ""
+        self.theme = chosen if chosen in self.available_themes else DARK.name
+
+    def on_mount(self) -> None:
+        """Show the list and begin to look at the monitor."""
+        self.loop = asyncio.get_running_loop()
+        self.theme_changed_signal.subscribe(self, lambda _theme: self._remember())
+        self.push_screen(self.home)
+        self.set_interval(TICK, self._tick)
+
+    # Facts
+
+    def _tick(self) -> None:
+        """Take the facts over. Time-relative cells move once a second."""
+        snapshot = self.monitor.snapshot()
+        second = int(time.time())
+        changed = snapshot.version != self.facts.version
+        if changed:
+            self.facts = snapshot
+        if changed or second != self._second:
+            self._reconcile()
+        page = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
+        if page is not None and page.ready and not self._away:
+            if changed or second != self._second:
+                page.show_facts(self.facts)
+            page.tick()
+        self._second = second
+
+    # Tunnels as workers
+
+    def _reconcile(self) -> None:
+        """Hold every enabled server by a worker of its own, and no other."""
+        wanted = {row.server.name: row.server for row in self.facts.rows if row.server.enabled}
+        for name, worker in list(self._held.items()):
+            if name not in wanted:
+                del self._held[name]
+                worker.cancel()
+        now = time.monotonic()
+        for name, server in wanted.items():
+            worker_of = self._held.get(name)
+            if worker_of is not None and not worker_of.is_finished:
+                continue
+            # What failed for its settings is not tried again with the same ones.
+            if (
+                self._refused.get(name) == server
+                or now - self._held_since.get(name, -HOLD_AGAIN) < HOLD_AGAIN
+            ):
+                continue
+            self._held_since[name] = now
+            self._held[name] = self.run_worker(
+                self._hold(name), name=name, group=f"tunnel:{name}", exclusive=True, exit_on_error=False
+            )
+
+    async def _hold(self, name: str) -> None:
+        """Be the tunnel's worker: it lives as long as the tunnel is wanted."""
+        try:
+            await asyncio.wrap_future(self.monitor.hold(name))
+        except asyncio.CancelledError:
+            worker = self._held.get(name)
+            if worker is None or worker.is_cancelled:
+                self.monitor.close(name)
+            raise
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Say why a tunnel's worker, or something that was asked for, ended badly."""
+        worker = event.worker
+        if event.state is not WorkerState.ERROR or worker.error is None:
+            return
+        if worker.group.startswith("tunnel:"):
+            row = self.facts.row(worker.name)
+            if row is not None:
+                self._refused[worker.name] = row.server
+        self.notify(error_words(worker.error), title=worker.name, severity="error", timeout=12, markup=False)
+
+    # Places
+
+    def _go(self, page: Page) -> Page:
+        """Open a page, or go back to it where it is open already: ``escape`` never leads in circles."""
+        pages = [screen for screen in self.screen_stack if isinstance(screen, Page)]
+        for shown in pages:
+            if type(shown) is type(page) and shown.path == page.path:
+                while self.screen is not shown:
+                    self.pop_screen()
+                return shown
+        self.push_screen(page)
+        return page
+
+    def open_form(self, server: Server | None) -> None:
+        """Add a server (None) or change one."""
+        from canary_tui.tui.screens.server_form import ServerForm
+
+        taken = frozenset(row.server.name for row in self.facts.rows)
+        self._go(ServerForm(server, taken))
+
+    def open_key(self, name: str) -> None:
+        """Show a server's public key."""
+        from canary_tui.tui.screens.key_view import KeyView
+
+        self._go(KeyView(name))
+
+    def open_test(self, name: str) -> None:
+        """Test a server; where its test is open already, once more."""
+        from canary_tui.tui.screens.connection_test import ConnectionTest
+
+        page = ConnectionTest(name)
+        shown = self._go(page)
+        if shown is not page and isinstance(shown, ConnectionTest):
+            shown.action_again()
+
+    def open_log(self, name: str | None) -> None:
+        """Follow the probes of a server, or of all."""
+        from canary_tui.tui.screens.probe_log import ProbeLog
+
+        self._go(ProbeLog(name))
+
+    def open_host_key(
+        self, name: str, offer: HostKeyOffer, decided: Callable[[bool | None], None] | None = None
+    ) -> None:
+        """Ask about a host key; ``decided`` hears whether it is trusted now."""
+        from canary_tui.tui.screens.host_key import HostKeyQuestion
+
+        self.push_screen(HostKeyQuestion(self.monitor, name, offer), decided)
+
+    # Intents that more than one screen has
+
+    def saved(self, server: Server, was: Server | None) -> None:
+        """A form was saved: its server is the one under the cursor from now on."""
+        self._refused.pop(server.name, None)
+        verb = "Added" if was is None else "Saved"
+        self.notify(f"{verb} {server.name}.", markup=False)
+        self.home.select_soon(server.name)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a deleted server can be brought back."""
+        return bool(self._removed)
+
+    async def remove_server(self, server: Server) -> None:
+        """Delete a server; ``undo_remove`` brings it back."""
+        await done(self.monitor.remove(server.name))
+        self._removed.append(server)
+        self.notify(f"Deleted {server.name}; u brings it back.", markup=False)
+        self.screen.refresh_bindings()
+
+    async def undo_remove(self) -> None:
+        """Bring the server back that was deleted last."""
+        if self._removed:
+            server = self._removed[-1]
+            await done(self.monitor.restore(server))
+            self._removed.remove(server)
+            self.notify(f"{server.name} is back.", markup=False)
+            self.home.select_soon(server.name)
+            self.screen.refresh_bindings()
+
+    async def ask_password(self, server: Server) -> bool:
+        """Ask for a database password and hand it to the monitor; False when none was given."""
+        database = server.database
+        whose = f"{server.words['db_user']} on {database.host} ({server.name})"
+        password = await self.push_screen_wait(AskPassword(whose))
+        if password is None:
+            return False
+        self.monitor.give_password(server.name, password)
+        return True
+
+    def copy(self, text: str, what: str, *, show: bool = True) -> None:
+        """Copy to the clipboard of the terminal (OSC 52); a terminal may refuse, so ``show`` it too."""
+        self.copy_to_clipboard(text)
+        words = f"{text}\n" if show else ""
+        self.notify(f"{words}Copied, where the terminal allows it.", title=f"The {what}", markup=False)
+
+    async def shell(self, name: str) -> None:
+        """Give the terminal to psql or mysql until it ends."""
+        argv, extra = await done(self.monitor.client_env(name))
+        self._away = True
+        try:
+            trouble = await run_client(self, argv, extra)
+        finally:
+            self._away = False
+        if trouble:
+            self.notify(trouble, severity="warning", timeout=10, markup=False)
+
+    # The application itself
+
+    def action_help(self) -> None:
+        """Show the keys of this screen and the signs."""
+        self.push_screen(Help([key for key, _ in reachable_keys(self.screen)]))
+
+    async def action_quit(self) -> None:
+        """Leave; ask first while programs are connected through a tunnel."""
+        clients = self.monitor.clients()
+        if not clients:
+            self.exit()
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.exit()
+
+        count = f"{clients} client connection{'' if clients == 1 else 's'}"
+        self.push_screen(Confirm("Quit canary?", f"{count} through its tunnels will be cut."), decided)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every action of the screen in the palette, and the themes."""
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and active.enabled and binding.action != "command_palette":
+                key = self.get_key_display(binding)
+                run = partial(self.run_action, binding.action, active.node)
+                yield SystemCommand(binding.description.capitalize(), f"key {key}", run)
+        yield SystemCommand("Theme", "Choose other colours; remembered", self.action_change_theme)
+        yield SystemCommand("Screenshot", "Save this screen as SVG", self.deliver_screenshot)
+
+    def _remember(self) -> None:
+        if self._state is not None:
+            choices = Choices(theme=self.theme)
+            self.run_worker(
+                asyncio.to_thread(write_choices, self._state, choices),
+                name="remember the theme",
+                group="choices",
+                exit_on_error=False,
+            )
+
+
+def run(paths: Paths, *, monitor: LiveMonitor | None = None) -> int:
+    """Run the application until it ends and return the exit status; the monitor is stopped before."""
+    from canary_tui.tui.lifetime import run_to_the_end
+
+    return run_to_the_end(paths, monitor)

@@ -1,0 +1,35 @@
+"""Every server in the command palette."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import Hit, Hits, Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.tui.app import CanaryApp
+
+
+class ServerCommands(Provider):
+    """What can be done with a server, found by its name."""
+
+    async def search(self, query: str) -> Hits:
+        """Yield the commands whose words match."""
+        app = cast("CanaryApp", self.app)
+        matcher = self.matcher(query)
+        for row in app.facts.rows:
+            name = row.server.name
+            commands: list[tuple[str, Callable[[], None]]] = [
+                (f"{name}: log", partial(app.open_log, name)),
+                (f"{name}: test", partial(app.open_test, name)),
+                (f"{name}: edit", partial(app.open_form, row.server)),
+            ]
+            if row.server.tunnel is not None:
+                commands.append((f"{name}: public key", partial(app.open_key, name)))
+            for words, call in commands:
+                score = matcher.match(words)
+                if score > 0:
+                    yield Hit(score, matcher.highlight(words), call, text=words)

@@ -1,0 +1,1 @@
+"""What the screens say, as pure functions: records in, words and tones out. No Textual here."""

@@ -1,0 +1,186 @@
+"""A line of the screen as words with tones, and how it is fitted to a width.
+
+A tone says what words mean; the style sheets say what colour that is. A tone is never the only
+sign of a state: a sign and a word always stand beside it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+class Tone(StrEnum):
+    """What a piece of text means."""
+
+    PLAIN = "plain"
+    STRONG = "strong"
+    MUTED = "muted"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    ACCENT = "accent"
+
+
+Span = tuple[str, Tone]
+Line = tuple[Span, ...]
+
+
+def line(*parts: str | Span) -> Line:
+    """Return a line; bare strings are plain, empty parts are left out."""
+    spans = ((part, Tone.PLAIN) if isinstance(part, str) else part for part in parts)
+    return tuple(span for span in spans if span[0])
+
+
+def plain(spans: Line) -> str:
+    """Return the words alone."""
+    return "".join(text for text, _ in spans)
+
+
+def width_of(spans: Line) -> int:
+    """Return how many terminal cells the line takes."""
+    return sum(cell_len(text) for text, _ in spans)
+
+
+def clip(text: str, width: int) -> str:
+    """Shorten ``text`` to ``width`` cells; an ellipsis stands for what is left out."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - 1)).rstrip() + "…" if width > 0 else ""
+
+
+def fill(text: str, width: int, *, right: bool = False) -> str:
+    """Shorten or pad ``text`` to exactly ``width`` cells."""
+    text = clip(text, width)
+    space = " " * (width - cell_len(text))
+    return space + text if right else text + space
+
+
+def clip_line(spans: Line, width: int) -> Line:
+    """Shorten a line to ``width`` cells."""
+    kept: list[Span] = []
+    for text, tone in spans:
+        if cell_len(text) > width:
+            kept.append((clip(text, width), tone))
+            break
+        kept.append((text, tone))
+        width -= cell_len(text)
+    return line(*kept)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break ``text`` at spaces into lines of at most ``width`` cells; a longer word is cut."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(clip(word, width))
+    return lines
+
+
+def wrap_commands(text: str, width: int) -> list[Line]:
+    """Break ``text`` like ``wrap``; what stands in backticks has a tone of its own."""
+    lines: list[Line] = []
+    inside = False
+    for words in wrap(text, width):
+        spans: list[Span] = []
+        for index, piece in enumerate(words.split("`")):
+            if index:
+                # The sign stays: without colour it is all that tells where the command ends.
+                inside = not inside
+                spans.append(("`", Tone.MUTED))
+            spans.append((piece, Tone.ACCENT if inside else Tone.PLAIN))
+        lines.append(line(*spans))
+    return lines
+
+
+def numbered(texts: Iterable[str], width: int) -> list[Line]:
+    """Number sentences from 1 and wrap each beside its number."""
+    lines: list[Line] = []
+    for number, text in enumerate(texts, 1):
+        for index, words in enumerate(wrap_commands(text, max(10, width - 3))):
+            lines.append(line((f"{number}. " if index == 0 else "   ", Tone.ACCENT), *words))
+    return lines
+
+
+def changed_cells(old: Line, new: Line) -> tuple[int, int] | None:
+    """Return the first cell and the end of what differs between two lines; None when nothing does.
+
+    Only those cells are painted again: over a slow link every other byte is waste.
+    """
+    if old == new:
+        return None
+    cells_old, cells_new = _cells(old), _cells(new)
+    end = max(len(cells_old), len(cells_new))
+    blank = (" ", Tone.PLAIN)
+    cells_old += [blank] * (end - len(cells_old))
+    cells_new += [blank] * (end - len(cells_new))
+    differing = [x for x in range(end) if cells_old[x] != cells_new[x]]
+    return (differing[0], differing[-1] + 1) if differing else None
+
+
+def _cells(spans: Line) -> list[Span]:
+    cells: list[Span] = []
+    for text, tone in spans:
+        for char in text:
+            cells.extend([(char, tone)] * max(1, cell_len(char)))
+    return cells
+
+
+class Column:
+    """One column of a table: how narrow it may get and whether it may go."""
+
+    __slots__ = ("key", "least", "stays", "title")
+
+    def __init__(self, key: str, title: str, least: int, *, stays: bool = False) -> None:
+        self.key = key
+        self.title = title
+        self.least = least
+        self.stays = stays
+
+
+def fit(
+    columns: Sequence[Column], wanted: Mapping[str, int], width: int, gap: int = 2
+) -> list[tuple[str, int]]:
+    """Choose the columns that fit into ``width`` cells, and how wide each is.
+
+    Columns go from the right, those that ``stay`` last of all. What is left over goes to the
+    columns from the left until each is as wide as it wants to be.
+    """
+    kept = list(columns)
+
+    def needed() -> int:
+        return sum(min(column.least, wanted.get(column.key, column.least)) for column in kept) + gap * (
+            len(kept) - 1
+        )
+
+    while needed() > width:
+        loose = [column for column in kept if not column.stays]
+        if not loose:
+            break
+        kept.remove(loose[-1])
+    spare = width - needed()
+    widths: dict[str, int] = {}
+    for column in kept:
+        want = wanted.get(column.key, column.least)
+        least = min(column.least, want)
+        grown = min(want - least, max(0, spare))
+        spare -= grown
+        widths[column.key] = least + grown
+    return list(widths.items())
+
+
+def join(cells: Iterable[Line], gap: str = "  ") -> Line:
+    """Put cells side by side."""
+    joined: list[Span] = []
+    for index, cell in enumerate(cells):
+        if index:
+            joined.append((gap, Tone.PLAIN))
+        joined.extend(cell)
+    return line(*joined)

@@ -1,0 +1,105 @@
+"""Words, signs and numbers, the same on every screen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from canary_tui.diagnosis.catalogue import stage_title, title
+from canary_tui.diagnosis.stages import Stage
+from canary_tui.monitor.board import Health
+from canary_tui.tui.presenters.lines import Tone
+
+if TYPE_CHECKING:
+    from canary_tui.diagnosis.stages import Cause
+    from canary_tui.servers.model import Server
+
+STAGE_WORDS: dict[Stage, str] = {
+    stage: stage_title(stage)[0].upper() + stage_title(stage)[1:] for stage in Stage
+}
+"""A stage as it stands at the beginning of a line; the words are the catalogue's."""
+
+SIGNS: dict[Health, tuple[str, Tone]] = {
+    Health.UP: ("●", Tone.GOOD),
+    Health.SLOW: ("▲", Tone.WARN),
+    Health.DOWN: ("✕", Tone.BAD),
+    Health.OPENING: ("◐", Tone.ACCENT),
+    Health.UNKNOWN: ("·", Tone.MUTED),
+    Health.OFF: ("○", Tone.MUTED),
+}
+
+SIGN_MEANINGS: tuple[tuple[str, Tone, str], ...] = (
+    ("●", Tone.GOOD, "up: the last probe went the whole way"),
+    ("▲", Tone.WARN, "slow: it took longer than 'slow after'"),
+    ("✕", Tone.BAD, "down, or a probe that failed"),
+    ("◐", Tone.ACCENT, "under way: a tunnel opens, a stage runs"),
+    ("?", Tone.WARN, "waits for you: a host key or a password"),
+    ("·", Tone.MUTED, "not probed yet"),
+    ("○", Tone.MUTED, "off, or a stage that has not begun"),
+    ("▁▃█", Tone.PLAIN, "the last probes; full height is 'slow after'"),
+)
+
+SSH_STAGES = frozenset({Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD})
+
+
+def cause_words(cause: Cause) -> str:
+    """Return a cause as a person reads it: ``key not accepted``."""
+    return title(cause)
+
+
+def ms_words(ms: float) -> str:
+    """Return milliseconds with the digits that matter: ``3.2 ms``, ``412 ms``, ``1.24 s``."""
+    if ms < 10:
+        return f"{ms:.1f} ms"
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.2f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
+
+
+def span_words(seconds: float) -> str:
+    """Return a span of time in its largest unit: ``12 s``, ``2 m``, ``3 h``, ``4 d``."""
+    seconds = max(0.0, seconds)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def ago(at: float, now: float) -> str:
+    """Return how long ago ``at`` was. Under a minute it moves each second, above each minute."""
+    return f"{span_words(now - at)} ago" if now - at >= 1 else "just now"
+
+
+def bytes_words(count: int) -> str:
+    """Return a number of bytes: ``812 B``, ``3.4 kB``, ``12 MB``."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5 or unit == "GB":
+            return f"{size:.1f} {unit}" if unit != "B" and size < 9.95 else f"{size:.0f} {unit}"
+        size /= 1000
+    raise AssertionError("unreachable")
+
+
+def clock_words(at: float) -> str:
+    """Return the local time of day, to the second."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S")
+
+
+def day_words(at: float) -> str:
+    """Return the local date and time, to the minute."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def utc_words(at: float) -> str:
+    """Return the moment in UTC, to the second: what two people in two places can compare."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def expected_stages(server: Server) -> tuple[Stage, ...]:
+    """Return the stages that a test of this server goes through; TLS only where it is asked for."""
+    tls = server.database.tls.value != "disable"
+    return tuple(
+        stage
+        for stage in Stage
+        if (server.tunnel is not None or stage not in SSH_STAGES) and (tls or stage is not Stage.TLS)
+    )

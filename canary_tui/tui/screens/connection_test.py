@@ -1,0 +1,160 @@
+"""A connection test, live: every stage with its time, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+
+from canary_tui.diagnosis.stages import Cause
+from canary_tui.tui.presenters import trail
+from canary_tui.tui.presenters.lines import Tone, line
+from canary_tui.tui.presenters.words import day_words, ms_words
+from canary_tui.tui.screens.page import Page, done
+from canary_tui.tui.widgets.bars import TitleBar, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.tui.api import RunningTest
+
+TURN_EVERY = 2
+"""The sign of the stage under way turns every second tick: five times a second."""
+
+
+class ConnectionTest(Page):
+    """Polls a test of the monitor; paints a line only when its stage moves."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "again", "run again"),
+        Binding("c", "copy_report", "copy report"),
+        Binding("p", "key", "public key"),
+        Binding("h", "host_key", "host key"),
+        Binding("P", "password", "password", key_display="P"),
+        Binding("e", "edit", "edit"),
+        Binding("j,down", "scroll(1)", "down", show=False),
+        Binding("k,up", "scroll(-1)", "up", show=False),
+    ]
+
+    def __init__(self, server: str) -> None:
+        super().__init__(server, "test")
+        self._server = server
+        self._test: RunningTest | None = None
+        self._ticks = 0
+        self._told = False
+
+    def body(self) -> Iterable[Widget]:
+        """The trail, and the words below it."""
+        yield VerticalScroll(Words(id="trail"), Words(id="verdict"), id="page")
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.action_again()
+
+    def on_unmount(self) -> None:
+        """Leaving the screen ends the test."""
+        if self._test is not None:
+            self._test.cancel()
+
+    @property
+    def result(self) -> ProbeResult | None:
+        """How the test ended; None while it runs."""
+        return self._test.result if self._test is not None else None
+
+    def action_again(self) -> None:
+        """Run the test again from the start."""
+        if self._test is not None:
+            self._test.cancel()
+        self._test = self.canary.monitor.start_test(self._server)
+        self._told = False
+        self.tick()
+
+    def tick(self) -> None:
+        """Look how far it is."""
+        if self._test is None or not self.ready:
+            return
+        self._ticks += 1
+        width = max(20, self.query_one("#page").scrollable_content_region.width)
+        self.query_one("#trail", Words).say(*trail.trail(self._test, width, self._ticks // TURN_EVERY))
+        self.query_one("#verdict", Words).say(*trail.verdict(self._test, width))
+        if self._test.result is not None and not self._told:
+            self._told = True
+            self._over(self._test.result)
+
+    def _over(self, result: ProbeResult) -> None:
+        summary = f"{day_words(result.started_at)} · {ms_words(result.total_ms)}"
+        self.query_one(TitleBar).say(line((summary, Tone.MUTED)))
+        self.refresh_bindings()
+        if trail.needs_decision(result):
+            self.action_host_key()
+        elif result.failure is not None and result.failure.cause is Cause.PASSWORD_MISSING:
+            self.action_password()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys that mean nothing for how the test stands."""
+        result = self.result
+        if action == "copy_report":
+            return result is not None
+        if action == "host_key":
+            return result is not None and trail.needs_decision(result)
+        if action == "password":
+            failure = result.failure if result is not None else None
+            return failure is not None and failure.cause in {Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED}
+        if action == "key":
+            return self._test is not None and self._test.server.tunnel is not None
+        return True
+
+    def action_host_key(self) -> None:
+        """Decide about the host key, then test again."""
+        result = self.result
+        if result is not None and result.host_key is not None:
+            offer = result.host_key
+
+            def decided(trusted: bool | None) -> None:
+                if trusted:
+                    self.action_again()
+
+            self.canary.open_host_key(self._server, offer, decided)
+
+    def action_password(self) -> None:
+        """Give the password, then test again."""
+        self.run_worker(self._password(), name="password", exit_on_error=False)
+
+    async def _password(self) -> None:
+        if self._test is not None and await self.canary.ask_password(self._test.server):
+            self.action_again()
+
+    def action_copy_report(self) -> None:
+        """Copy a report for the SSH server's administrator."""
+        self.run_worker(self._copy_report(), name="report", exit_on_error=False)
+
+    async def _copy_report(self) -> None:
+        if self._test is None or self._test.result is None:
+            return
+        fingerprint = ""
+        if self._test.server.tunnel is not None:
+            try:
+                async with asyncio.timeout(2):
+                    fingerprint = (await done(self.canary.monitor.key_info(self._server))).fingerprint
+            except (OSError, ValueError):
+                fingerprint = ""  # A report without the fingerprint is better than none.
+        report = trail.report(self._test.server, self._test.result, fingerprint)
+        self.canary.copy(report, "report for the administrator", show=False)
+
+    def action_key(self) -> None:
+        """Show the public key and the steps to install it."""
+        self.canary.open_key(self._server)
+
+    def action_edit(self) -> None:
+        """Change the settings."""
+        if self._test is not None:
+            self.canary.open_form(self._test.server)
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by some lines."""
+        self.query_one("#page").scroll_relative(y=by, animate=False)

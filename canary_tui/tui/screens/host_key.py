@@ -1,0 +1,92 @@
+"""The host-key question: is this really the SSH server's key?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input
+from textual.worker import Worker, WorkerState
+
+from canary_tui.tui.presenters.lines import Tone, line, wrap
+from canary_tui.tui.presenters.trail import host_key_lines
+from canary_tui.tui.screens.page import done, error_words
+from canary_tui.tui.widgets.bars import KeyBar, Words
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.tui.api import MonitorApi
+
+WORD = "replace"
+
+
+class HostKeyQuestion(ModalScreen[bool]):
+    """``y`` accepts an unknown key; a changed one takes typing a word. Time spent here counts nowhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "accept", "it is the same: trust it"),
+        Binding("escape,n", "refuse", "do not trust it"),
+    ]
+
+    def __init__(self, monitor: MonitorApi, server: str, offer: HostKeyOffer) -> None:
+        super().__init__()
+        self._monitor = monitor
+        self._server = server
+        self._offer = offer
+
+    @property
+    def changed(self) -> bool:
+        """Whether another key is trusted for this server."""
+        return bool(self._offer.known)
+
+    def compose(self) -> ComposeResult:
+        """What is offered, what was known, how to compare, the answer."""
+        width = max(20, min(76, self.app.size.width - 4) - 4)
+        title = "The SSH host key has CHANGED" if self.changed else "Unknown SSH host key"
+        with Vertical(classes="dialog -tall"):
+            yield Words(line((title, Tone.BAD if self.changed else Tone.STRONG)), classes="dialog-title")
+            with VerticalScroll(id="offer"):
+                yield Words(*host_key_lines(self._offer, width))
+            if self.changed:
+                yield Words(line(f"If the change is meant, type {WORD} and press enter:"), id="how")
+                yield Input(compact=True, id="answer", placeholder=WORD)
+            yield Words(id="trouble")
+            yield KeyBar()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A changed key takes more than one key press."""
+        return not (action == "accept" and self.changed)
+
+    def action_accept(self) -> None:
+        """Trust exactly this key."""
+        self.run_worker(self._trust(), name="trust", exclusive=True, exit_on_error=False)
+
+    @on(Input.Submitted, "#answer")
+    def _typed(self, event: Input.Submitted) -> None:
+        if event.value.strip().lower() == WORD:
+            self.run_worker(self._trust(), name="trust", exclusive=True, exit_on_error=False)
+        else:
+            self._say(f"Nothing was changed: the word is {WORD}.")
+
+    async def _trust(self) -> None:
+        await done(self._monitor.trust(self._server, self._offer))
+        self.dismiss(True)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Say why the key could not be kept."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            event.stop()
+            self._say(error_words(event.worker.error))
+
+    def _say(self, words: str) -> None:
+        lines = [line((text, Tone.BAD)) for text in wrap(words, 68)]
+        self.query_one("#trouble", Words).say(*lines)
+
+    def action_refuse(self) -> None:
+        """Trust nothing."""
+        self.dismiss(False)

@@ -1,0 +1,92 @@
+"""What all screens have in common: a title, the keys, a way back, and errors that are shown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from canary_tui.tui.widgets.bars import KeyBar, TitleBar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Future
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from canary_tui.monitor.board import Snapshot
+    from canary_tui.tui.app import CanaryApp
+
+T = TypeVar("T")
+
+
+async def done(future: Future[T]) -> T:
+    """Wait for the monitor. A screen that goes away meanwhile does not call the work off."""
+    return await asyncio.shield(asyncio.wrap_future(future))
+
+
+class Page(Screen[None]):
+    """A screen that shows facts of the monitor. ``escape`` always leads back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back")]
+
+    def __init__(self, *path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.ready = False
+
+    @property
+    def canary(self) -> CanaryApp:
+        """The application."""
+        return cast("CanaryApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Title, body, keys."""
+        yield TitleBar(*self.path)
+        yield from self.body()
+        yield KeyBar()
+
+    def body(self) -> Iterable[Widget]:
+        """Return what stands between the title and the keys."""
+        return ()
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.ready = True
+        self.show_facts(self.canary.facts)
+
+    def show_facts(self, snapshot: Snapshot) -> None:
+        """Paint what changed. Called while this screen is in front, ten times a second at most."""
+
+    def tick(self) -> None:
+        """Poll what is under way on this screen. Called ten times a second while it is in front."""
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was in front."""
+        if self.ready:
+            self.show_facts(self.canary.facts)
+
+    def action_back(self) -> None:
+        """Go back to the screen before."""
+        self.dismiss()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Show why something that was asked for did not work."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            event.stop()
+            self.trouble(event.worker.error)
+
+    def trouble(self, error: BaseException) -> None:
+        """Show an error where nothing better is at hand."""
+        self.notify(error_words(error), severity="error", timeout=12, markup=False)
+
+
+def error_words(error: BaseException) -> str:
+    """Return an error's own words; an OSError's with the file that it is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

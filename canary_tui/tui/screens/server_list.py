@@ -1,0 +1,303 @@
+"""Home: all servers, what state they are in, and what to do about it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Input
+
+from canary_tui.monitor.board import Row, Snapshot
+from canary_tui.tui.presenters import fleet, urls
+from canary_tui.tui.presenters.lines import Line, Tone, line
+from canary_tui.tui.screens.dialogs import Confirm
+from canary_tui.tui.screens.page import Page, done
+from canary_tui.tui.widgets.bars import TitleBar, Words
+from canary_tui.tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+EMPTY: tuple[Line, ...] = (
+    line(),
+    line(("No servers yet.", Tone.STRONG)),
+    line(),
+    line("canary holds SSH tunnels to databases behind jumpboxes, probes the"),
+    line("whole way every few seconds, and says which hop broke and why."),
+    line(),
+    line(("a", Tone.ACCENT), "            adds a server; a connection URL can be pasted"),
+    line(("canary demo", Tone.ACCENT), "  in a shell starts a fleet to look around in"),
+)
+
+
+ON_SERVER = frozenset(
+    {"edit", "delete", "key", "test", "open_close", "log", "copy_url", "shell"}
+    | {"host_key", "password", "retry", "probe", "next_trouble"}
+)
+"""Actions that need a server under the cursor."""
+
+
+class ServerList(Page):
+    """The list of servers. Every key works on the server under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "add", "add"),
+        Binding("e", "edit", "edit"),
+        Binding("d", "delete", "delete"),
+        Binding("u", "undo", "undo delete"),
+        Binding("p", "key", "public key"),
+        Binding("t", "test", "test"),
+        Binding("o", "open_close", "open/close"),
+        Binding("enter", "log", "log", priority=False),
+        Binding("y", "copy_url", "copy URL"),
+        Binding("s", "shell", "shell"),
+        Binding("h", "host_key", "host key"),
+        Binding("P", "password", "password", key_display="P"),
+        Binding("slash", "filter", "filter"),
+        Binding("r", "retry", "retry now", show=False),
+        Binding("space", "probe", "probe now", show=False),
+        Binding("L", "log_all", "log of all servers", show=False, key_display="L"),
+        Binding("n", "next_trouble(1)", "next server in trouble", show=False),
+        Binding("N", "next_trouble(-1)", "previous server in trouble", show=False, key_display="N"),
+        Binding("escape", "back", "clear the filter", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: tuple[Row, ...] = ()
+        self._layout: fleet.Layout = ()
+        self._layout_for: tuple[object, ...] = ()
+        self._now = 0.0
+        self._select_soon = ""
+
+    def body(self) -> Iterable[Widget]:
+        """Problems of the file, filter, table, two lines that explain."""
+        problems = VerticalScroll(Words(id="problem-lines"), id="problems")
+        problems.can_focus = False
+        yield problems
+        yield Input(placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden")
+        yield Words(id="heading")
+        yield Words(*EMPTY, id="empty", classes="hidden")
+        yield LineList(self._line, id="fleet")
+        yield Words(id="advice")
+
+    def on_mount(self) -> None:
+        """Begin on the list."""
+        self.query_one(LineList).focus()
+
+    @property
+    def selected(self) -> Row | None:
+        """The server under the cursor."""
+        cursor = self.query_one(LineList).cursor
+        return self._rows[cursor] if cursor < len(self._rows) else None
+
+    def _line(self, index: int, _width: int) -> Line:
+        return fleet.fleet_line(self._rows[index], self._layout, self._now)
+
+    def show_facts(self, snapshot: Snapshot) -> None:
+        """Paint the cells that changed; the cursor stays on its server."""
+        lines = self.query_one(LineList)
+        name = row.server.name if (row := self.selected) is not None else None
+        text = self.query_one("#filter", Input).value
+        self._now = time.time()
+        self._rows = tuple(row for row in snapshot.rows if fleet.matches(row, text))
+        self._choose_columns()
+        empty = snapshot.loaded and not snapshot.rows
+        self.query_one("#empty").set_class(not empty, "hidden")
+        lines.set_class(empty, "hidden")
+        self.query_one("#heading").set_class(empty, "hidden")
+        lines.show_lines(len(self._rows))
+        if self._select_soon in {row.server.name for row in self._rows}:
+            self.select(self._select_soon)
+            self._select_soon = ""
+        elif name is not None and ((row := self.selected) is None or row.server.name != name):
+            self.select(name)
+        self.query_one(TitleBar).say(fleet.counts(snapshot.rows))
+        self._show_problems(snapshot.problems)
+        self._show_advice(snapshot)
+        self.refresh_bindings()
+
+    def _choose_columns(self) -> None:
+        width = self.query_one(LineList).room + 2
+        asked = (width, *((r.server.name, r.server.through, fleet.state(r)[0]) for r in self._rows))
+        if asked != self._layout_for:
+            self._layout_for = asked
+            self._layout = fleet.layout(self._rows, width)
+            self.query_one("#heading", Words).say(fleet.heading(self._layout))
+
+    def _show_problems(self, problems: tuple[str, ...]) -> None:
+        self.query_one("#problems").set_class(not problems, "hidden")
+        lines = [line(("✕ ", Tone.BAD), text) for text in problems]
+        if lines:
+            lines.insert(0, line(("servers.yaml is wrong; the last good list stays:", Tone.BAD)))
+        self.query_one("#problem-lines", Words).say(*lines)
+
+    def _show_advice(self, snapshot: Snapshot) -> None:
+        row = self.selected
+        said: tuple[Line, ...] = ()
+        if row is not None:
+            said = fleet.advice(row, self._now)
+        elif snapshot.rows:
+            said = (line("No server matches the filter."), line(("escape clears it.", Tone.ACCENT)))
+        elif not snapshot.loaded:
+            said = (line(("Reading servers.yaml…", Tone.MUTED)), line())
+        self.query_one("#advice", Words).say(*said)
+
+    def on_resize(self) -> None:
+        """Choose the columns anew once the list has its new size."""
+        self.call_after_refresh(self.show_facts, self.canary.facts)
+
+    def select(self, name: str) -> None:
+        """Put the cursor on a server, if it is listed."""
+        for index, row in enumerate(self._rows):
+            if row.server.name == name:
+                self.query_one(LineList).cursor = index
+
+    def select_soon(self, name: str) -> None:
+        """Put the cursor on a server as soon as it is listed."""
+        self._select_soon = name
+
+    @on(LineList.Moved)
+    def _moved(self) -> None:
+        self._show_advice(self.canary.facts)
+        self.refresh_bindings()
+
+    @on(LineList.Chosen)
+    def _chosen(self) -> None:
+        self.action_log()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self) -> None:
+        self.show_facts(self.canary.facts)
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one(LineList).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys that mean nothing for the server under the cursor."""
+        if action == "undo":
+            return self.canary.can_undo
+        return self._applies(action) if action in ON_SERVER else True
+
+    def _applies(self, action: str) -> bool:
+        row = self.selected if self.ready else None
+        if row is None:
+            return False
+        if action == "host_key":
+            return row.host_key is not None
+        if action == "password":
+            return row.password_wanted or fleet.wants_password(row)
+        return action != "key" or row.server.tunnel is not None
+
+    def action_back(self) -> None:
+        """Clear the filter."""
+        field = self.query_one("#filter", Input)
+        field.value = ""
+        field.add_class("hidden")
+        self.query_one(LineList).focus()
+
+    def action_filter(self) -> None:
+        """Show only servers that match what is typed."""
+        field = self.query_one("#filter", Input)
+        field.remove_class("hidden")
+        field.focus()
+
+    def action_next_trouble(self, by: int) -> None:
+        """Go to the next server that is not well."""
+        lines = self.query_one(LineList)
+        count = len(self._rows)
+        for step in range(1, count + 1):
+            index = (lines.cursor + by * step) % count
+            if fleet.in_trouble(self._rows[index]):
+                lines.cursor = index
+                return
+        self.notify("Every server is well.")
+
+    def action_add(self) -> None:
+        """Add a server."""
+        self.canary.open_form(None)
+
+    def action_edit(self) -> None:
+        """Change the server's settings."""
+        if (row := self.selected) is not None:
+            self.canary.open_form(row.server)
+
+    def action_delete(self) -> None:
+        """Remove the server, after a question."""
+        if (row := self.selected) is not None:
+            self.run_worker(self._delete(row), name="delete", exit_on_error=False)
+
+    async def _delete(self, row: Row) -> None:
+        name = row.server.name
+        what = f"{name} goes from servers.yaml and its key is moved aside. u brings both back."
+        if row.clients:
+            what += f" {row.clients} open client connection(s) will be cut."
+        if await self.app.push_screen_wait(Confirm(f"Delete {name}?", what)):
+            await self.canary.remove_server(row.server)
+
+    def action_undo(self) -> None:
+        """Bring the last deleted server back."""
+        self.run_worker(self.canary.undo_remove(), name="undo", exit_on_error=False)
+
+    def action_key(self) -> None:
+        """Show the server's public key and how to install it."""
+        if (row := self.selected) is not None:
+            self.canary.open_key(row.server.name)
+
+    def action_test(self) -> None:
+        """Test the whole way over a fresh connection."""
+        if (row := self.selected) is not None:
+            self.canary.open_test(row.server.name)
+
+    def action_open_close(self) -> None:
+        """Open or close the server's tunnel."""
+        if (row := self.selected) is not None:
+            name, enabled = row.server.name, not row.server.enabled
+            self.run_worker(
+                done(self.canary.monitor.set_enabled(name, enabled)), name="toggle", exit_on_error=False
+            )
+
+    def action_log(self) -> None:
+        """Follow the server's probes."""
+        if (row := self.selected) is not None:
+            self.canary.open_log(row.server.name)
+
+    def action_log_all(self) -> None:
+        """Follow the probes of all servers."""
+        self.canary.open_log(None)
+
+    def action_copy_url(self) -> None:
+        """Copy the connection URL; it has no password in it."""
+        if (row := self.selected) is not None:
+            self.canary.copy(urls.connection_url(row), "connection URL (no password in it)")
+
+    def action_shell(self) -> None:
+        """Run psql or mysql through the tunnel."""
+        if (row := self.selected) is not None:
+            self.run_worker(self.canary.shell(row.server.name), name="shell", exit_on_error=False)
+
+    def action_retry(self) -> None:
+        """Stop waiting and try again at once."""
+        if (row := self.selected) is not None:
+            self.canary.monitor.retry_now(row.server.name)
+
+    def action_probe(self) -> None:
+        """Probe the server at once."""
+        if (row := self.selected) is not None:
+            self.canary.monitor.probe_now(row.server.name)
+
+    def action_host_key(self) -> None:
+        """Decide about the host key that waits."""
+        if (row := self.selected) is not None and row.host_key is not None:
+            self.canary.open_host_key(row.server.name, row.host_key)
+
+    def action_password(self) -> None:
+        """Give the database password that no source has."""
+        if (row := self.selected) is not None:
+            self.run_worker(self.canary.ask_password(row.server), name="password", exit_on_error=False)

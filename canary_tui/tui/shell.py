@@ -1,0 +1,57 @@
+"""Gives the terminal to a database's own client for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+PACKAGES = {
+    "psql": "the PostgreSQL client (Debian: postgresql-client; Homebrew: libpq)",
+    "mysql": "the MySQL or MariaDB client (Debian: mariadb-client; Homebrew: mysql-client)",
+    "mariadb": "the MariaDB client (Debian: mariadb-client; Homebrew: mariadb)",
+}
+
+
+async def run_client(app: App[None], argv: Sequence[str], extra: Mapping[str, str]) -> str:
+    """Run ``argv`` with ``extra`` environment in the terminal and return what went wrong, if anything.
+
+    An asyncio subprocess: the loop lives on meanwhile, and with it the tunnels' workers.
+    """
+    program = shutil.which(argv[0])
+    if program is None:
+        what = PACKAGES.get(argv[0], "the program")
+        return f"{argv[0]} is not installed on this machine: install {what}."
+    try:
+        # Nothing is painted while another program has the terminal.
+        with app.suspend(), app.batch_update(), _interrupts_for_the_client():
+            environment = {**os.environ, **extra}
+            process = await asyncio.create_subprocess_exec(program, *argv[1:], env=environment)
+            status = await process.wait()
+    except SuspendNotSupported:
+        return "This terminal cannot be handed to another program."
+    except OSError as error:
+        return f"{argv[0]}: {error.strerror}"
+    return f"{argv[0]} ended with status {status}." if status else ""
+
+
+@contextmanager
+def _interrupts_for_the_client() -> Iterator[None]:
+    """Let Ctrl-C end a query in the client and not the application, which hears it as well.
+
+    A function, not SIG_IGN: what is ignored stays so in the client.
+    """
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

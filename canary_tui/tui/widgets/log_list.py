@@ -1,0 +1,61 @@
+"""The lines of the log: follows the newest until a person scrolls."""
+
+from __future__ import annotations
+
+from textual.reactive import reactive
+
+from canary_tui.tui.widgets.line_list import LineList
+
+
+class LogList(LineList):
+    """A line list that grows at its end."""
+
+    follows: reactive[bool] = reactive(True, repaint=False)
+
+    def grow(self, count: int, gone: int) -> None:
+        """Say that there are ``count`` lines now, after ``gone`` fell off the top."""
+        if gone:
+            # The same lines stay in view: what moved is their number, not their place.
+            self.forget()
+            if not self.follows:
+                self.cursor = max(0, self.cursor - gone)
+                self.scroll_to(y=max(0, self.scroll_offset.y - gone), animate=False, force=True)
+        self.show_lines(count)
+        if self.follows and count:
+            self.to_end()
+
+    def restart(self, count: int) -> None:
+        """Show other lines, from their end."""
+        self.forget()
+        self.follows = True
+        self.show_lines(count)
+        self.to_end()
+
+    def follow(self) -> None:
+        """Go to the newest line and stay there."""
+        self.follows = True
+        self.to_end()
+
+    def to_end(self) -> None:
+        """Put the cursor on the newest line and bring it into view."""
+        self.cursor = self.count - 1
+        self.keep_in_view(self.cursor)
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by some lines; that is looking back, until the end is reached again."""
+        super().action_move(by)
+        self.follows = self.cursor >= self.count - 1
+
+    def action_move_page(self, by: int) -> None:
+        """Move the cursor by a window's height."""
+        super().action_move_page(by)
+        self.follows = self.cursor >= self.count - 1
+
+    def action_move_to_end(self, last: bool) -> None:
+        """Move the cursor to the first or the last line."""
+        super().action_move_to_end(last)
+        self.follows = last
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel looks back too."""
+        self.follows = False

@@ -1,0 +1,1 @@
+"""The way to a database; the only place that opens SSH connections."""

@@ -1,0 +1,324 @@
+"""One SSH connection, stage by stage: resolve, connect, handshake, host key, auth."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.tunnels.addresses import open_socket
+from canary_tui.tunnels.failures import greeting_failure, login_failure, words_of
+from canary_tui.tunnels.host_keys import HostEntry, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.diagnosis.trace import Trace
+    from canary_tui.servers.model import SshServer
+    from canary_tui.tunnels.host_keys import KnownHosts
+
+KEEPALIVE_SECONDS = 4
+KEEPALIVE_MISSES = 2
+"""A peer that is gone is noticed after interval × (misses + 1) = 12 s."""
+CLOSE_SECONDS = 1.0
+GREETING_BYTES = 4096
+QUIET_SECONDS = 1.0
+"""After so long without a word we greet first: a web server or a database waits for its client."""
+VERSION = "canary-tui"
+
+HOST_KEY_ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+
+
+class SshConnection:
+    """An open, logged-in SSH connection."""
+
+    def __init__(
+        self, connection: asyncssh.SSHClientConnection, client: _Client, sock: socket.socket
+    ) -> None:
+        self.connection = connection
+        self.socket = sock
+        self._client = client
+
+    @property
+    def server_version(self) -> str:
+        """The server's version line, such as ``SSH-2.0-OpenSSH_9.2p1``."""
+        return str(self.connection.get_extra_info("server_version", ""))
+
+    @property
+    def open(self) -> bool:
+        """Whether it still stands."""
+        return not self._client.lost.done()
+
+    async def lost(self) -> str:
+        """Wait until the connection ends, for whatever reason, and return the reason."""
+        return await asyncio.shield(self._client.lost)
+
+    async def close(self) -> None:
+        """Say good-bye and close; cut off when the other side takes longer than ``CLOSE_SECONDS``."""
+        self.connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.connection.wait_closed()
+        except TimeoutError:
+            self.connection.abort()
+
+    def abort(self) -> None:
+        """Cut the connection off at once."""
+        self.connection.abort()
+
+
+class _Client(asyncssh.SSHClient):
+    """Asyncssh's callbacks, turned into stages and evidence."""
+
+    def __init__(self, entry: HostEntry, key: asyncssh.SSHKey, trace: Trace) -> None:
+        self._entry = entry
+        self._key: asyncssh.SSHKey | None = key
+        self._trace = trace
+        self.refusal: Failed | None = None
+        self.asked_for_key = False
+        self.connection: asyncssh.SSHClientConnection | None = None
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(words_of(exc) if exc else "closed")
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        # This callback cannot wait: record the key, refuse, ask a person, and dial again when pinned.
+        self._trace.enter(Stage.HOST_KEY)
+        trust = self._entry.judge(key)
+        self._trace.note(f"{key.get_algorithm()} {key.get_fingerprint()}")
+        if trust is Trust.TRUSTED:
+            return True
+        cause = {
+            Trust.UNKNOWN: Cause.HOST_KEY_UNKNOWN,
+            Trust.CHANGED: Cause.HOST_KEY_CHANGED,
+            Trust.REVOKED: Cause.HOST_KEY_REVOKED,
+        }[trust]
+        offer = self._entry.offer(key)
+        self.refusal = Failed(
+            cause,
+            stage=Stage.HOST_KEY,
+            detail=f"it shows {offer.key_type} {offer.fingerprint}",
+            host_key=None if trust is Trust.REVOKED else offer,
+            facts={
+                "offered": f"{offer.key_type} {offer.fingerprint}",
+                "known": ", ".join(f"{k.key_type} {k.fingerprint}" for k in offer.known),
+            },
+        )
+        return False
+
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        self._trace.enter(Stage.HOST_KEY)
+        detail = f"its certificate is signed by {key.get_fingerprint()}, which known_hosts does not trust"
+        self.refusal = Failed(Cause.HOST_KEY_UNKNOWN, stage=Stage.HOST_KEY, detail=detail)
+        return False
+
+    def begin_auth(self, username: str) -> None:
+        self._trace.enter(Stage.HOST_KEY)
+        self._trace.enter(Stage.AUTH)
+
+    def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
+        self.asked_for_key = True
+        key, self._key = self._key, None
+        return key
+
+
+async def dial(ssh: SshServer, key: asyncssh.SSHKey, known_hosts: KnownHosts, trace: Trace) -> SshConnection:
+    """Open an SSH connection and log in with ``key``.
+
+    Goes through the stages ``resolve`` to ``auth``; the caller limits the time by cancelling.
+    Raises Failed; nothing is left open then.
+    """
+    sock = await open_socket(ssh.host, ssh.port, trace)
+    try:
+        trace.enter(Stage.HANDSHAKE)
+        if not await _greeted(sock):
+            # It waits for its client to speak, and has been spoken to: begin again on a new socket.
+            peer = sock.getpeername()
+            sock.close()
+            sock = await _connect_again(peer)
+        entry = known_hosts.entry(ssh.host, ssh.port)
+        return await _log_in(sock, ssh, key, entry, trace)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _log_in(
+    sock: socket.socket, ssh: SshServer, key: asyncssh.SSHKey, entry: HostEntry, trace: Trace
+) -> SshConnection:
+    client = _Client(entry, key, trace)
+    try:
+        connection = await asyncssh.connect(
+            ssh.host,
+            ssh.port,
+            sock=sock,
+            client_factory=lambda: client,
+            username=ssh.user,
+            known_hosts=lambda _host, _addr, _port: ([], entry.authorities, entry.revoked, [], [], [], []),
+            server_host_key_algs=_host_key_algorithms(entry),
+            encryption_algs=CIPHERS,
+            compression_algs=["none"],
+            client_version=VERSION,
+            # Nothing of the user's own SSH set-up may leak in: this login is the canary key's alone.
+            config=None,
+            agent_path=None,
+            client_keys=None,
+            public_key_auth=True,
+            password_auth=False,
+            kbdint_auth=False,
+            host_based_auth=False,
+            gss_auth=False,
+            gss_kex=False,
+            login_timeout=0,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVE_MISSES,
+        )
+    except (asyncssh.Error, OSError) as error:
+        if client.refusal is not None:
+            raise client.refusal from None
+        methods = tuple(client.connection.get_server_auth_methods()) if client.connection else ()
+        raise login_failure(error, trace.stage, methods=methods, asked_for_key=client.asked_for_key) from None
+    except BaseException:
+        if client.connection is not None:
+            client.connection.abort()
+        raise
+    return SshConnection(connection, client, sock)
+
+
+def _host_key_algorithms(entry: HostEntry) -> list[str]:
+    """Ask for the types that are known first: a server with several then shows the one we trust."""
+    wanted = list(dict.fromkeys([*entry.algorithms, *HOST_KEY_ALGORITHMS]))
+    usable = [name for name in wanted if name in HOST_KEY_ALGORITHMS]
+    if not entry.authorities:
+        return usable
+    certificates = [f"{name}-cert-v01@openssh.com" for name in HOST_KEY_ALGORITHMS]
+    return [*certificates, *usable]
+
+
+async def _greeted(sock: socket.socket) -> bool:
+    """Look at the server's first bytes without taking them; asyncssh reads them again.
+
+    Asyncssh reports every wrong greeting as one error, or waits silence out. Returns False when the
+    server speaks SSH but only after its client. Raises Failed when it does not speak SSH.
+    """
+    try:
+        async with asyncio.timeout(QUIET_SECONDS):
+            greeting = await _peek_line(sock)
+    except TimeoutError:
+        return await _greet_first(sock)
+    failed = greeting_failure(greeting)
+    if failed is not None:
+        raise failed
+    return True
+
+
+async def _greet_first(sock: socket.socket) -> bool:
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.sock_sendall(sock, f"SSH-2.0-{VERSION}\r\n".encode())
+        greeting = await _peek_line(sock)
+    except OSError as error:
+        raise Failed(Cause.SSH_CLOSED_EARLY, detail=words_of(error)) from None
+    if not greeting:
+        detail = "it said nothing, and closed the connection when it was greeted as an SSH server"
+        raise Failed(Cause.NOT_SSH, detail=detail)
+    failed = greeting_failure(greeting)
+    if failed is not None:
+        raise failed
+    return False
+
+
+async def _peek_line(sock: socket.socket) -> bytes:
+    """Return what the server has sent once the version line is whole, it closed, or it sent too much."""
+    seen = b""
+    while True:
+        await _readable(sock)
+        try:
+            data = sock.recv(GREETING_BYTES, socket.MSG_PEEK)
+        except OSError as error:
+            raise Failed(Cause.SSH_CLOSED_EARLY, detail=words_of(error)) from None
+        lines = data.split(b"\n")[:-1]
+        if not data or len(data) == GREETING_BYTES or any(line.startswith(b"SSH-") for line in lines):
+            return data
+        if lines and not _may_go_on(lines):
+            return data
+        if data == seen:
+            if await _ended(sock):
+                return data
+            # The socket stays readable while bytes lie unread, so the loop cannot tell of new ones.
+            await asyncio.sleep(0.02)
+        seen = data
+
+
+def _may_go_on(lines: list[bytes]) -> bool:
+    """Whether a version line may still follow: known greetings of other protocols end the wait."""
+    return not lines[0].startswith((b"220", b"HTTP/", b"+OK", b"* OK", b"Exceeded", b"Not allowed"))
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _settle, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+async def _ended(sock: socket.socket) -> bool:
+    """Whether the other side has closed, with bytes of it still unread (Linux tells by TCP_INFO)."""
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    close_wait = 8
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == close_wait
+
+
+async def _connect_again(peer: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in peer[0] else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, peer)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _ciphers(has_aes: Callable[[], bool]) -> list[str]:
+    """AES-GCM first where the processor has AES, ChaCha20 first elsewhere: both are safe, one is fast."""
+    aes = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
+    rest = ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
+    chacha = ["chacha20-poly1305@openssh.com"]
+    return [*aes, *chacha, *rest] if has_aes() else [*chacha, *aes, *rest]
+
+
+def _processor_has_aes() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return True  # other systems of today: Apple's processors have it
+    return " aes" in flags
+
+
+CIPHERS = _ciphers(_processor_has_aes)

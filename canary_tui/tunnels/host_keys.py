@@ -1,0 +1,165 @@
+"""Known hosts: which host keys a person has trusted, in a file of our own in OpenSSH's format.
+
+Format: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT. Hashed names, ``@revoked``, ``@cert-authority`` and
+``[host]:port`` are understood. Nothing is ever written here but what a person accepted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from canary_tui.diagnosis.stages import Cause, Failed, HostKeyOffer, KnownKey, Stage
+from canary_tui.paths import private_folder, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SINCE = "trusted="
+"""Marks the time in the comment of a line that we wrote."""
+EVIDENCE_FILES = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
+
+
+class Trust(Enum):
+    """What the known-hosts file says about an offered key."""
+
+    TRUSTED = "trusted"
+    UNKNOWN = "unknown"
+    CHANGED = "changed"
+    REVOKED = "revoked"
+
+
+class HostEntry:
+    """What the known-hosts file says about one host and port."""
+
+    def __init__(self, text: str, host: str, port: int) -> None:
+        self._text = text
+        self.host = host
+        self.port = port
+        hosts = asyncssh.import_known_hosts(text)
+        # The bracketed name is matched as it stands: an entry without a port is for port 22 alone.
+        self.keys, self.authorities, self.revoked, *_ = hosts.match(host_pattern(host, port), "", None)
+
+    @property
+    def algorithms(self) -> list[str]:
+        """Return the host key algorithms of the trusted keys, to ask for those first."""
+        return [algorithm.decode() for key in self.keys for algorithm in key.sig_algorithms]
+
+    def judge(self, key: asyncssh.SSHKey) -> Trust:
+        """Say what the file says about a key."""
+        if key in self.revoked:
+            return Trust.REVOKED
+        if key in self.keys:
+            return Trust.TRUSTED
+        return Trust.CHANGED if self.keys else Trust.UNKNOWN
+
+    def offer(self, key: asyncssh.SSHKey) -> HostKeyOffer:
+        """Return the question to put to a person about ``key``."""
+        return HostKeyOffer(
+            host=self.host,
+            port=self.port,
+            key_type=key.get_algorithm(),
+            fingerprint=key.get_fingerprint(),
+            public_line=public_text(key),
+            known=tuple(
+                KnownKey(key_type=k.get_algorithm(), fingerprint=k.get_fingerprint(), since=self._since(k))
+                for k in self.keys
+            ),
+            evidence=evidence(self.host, self.port, key),
+        )
+
+    def _since(self, key: asyncssh.SSHKey) -> str:
+        text = public_text(key)
+        for line in self._text.splitlines():
+            if text in line and SINCE in line:
+                return line.partition(SINCE)[2].split()[0]
+        return ""
+
+
+class KnownHosts:
+    """The known-hosts file of one user (mode 0600)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def entry(self, host: str, port: int) -> HostEntry:
+        """Return what is known of a host. Raises Failed (``settings_invalid``) for a file that is wrong."""
+        try:
+            return HostEntry(self._read(), host, port)
+        except (OSError, ValueError) as error:
+            raise Failed(
+                Cause.SETTINGS_INVALID, stage=Stage.HOST_KEY, detail=f"{self.path}: {error}"
+            ) from None
+
+    def pin(self, offer: HostKeyOffer, *, replace: bool = False) -> None:
+        """Trust exactly the offered key, as a person decided.
+
+        With ``replace`` the host's other keys are taken out; their lines are kept as comments.
+        Raises OSError when the file cannot be written; it is then as it was.
+        """
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = f"{host_pattern(offer.host, offer.port)} {offer.public_line} {SINCE}{stamp}"
+        private_folder(self.path.parent)
+        with _locked(self.path):
+            lines = self._read().splitlines()
+            if replace:
+                entry = HostEntry("\n".join(lines), offer.host, offer.port)
+                lines = [_retire(old, entry, stamp) for old in lines]
+            replace_file(self.path, ("\n".join([*lines, line]) + "\n").encode())
+
+    def _read(self) -> str:
+        try:
+            return self.path.read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+
+
+def host_pattern(host: str, port: int) -> str:
+    """Return a host as known-hosts files name it: ``host``, or ``[host]:port`` for other ports than 22."""
+    return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
+
+
+def public_text(key: asyncssh.SSHKey) -> str:
+    """Return ``<type> <base64>``, a public key without its comment."""
+    return " ".join(key.export_public_key("openssh").decode().split()[:2])
+
+
+def evidence(host: str, port: int, key: asyncssh.SSHKey) -> tuple[str, ...]:
+    """Say what other known-hosts files of this machine hold about a key: for a person to weigh."""
+    said = []
+    for name in EVIDENCE_FILES:
+        try:
+            verdict = HostEntry(Path(name).expanduser().read_text("utf-8"), host, port).judge(key)
+        except (OSError, ValueError):
+            continue  # evidence that cannot be read is no evidence
+        if verdict is Trust.TRUSTED:
+            said.append(f"{name} trusts this very key for this host")
+        elif verdict is Trust.CHANGED:
+            said.append(f"{name} has another key for this host")
+        elif verdict is Trust.REVOKED:
+            said.append(f"{name} has this key marked as revoked")
+    return tuple(said)
+
+
+def _retire(line: str, entry: HostEntry, stamp: str) -> str:
+    """Turn a line that trusts a key of this host into a comment."""
+    if line.startswith(("#", "@")) or not line.strip():
+        return line
+    if HostEntry(line, entry.host, entry.port).keys:
+        return f"# replaced {stamp}: {line}"
+    return line
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = path.with_name(f".{path.name}.lock")
+    with lock.open("a") as file:
+        lock.chmod(0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,107 @@
+"""One connection to the database for one probe: its first words are ours, the rest the driver's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Self
+
+from canary_tui.tunnels import peer
+from canary_tui.tunnels.ends import End
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from canary_tui.diagnosis.trace import Trace
+    from canary_tui.tunnels.route import Route
+
+
+class ProbeLink:
+    """A connection opened through a route, with a local end that a driver can connect to once.
+
+    ``async with ProbeLink(await route.open(trace))``: leaving closes everything.
+    """
+
+    def __init__(self, end: End) -> None:
+        self._end = end
+        self._server: asyncio.Server | None = None
+        self._local: End | None = None
+
+    @classmethod
+    async def through(cls, route: Route, trace: Trace) -> Self:
+        """Open a connection through a route. Raises Failed."""
+        return cls(await route.open(trace))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        ends = [end for end in (self._local, self._end) if end is not None]
+        for end in ends:
+            if kind is None:
+                end.close()
+            else:
+                end.abort()
+        try:
+            async with asyncio.timeout(0.5):
+                await asyncio.gather(*(end.closed for end in ends))
+        except TimeoutError:
+            for end in ends:
+                end.abort()
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes to the database."""
+        self._end.write(data)
+
+    async def peek(self, count: int) -> bytes:
+        """Wait for ``count`` bytes and return them, still unread; fewer at the end of file."""
+        return await self._end.held_bytes(count)
+
+    async def receive(self, count: int) -> bytes:
+        """Like ``peek``, and take them."""
+        data = await self._end.held_bytes(count)
+        del self._end.held[: len(data)]
+        return data
+
+    def on_first_byte(self, call: Callable[[], None]) -> None:
+        """Call back when the next byte from the database comes in."""
+        self._end.on_first_byte = call
+
+    async def local_address(self) -> tuple[str, int]:
+        """Listen on loopback for exactly one connection, the driver's."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=1)
+        host, port = self._server.sockets[0].getsockname()
+        return host, port
+
+    def _accept(self) -> End:
+        return _DriverEnd(self._join)
+
+    def _join(self, local: End, transport: asyncio.Transport) -> None:
+        # Anybody on this machine could come in between listening and the driver's connecting.
+        if self._local is not None or peer.stranger(transport, frozenset({os.getuid()})):
+            local.abort()
+            return
+        self._local = local
+        if self._server is not None:
+            self._server.close()
+        local.join(self._end)
+
+
+class _DriverEnd(End):
+    """The driver's end: joined as soon as it is there."""
+
+    def __init__(self, made: Callable[[End, asyncio.Transport], None]) -> None:
+        super().__init__()
+        self._made = made
+
+    def connection_made(self, transport: object) -> None:
+        """Report the connection."""
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's server gives these
+        self._made(self, transport)

@@ -1,0 +1,153 @@
+"""A local port or socket; each connection that comes in goes out through the route."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+from canary_tui.diagnosis.stages import Failed
+from canary_tui.diagnosis.trace import Trace
+from canary_tui.paths import private_folder
+from canary_tui.tunnels import peer
+from canary_tui.tunnels.ends import End
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from canary_tui.tunnels.route import Route
+
+CLOSE_SECONDS = 1.0
+
+
+class Refused(Exception):
+    """A client is not served; the text says why."""
+
+
+class Relay:
+    """Serves a local port (or socket) of one server, to this user's own processes only.
+
+    It stays bound whatever happens behind it. ``route`` is awaited for each client and may wait for
+    a tunnel that is being rebuilt; it raises Failed when there is none. ``changed`` is called when a
+    client came or went, ``refused`` with the reason for each client that was turned away.
+    """
+
+    def __init__(
+        self,
+        route: Callable[[], Awaitable[Route]],
+        *,
+        changed: Callable[[], None],
+        refused: Callable[[str], None],
+        allowed_uids: frozenset[int] | None = None,
+    ) -> None:
+        self._route = route
+        self._changed = changed
+        self._refused = refused
+        self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.getuid()})
+        self._server: asyncio.Server | None = None
+        self._clients: dict[End, asyncio.Task[None]] = {}
+        self._pairs: dict[End, End] = {}
+        self._bytes = [0, 0]
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected now."""
+        return len(self._clients)
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes from clients to the database, so far."""
+        return self._bytes[0] + sum(local.received for local in self._pairs)
+
+    @property
+    def bytes_down(self) -> int:
+        """Bytes from the database to clients, so far."""
+        return self._bytes[1] + sum(end.received for end in self._pairs.values())
+
+    async def listen_port(self, port: int) -> int:
+        """Bind 127.0.0.1:``port`` (0: any) and return the port. Raises OSError (EADDRINUSE …)."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _LocalEnd(self), "127.0.0.1", port
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def listen_socket(self, path: Path) -> Path:
+        """Bind a unix socket in a folder that only this user can enter. Raises OSError."""
+        _make_room(path)
+        self._server = await asyncio.get_running_loop().create_unix_server(lambda: _LocalEnd(self), path)
+        return path
+
+    async def close(self) -> None:
+        """Stop listening and close what runs through; returns when it is closed."""
+        if self._server is not None:
+            self._server.close()
+        ends = [*self._clients, *self._pairs.values()]
+        tasks = list(self._clients.values())
+        for task in tasks:
+            task.cancel()
+        for end in ends:
+            end.abort()
+        waits: list[asyncio.Future[None] | asyncio.Future[Exception | None]] = [
+            *tasks,
+            *(e.closed for e in ends),
+        ]
+        if waits:
+            await asyncio.wait(waits, timeout=CLOSE_SECONDS)
+
+    def abort_clients(self) -> None:
+        """Cut off what runs through now, and keep listening: the tunnel behind it is gone."""
+        for end in [*self._pairs, *self._pairs.values()]:
+            end.abort()
+
+    def arrived(self, local: End, transport: asyncio.Transport) -> None:
+        """Serve a client that has connected."""
+        task = asyncio.get_running_loop().create_task(self._serve(local, transport), name="relay client")
+        self._clients[local] = task
+        self._changed()
+
+    async def _way_out(self, transport: asyncio.Transport) -> End:
+        stranger = peer.stranger(transport, self._allowed)
+        if stranger:
+            raise Refused(stranger)
+        route = await self._route()
+        return await route.open(Trace(time.perf_counter))
+
+    async def _serve(self, local: End, transport: asyncio.Transport) -> None:
+        try:
+            upstream = await self._way_out(transport)
+            self._pairs[local] = upstream
+            local.join(upstream)
+            await asyncio.gather(asyncio.shield(local.closed), asyncio.shield(upstream.closed))
+        except (Refused, Failed) as error:
+            self._refused(str(error))
+        finally:
+            local.abort()
+            paired = self._pairs.pop(local, None)
+            if paired is not None:
+                paired.abort()
+                self._bytes[0] += local.received
+                self._bytes[1] += paired.received
+            self._clients.pop(local, None)
+            self._changed()
+
+
+def _make_room(path: Path) -> None:
+    private_folder(path.parent).chmod(0o700)
+    path.unlink(missing_ok=True)
+
+
+class _LocalEnd(End):
+    """A client's end, which is not read before the way to the database stands."""
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__()
+        self._relay = relay
+
+    def connection_made(self, transport: object) -> None:
+        """Stop reading and ask the relay for the other end."""
+        super().connection_made(transport)
+        self.pause_reading()
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's server gives these
+        self._relay.arrived(self, transport)

@@ -1,0 +1,125 @@
+"""One user of canary-tui in a folder of their own, and the real servers that they reach."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from canary_tui.diagnosis.stages import HostKeyOffer
+from canary_tui.keys.authorized import restricted_line
+from canary_tui.monitor.probe import probe
+from canary_tui.monitor.tools import Tools
+from canary_tui.paths import Paths
+from canary_tui.servers.model import Database, Engine, PasswordEnv, ProbePlan, Server, SshServer, TlsMode
+from tests.harness.postgres import Postgres
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.keys.store import StoredKey
+    from canary_tui.tunnels.route import Route
+    from tests.harness.mariadb import MariaDB
+    from tests.harness.sshd import Sshd
+
+
+class World:
+    """Paths, keys and known hosts of one user; makes servers that lead to the real ones."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths = Paths.below(folder)
+        self.tools = Tools(self.paths)
+        self._variables: set[str] = set()
+
+    def close(self) -> None:
+        """Take back the passwords."""
+        for variable in self._variables:
+            os.environ.pop(variable, None)
+
+    def password(self, name: str, value: str) -> PasswordEnv:
+        """Put a password where a server's entry can name it."""
+        variable = f"CANARY_TEST_{name.upper().replace('-', '_')}"
+        os.environ[variable] = value
+        self._variables.add(variable)
+        return PasswordEnv(env=variable)
+
+    def server(
+        self,
+        database: Postgres | MariaDB,
+        ssh: Sshd | None = None,
+        *,
+        name: str = "orders",
+        install: bool = True,
+        every: float = 1.0,
+        timeout: float = 5.0,
+        **changes: object,
+    ) -> Server:
+        """Return a server that works: its key installed as it should be, its host key trusted.
+
+        ``changes`` replaces fields of the database.
+        """
+        engine = Engine.POSTGRESQL if isinstance(database, Postgres) else Engine.MYSQL
+        server = Server(
+            name=name,
+            engine=engine,
+            database=Database(
+                host=database.host,
+                port=database.port,
+                name=database.database,
+                user=database.user,
+                password=self.password(name, database.password),
+                tls=TlsMode.PREFER,
+            ),
+            ssh=None if ssh is None else SshServer(host=ssh.host, port=ssh.port, user=ssh.user, key=name),
+            probe=ProbePlan(every=every, timeout=timeout, slow_after=5),
+        )
+        if changes:
+            server = msgspec.structs.replace(
+                server, database=msgspec.structs.replace(server.database, **changes)
+            )
+        if ssh is not None:
+            key = self.key(name)
+            if install:
+                line = restricted_line(key.line, server.database.host, server.database.port)
+                ssh.authorize(line)
+            self.trust(ssh)
+        return server
+
+    def key(self, name: str) -> StoredKey:
+        """Return the key of that name, made when it is not there."""
+        path = self.paths.keys / name
+        return (
+            self.tools.keys.load(path) if path.exists() else self.tools.keys.create(name, "querycanary.com")
+        )
+
+    def trust(self, ssh: Sshd) -> None:
+        """Pin the host keys that an sshd has now."""
+        for line in ssh.host_public_keys:
+            kind, public = line.split()[:2]
+            self.tools.known_hosts.pin(
+                HostKeyOffer(
+                    host=ssh.host,
+                    port=ssh.port,
+                    key_type=kind,
+                    fingerprint="",
+                    public_line=f"{kind} {public}",
+                )
+            )
+
+    def write(self, *servers: Server) -> None:
+        """Add servers to the servers file."""
+        for server in servers:
+            self.tools.file.add(server)
+
+    async def probe(self, server: Server, route: Route | None = None) -> ProbeResult:
+        """Probe once."""
+        return await probe(server, self.tools, route=route)
+
+
+def with_ssh(server: Server, **changes: object) -> Server:
+    """Return the server with fields of its SSH server replaced."""
+    assert server.ssh is not None
+    return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, **changes))

@@ -1,0 +1,340 @@
+"""The restricted line, and the ways to install it: run for real in homes made for the test."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary_tui.keys.authorized import (
+    fits,
+    key_info,
+    parse_openssh_version,
+    restricted_line,
+    script,
+    step_commands,
+    steps,
+)
+from canary_tui.servers.model import Database, Engine, Server, SshServer, host_problem
+from tests.harness.needs import needs_sshd
+from tests.harness.process import find_binary
+
+SHELLS = [
+    shell
+    for shell in (["sh"], ["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"], ["zsh"], ["fish"])
+    if find_binary(shell[0])
+]
+TYPE = "ecdsa-sha2-nistp256"
+
+
+def public_line(folder: Path, name: str, comment: str = "querycanary.com") -> str:
+    file = folder / name
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "256", "-N", "", "-C", comment, "-f", str(file)], check=True
+    )
+    return file.with_suffix(".pub").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Two bare public lines: ours and somebody else's."""
+    folder = tmp_path_factory.mktemp("keys")
+    return public_line(folder, "ours"), public_line(folder, "theirs", comment="someone else's")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home of o'brien"
+    folder.mkdir()
+    return folder
+
+
+def run_in(home: Path, command: str, shell: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` as it would be pasted by a person whose home is ``home``; umask as careless as it "
+    "gets."""
+    return subprocess.run(
+        [*(shell or ["sh"]), "-c", command],
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        cwd="/",
+        umask=0o002,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def installed(home: Path) -> str:
+    return (home / ".ssh" / "authorized_keys").read_text()
+
+
+def key_count(file: Path) -> int:
+    """How many keys ssh-keygen, which reads the file as sshd does, finds in it."""
+    listed = subprocess.run(["ssh-keygen", "-lf", str(file)], capture_output=True, text=True, check=True)
+    return len(listed.stdout.splitlines())
+
+
+def server(
+    host: str = "10.0.3.12", port: int = 5432, *, user: str = "ssh_user", enabled: bool = True
+) -> Server:
+    return Server(
+        name="orders-prod",
+        engine=Engine.POSTGRESQL,
+        database=Database(host=host, port=port),
+        ssh=SshServer(host="bastion", user=user, enabled=enabled),
+    )
+
+
+BARE = f"{TYPE} AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= querycanary.com"
+
+
+def test_the_line_has_exactly_the_options_that_limit() -> None:
+    options = (
+        'restrict,port-forwarding,permitopen="10.0.3.12:5432",permitlisten="localhost:1",command="/bin/false"'
+    )
+    assert restricted_line(BARE, "10.0.3.12", 5432) == f"{options} {BARE}"
+
+
+def test_an_ipv6_database_stands_in_brackets() -> None:
+    assert 'permitopen="[fd00::9]:5432"' in restricted_line(BARE, "fd00::9", 5432)
+
+
+def test_an_old_sshd_is_given_only_options_that_it_knows() -> None:
+    assert "permitlisten" in restricted_line(BARE, "h", 1, openssh=(7, 8))
+    before_permitlisten = restricted_line(BARE, "h", 1, openssh=(7, 7))
+    assert before_permitlisten.startswith('restrict,port-forwarding,permitopen="h:1",command="/bin/false" ')
+    before_restrict = restricted_line(BARE, "h", 1, openssh=(6, 6))
+    options = before_restrict.removesuffix(" " + BARE).split(",")
+    assert options == [
+        "no-agent-forwarding",
+        "no-X11-forwarding",
+        "no-pty",
+        "no-user-rc",
+        'permitopen="h:1"',
+        'command="/bin/false"',
+    ]
+
+
+@pytest.mark.parametrize("bad", ["", "h\n", 'h"', "a b", "h,x", "`id`", "[::1]", "o'brien", "h\\"])
+def test_a_host_that_would_break_the_line_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="no host name"):
+        restricted_line(BARE, bad, 5432)
+
+
+@pytest.mark.parametrize("bad", ["", "ssh-rsa", BARE + "\nssh-rsa AAAA", "restrict " + BARE, "hello AAAA!"])
+def test_a_text_that_is_no_public_key_line_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="not a public key line"):
+        restricted_line(bad, "h", 5432)
+
+
+@given(host=st.text(min_size=1, max_size=40), port=st.integers(1, 65535))
+def test_every_host_that_the_settings_allow_makes_a_line_that_fits(host: str, port: int) -> None:
+    if host_problem(host):
+        return
+    assert fits(restricted_line(BARE, host, port), server(host, port))
+
+
+@pytest.mark.parametrize(
+    ("banner", "version"),
+    [
+        ("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3", (9, 2)),
+        ("SSH-2.0-OpenSSH_7.4", (7, 4)),
+        ("SSH-2.0-OpenSSH_10.0p2", (10, 0)),
+        ("SSH-2.0-OpenSSH_for_Windows_8.1", (8, 1)),
+        ("SSH-2.0-dropbear_2022.83", None),
+        ("SSH-2.0-Go", None),
+        ("", None),
+    ],
+)
+def test_the_version_is_read_from_the_banner(banner: str, version: tuple[int, int] | None) -> None:
+    assert parse_openssh_version(banner) == version
+
+
+@pytest.mark.parametrize(
+    ("line", "fitting"),
+    [
+        (BARE, True),
+        (restricted_line(BARE, "10.0.3.12", 5432), True),
+        (restricted_line(BARE, "10.0.3.12", 5432, openssh=(6, 6)), True),
+        (restricted_line(BARE, "10.0.3.12", 5433), False),
+        (restricted_line(BARE, "db.internal", 5432), False),
+        (f'permitopen="db:1",permitopen="10.0.3.12:5432" {BARE}', True),
+        (f'permitopen="10.0.3.12:*" {BARE}', True),
+        (f'PermitOpen="db:5432" {BARE}', False),
+        (f'restrict,permitopen="10.0.3.12:5432" {BARE}', False),
+        (f"no-port-forwarding {BARE}", False),
+        (f"port-forwarding,restrict {BARE}", False),
+        (f'command="echo \\"a b\\" permitopen=",permitopen="10.0.3.12:5432" {BARE}', True),
+        (f'permitopen="nonsense" {BARE}', False),
+        ("", False),
+        ("# nothing", False),
+    ],
+)
+def test_a_line_fits_as_long_as_it_lets_the_key_reach_the_database(line: str, fitting: bool) -> None:
+    assert fits(line, server()) is fitting
+
+
+def test_a_line_spelled_localhost_does_not_fit_127_0_0_1() -> None:
+    assert not fits(restricted_line(BARE, "localhost", 5432), server("127.0.0.1"))
+
+
+def test_without_a_tunnel_there_is_nothing_to_fit() -> None:
+    assert fits(restricted_line(BARE, "other", 1), server(enabled=False))
+
+
+@given(line=st.text())
+def test_any_text_may_be_asked_whether_it_fits(line: str) -> None:
+    assert fits(line, server()) in {True, False}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ['"' + '\\"' * 20_000, '"a"' * 20_000, "a " * 20_000, 'a="\\"' * 20_000])
+def test_a_hostile_text_is_read_in_one_pass(text: str) -> None:
+    assert not fits(text, server())
+
+
+def test_what_the_line_cannot_limit_is_said() -> None:
+    def note(version: tuple[int, int] | None, user: str = "ssh_user") -> str:
+        info = key_info(
+            line=BARE,
+            fingerprint="SHA256:x",
+            created=0.0,
+            path="/k",
+            server=server(user=user),
+            openssh=version,
+        )
+        assert info.restricted == restricted_line(BARE, "10.0.3.12", 5432, openssh=version)
+        assert info.restricted in info.steps[-1]
+        return info.limits_note
+
+    assert note(None) == note((9, 2)) == ""
+    assert "OpenSSH 7.4" in note((7, 4))
+    assert "reverse forwards" in note((7, 4))
+    assert "root" in note((9, 2), user="root")
+
+
+def test_the_steps_are_the_five_of_the_key_view_with_their_commands() -> None:
+    told = steps(BARE)
+    assert [sentence[:3] for sentence in told] == ["1. ", "2. ", "3. ", "4. ", "5. "]
+    assert all(
+        f"`{command}`" in sentence for sentence, command in zip(told, step_commands(BARE), strict=True)
+    )
+
+
+def test_a_line_break_can_be_smuggled_into_neither_steps_nor_script() -> None:
+    for make in (steps, script):
+        with pytest.raises(ValueError, match="no line breaks"):
+            make(BARE + "\nssh-rsa AAAA evil")
+    with pytest.raises(ValueError, match="no public key"):
+        script("hello")
+
+
+@needs_sshd
+@pytest.mark.parametrize("before", [None, "", "# note\n{theirs}", "{theirs}\n"])
+def test_the_steps_one_by_one_install_the_line(
+    home: Path, lines: tuple[str, str], before: str | None
+) -> None:
+    ours, theirs = lines
+    if before is not None:
+        (home / ".ssh").mkdir(mode=0o755)
+        (home / ".ssh" / "authorized_keys").write_text(before.format(theirs=theirs))
+    for command in step_commands(restricted_line(ours, "10.0.3.12", 5432)):
+        assert run_in(home, command).stderr == ""
+    assert restricted_line(ours, "10.0.3.12", 5432) in installed(home).splitlines()
+    assert (theirs in installed(home).splitlines()) is bool(before)
+    assert key_count(home / ".ssh" / "authorized_keys") == (2 if before else 1)
+    assert (mode(home / ".ssh"), mode(home / ".ssh" / "authorized_keys")) == (0o700, 0o600)
+
+
+@needs_sshd
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_the_script_makes_everything_and_running_it_twice_changes_nothing(
+    home: Path, lines: tuple[str, str], shell: list[str]
+) -> None:
+    line = restricted_line(lines[0], "10.0.3.12", 5432)
+    for _ in range(2):
+        ran = run_in(home, script(line), shell)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert installed(home) == line + "\n"
+    assert (mode(home / ".ssh"), mode(home / ".ssh" / "authorized_keys")) == (0o700, 0o600)
+    assert [file.name for file in (home / ".ssh").iterdir()] == ["authorized_keys"]
+    assert key_count(home / ".ssh" / "authorized_keys") == 1
+
+
+@needs_sshd
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_the_script_keeps_every_other_line_and_a_missing_newline_joins_none(
+    home: Path, lines: tuple[str, str], shell: list[str]
+) -> None:
+    ours, theirs = lines
+    others = f'# keys of \\n *\n\n  \tcommand="echo \\"%s\\" $HOME" {theirs}'
+    (home / ".ssh").mkdir(mode=0o777)
+    file = home / ".ssh" / "authorized_keys"
+    file.write_text(others)
+    file.chmod(0o666)
+    for _ in range(2):
+        assert run_in(home, script(ours), shell).returncode == 0
+        assert installed(home) == f"{others}\n{ours}\n"
+    assert (mode(home / ".ssh"), mode(file)) == (0o700, 0o600)
+    assert key_count(file) == 2
+
+
+@needs_sshd
+def test_the_script_puts_new_options_on_a_key_that_is_there_already(
+    home: Path, lines: tuple[str, str]
+) -> None:
+    ours, theirs = lines
+    new = restricted_line(ours, "10.0.3.12", 5432)
+    (home / ".ssh").mkdir()
+    old = restricted_line(ours, "localhost", 5432)
+    (home / ".ssh" / "authorized_keys").write_text(f"{old}\n{theirs}\n# was: {ours}\n{ours}")
+    assert run_in(home, script(new)).returncode == 0
+    assert installed(home) == f"{new}\n{theirs}\n# was: {ours}\n"
+
+
+@needs_sshd
+def test_the_script_writes_through_a_link_and_leaves_it_a_link(home: Path, lines: tuple[str, str]) -> None:
+    ours, theirs = lines
+    (home / ".ssh").mkdir()
+    (home / "dotfiles").mkdir()
+    (home / "dotfiles" / "keys").write_text(theirs)
+    (home / ".ssh" / "authorized_keys").symlink_to("../dotfiles/keys")
+    assert run_in(home, script(ours)).returncode == 0
+    assert (home / ".ssh" / "authorized_keys").is_symlink()
+    assert (home / "dotfiles" / "keys").read_text() == f"{theirs}\n{ours}\n"
+
+
+@needs_sshd
+def test_the_script_copes_with_a_quote_in_the_comment(home: Path, tmp_path: Path) -> None:
+    line = public_line(tmp_path, "quoted", comment="o'brien's \"key\" $(id)")
+    assert run_in(home, script(line)).returncode == 0
+    assert installed(home) == line + "\n"
+
+
+@needs_sshd
+def test_a_script_that_fails_half_way_leaves_the_old_file_whole(home: Path, lines: tuple[str, str]) -> None:
+    ours, theirs = lines
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "authorized_keys").write_text(theirs + "\n" * 5000)
+    ran = run_in(home, f"ulimit -f 1; trap '' XFSZ; {script(ours)}")
+    assert ran.returncode != 0
+    assert installed(home) == theirs + "\n" * 5000
+    assert [file.name for file in (home / ".ssh").iterdir()] == ["authorized_keys"]
+
+
+def test_the_script_is_one_line_that_fish_and_csh_read_as_sh_does() -> None:
+    command = script(restricted_line(BARE, "10.0.3.12", 5432))
+    assert "\n" not in command
+    assert "!" not in command
+    assert "\\'" not in command
+    assert "\\\\" not in command
+    assert shlex.split(command)[:2] == ["sh", "-c"]
