@@ -34,10 +34,11 @@ KNOWN_PLUGINS = frozenset(
         "caching_sha2_password",
         "sha256_password",
         "mysql_clear_password",
-        "mysql_old_password",
     }
 )
 UNKNOWN_PLUGIN = 2059
+OLD_LOGIN = "scramble_old_password"
+"""What aiomysql looks for in PyMySQL when a server wants the login that is no longer there."""
 LOST_CODES = frozenset({2003, 2006, 2013})
 
 ANYWHERE: dict[int, Cause] = {
@@ -102,6 +103,8 @@ class MySQL:
         except EOFError as error:
             raise lost(trace, str(error)) from None
         except (*STUMBLES, aiomysql.Warning) as error:
+            if OLD_LOGIN in str(error):
+                raise Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail="a login from before MySQL 4.1") from None
             raise stumbled(error, password) from None
 
 
@@ -150,8 +153,9 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         name = plugin_name.decode(errors="replace")
         if name not in KNOWN_PLUGINS or (name in IN_THE_CLEAR and not self._secure):
-            # Declined in the server's own terms: a dropped handshake would count against this address.
-            self.write_packet(b"")
+            # Declined with a wrong answer: a dropped handshake, or one of a length that cannot be
+            # (ed25519's has 64 bytes), counts towards max_connect_errors; a refused login does not.
+            self.write_packet(bytes(64))
             with contextlib.suppress(aiomysql.OperationalError, TimeoutError):
                 async with asyncio.timeout(GOODBYE):
                     await self._read_packet()
@@ -237,6 +241,8 @@ async def _new_session(
         charset="utf8mb4",
         program_name="canary-tui",
         autocommit=None,  # set with the query, without a round trip of its own
+        use_unicode=False,  # rows are not looked at
+        conv={},
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
+from asyncpg.pgproto.pgproto import BufferError as TooShort
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
 from canary_tui.databases.tls import context_for
@@ -90,7 +91,7 @@ class PostgreSQL:
             raise refused(error, trace.stage, password, tls_possible=offered is None) from None
         except OSError as error:
             raise broken(error, trace) from None
-        except (asyncpg.InterfaceError, asyncpg.InternalClientError, *STUMBLES) as error:
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError, TooShort, *STUMBLES) as error:
             raise _misunderstood(error, trace, password) from None
 
 
@@ -222,7 +223,7 @@ def refused(
 
     ``tls_possible``: the connection is not encrypted and the server was not asked whether it could be.
     """
-    state, detail = error.sqlstate or "", one_line(str(error), password)
+    state, detail = error.sqlstate or "", one_line(str(error), password) or type(error).__name__
     if stage is Stage.QUERY:
         cause = AT_QUERY.get(state, Cause.QUERY_FAILED)
         if cause is Cause.QUERY_TIMED_OUT and "user request" in detail:

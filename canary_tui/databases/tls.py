@@ -102,10 +102,11 @@ def cause_of(error: ssl.SSLError) -> Cause | None:
         if error.verify_code in NAME_CODES:
             return Cause.CERTIFICATE_NAME_MISMATCH
         return Cause.CERTIFICATE_UNTRUSTED
-    if isinstance(error, ssl.SSLEOFError) or error.reason in CLOSED_REASONS:
+    reason = getattr(error, "reason", None) or ""  # Python sets it only where OpenSSL gave one
+    if isinstance(error, ssl.SSLEOFError) or reason in CLOSED_REASONS:
         return None
     # Since TLS 1.3 this alert comes after the handshake, in answer to the first data (RFC 8446 §4.4.2.4).
-    if "CERTIFICATE_REQUIRED" in (error.reason or ""):
+    if "CERTIFICATE_REQUIRED" in reason:
         return Cause.CLIENT_CERTIFICATE_REQUIRED
     return Cause.TLS_FAILED
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
@@ -86,8 +86,9 @@ class DemoFleet:
 
     def _close(self) -> None:
         self._closing = True
-        if self._loop is not None and self._task is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._loop is not None and self._task is not None:
+            with suppress(RuntimeError):  # the loop is closed: it ended by itself
+                self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.shutdown(wait=True)
         for name in self._variables.values():
             os.environ.pop(name, None)

@@ -28,7 +28,7 @@ def demo_folder() -> Iterator[Path]:
     It is 0700; for root 0711, so that the databases' accounts reach the folders that are theirs.
     Raises DemoUnavailable when there is no temporary folder to use, OSError when it cannot be written.
     """
-    base = _base()
+    base = base_folder()
     sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=f"canary-demo-{os.geteuid()}-{os.getpid()}-", dir=base))
     try:
@@ -96,7 +96,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _base() -> Path:
+def base_folder() -> Path:
     """Return the first temporary folder in which the databases can run."""
     chosen = Path(tempfile.gettempdir()).resolve()
     if os.geteuid() != 0:

@@ -130,11 +130,18 @@ class _Forward(asyncssh.SSHForwarder):
         self._delay = delay
         self._timer: asyncio.TimerHandle | None = None
 
-    def session_started(self) -> None:
-        """Stop the channel's data until the delay is over."""
-        if self._delay:
-            self.pause_reading()
-            self._timer = asyncio.get_running_loop().call_later(self._delay, self.resume_reading)
+    def data_received(self, data: bytes, datatype: int | None = None) -> None:
+        """Pass data on; the first of it, and what comes after it, when the delay is over."""
+        if not self._delay:
+            super().data_received(data, datatype)
+            return
+        delay, self._delay = self._delay, 0.0
+        self.pause_reading()  # only here: asyncssh resumes a channel that is paused when it is opened
+        self._timer = asyncio.get_running_loop().call_later(delay, self._go_on, data)
+
+    def _go_on(self, first: bytes) -> None:
+        super().data_received(first)
+        self.resume_reading()
 
     def close(self) -> None:
         """Close both sides; there is then nothing to go on with."""

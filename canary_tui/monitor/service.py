@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor import edits
@@ -67,6 +67,7 @@ class Monitor:
         self._tools: Tools | None = None
         self._watchers: dict[str, Watcher] = {}
         self._holds: dict[str, asyncio.Task[None]] = {}
+        self._work: set[asyncio.Task[Any]] = set()
         self._publishing = False
         self._listeners: list[Callable[[AnyEvent], None]] = []
         self._stopping = asyncio.Event()
@@ -104,16 +105,22 @@ class Monitor:
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         watching = asyncio.create_task(self._watch_file(), name="servers file")
         await self._stopping.wait()
-        watching.cancel()
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
+        # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
+        await _cancel({watching, *self._work})
+        await _cancel({task for task in asyncio.all_tasks() if task is not asyncio.current_task()})
         await self._loop.shutdown_default_executor()
 
     def _call(self, work: Coroutine[object, object, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        async def tracked() -> T:
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - a coroutine on this loop runs in a task
+            self._work.add(task)
+            try:
+                return await work
+            finally:
+                self._work.discard(task)
+
+        return asyncio.run_coroutine_threadsafe(tracked(), self._loop)
 
     # Facts
 
@@ -231,6 +238,7 @@ class Monitor:
             assert server.ssh is not None  # noqa: S101 - it has a tunnel
             port = server.ssh.local_port
             await self._ready_tools().remember(server.name, ("ssh", "local_port"), port or 0)
+            await self._reload()
         except Failed as failed:
             self._emit(Noted(at=time.time(), server=server.name, text=f"local port: {failed.detail}"))
         return server
@@ -374,3 +382,10 @@ class Monitor:
         if server is None:
             raise KeyError(name)
         return server
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

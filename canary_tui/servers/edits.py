@@ -78,11 +78,10 @@ class Editor:
     def add(self, mapping: Mapping, kind: str, pairs: dict[str, Text]) -> list[Edit]:
         """Add keys to a block of settings, each after the one that usually stands before it."""
         order = KEYS[kind]
+        known = {key_text(key): index for index, (key, _) in enumerate(mapping.pairs)}
         places: dict[int, dict[str, Text]] = {}
         for key in sorted(pairs, key=order.index):
-            before = [
-                i for i, pair in enumerate(mapping.pairs) if key_text(pair[0]) in order[: order.index(key)]
-            ]
+            before = [known[earlier] for earlier in order[: order.index(key)] if earlier in known]
             places.setdefault(before[-1] if before else len(mapping.pairs) - 1, {})[key] = pairs[key]
         return [self._add_after(mapping, index, group) for index, group in places.items()]
 

@@ -104,7 +104,7 @@ class ServersFile:
         return self._edit(lambda text: editing.removed(text, self.path.name, name))
 
     def _edit(self, edit: Callable[[str], tuple[str, Fleet]]) -> Fleet:
-        target = self.path.resolve()
+        target = Path(os.path.realpath(self.path))  # resolve() raises RuntimeError for a link to itself
         try:
             private_folder(target.parent)
             with _lock(target):

@@ -96,16 +96,13 @@ class _Reader:
 
     def fleet(self, root: Node | None) -> Fleet:
         top = Block(self, root, "", "")
-        if root is not None and not top.given:
+        if not (root is None or top.given or (isinstance(root, Scalar) and root.null)):
             self.problems.clear()
             self.problem(root, "", f"is {what(root)}, where version: and servers: belong")
         version = top.node("version")
         if version is not None and key_text(version) != "1":
-            self.problem(
-                version,
-                "version",
-                f"{shown(key_text(version) or what(version))} is not 1, the only one known",
-            )
+            found = shown(version.text) if isinstance(version, Scalar) else what(version)
+            self.problem(version, "version", f"{found} is not 1, the only one known")
         defaults = self._defaults(top)
         history = Block(self, top.node("history"), "history", "history")
         limits = HistoryLimits()

@@ -15,6 +15,7 @@ from canary_tui.servers.nodes import Node, Scalar, Sequence
 
 PLAIN = re.compile(r"[\w/.](?:[\w./@%+~=*()-]|:(?=\S)| (?=\S))*\Z")
 SAFE_IN_FLOW = re.compile(r"[^\s,\[\]{}:#&*!|>'\"%@`?-][^\s,\[\]{}#:]*\Z")
+ESCAPES = {'"': r"\"", "\\": r"\\", "\n": r"\n", "\t": r"\t", "\r": r"\r"}
 RESOLVER = yaml.resolver.Resolver()
 STRING = "tag:yaml.org,2002:str"
 
@@ -33,8 +34,8 @@ def scalar(text: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
+    if char in ESCAPES:
+        return ESCAPES[char]
     if char.isprintable():
         return char
     code = ord(char)

@@ -45,6 +45,8 @@ class CanaryApp(App[None]):
     """Screens over a monitor that runs on a thread of its own."""
 
     TITLE = "canary"
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-high")]  # noqa: RUF012 - Textual declares it so
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012
     COMMANDS = App.COMMANDS | {ServerCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,f1", "help", "help"),
@@ -252,7 +254,10 @@ class CanaryApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys of this screen and the signs."""
-        self.push_screen(Help([key for key, _ in reachable_keys(self.screen)]))
+        keys = reachable_keys(self.screen)
+        self.push_screen(
+            Help([*(key for key, shown in keys if shown), *(key for key, shown in keys if not shown)])
+        )
 
     async def action_quit(self) -> None:
         """Leave; ask first while programs are connected through a tunnel."""

@@ -69,8 +69,11 @@ class ProbeLink:
         return data
 
     def on_first_byte(self, call: Callable[[], None]) -> None:
-        """Call back when the next byte from the database comes in."""
-        self._end.on_first_byte = call
+        """Call back once when an unread byte from the database is there: now, or when it comes in."""
+        if self._end.held:
+            call()
+        else:
+            self._end.on_first_byte = call
 
     async def local_address(self) -> tuple[str, int]:
         """Listen on loopback for exactly one connection, the driver's."""

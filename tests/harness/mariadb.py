@@ -38,8 +38,8 @@ class MariaDB(Daemon):
 
     ``settings`` are server variables; they, ``tls``, ``require_tls``, ``bind``, ``resolve_names`` and
     ``max_connect_errors`` may be changed, and count at the next :meth:`start`. ``bind`` are the addresses;
-    ``host`` is the first. Note that MariaDB exempts the client address 127.0.0.1 from ``max_connect_errors``,
-    and that names cannot be resolved unless ``resolve_names``.
+    ``host`` is the first. ``max_connect_errors`` counts with ``resolve_names`` only (without, MariaDB keeps
+    no host cache), and never for the client address 127.0.0.1: come from 127.0.0.2, through a ``Proxy``.
     """
 
     def __init__(

@@ -21,8 +21,8 @@ from canary_tui.servers.model import Database, Engine, Server, SshServer
 
 NOW = 1_790_000_000.0
 LINE = (
-    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87"
-    "uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg= querycanary.com"
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5"
+    "YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg= querycanary.com"
 )
 
 

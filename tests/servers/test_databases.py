@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
+import socket
+import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Self
 
 import pytest
 
+from canary_tui.databases.mysql_wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.certs import Authority
 from tests.harness.mariadb import MariaDB
 from tests.harness.misbehave import ClosesAtOnce, Says, Silent
 from tests.harness.postgres import Postgres
-from tests.servers.probing import Target, probe
+from tests.harness.proxy import Proxy
+from tests.servers.probing import Target, probe, probe_beside_others
 
 Real = Postgres | MariaDB
 
@@ -232,3 +240,80 @@ async def test_mysql_sees_one_connection_a_probe_with_a_proper_end(
             assert (await probe(target_of(server))).cause is None
         assert server.connections_attempted() == seen + 5
         assert server.status("Aborted_clients") == aborted
+
+
+@pytest.mark.parametrize("how", ["cut", "drop"])
+async def test_a_wire_that_breaks_in_mid_query_loses_the_connection(encrypted: Target, how: str) -> None:
+    with Proxy(encrypted.address) as proxy:
+        target = replace(
+            encrypted, address=(proxy.host, proxy.port), query=SLEEP[encrypted.engine], timeout=3.0
+        )
+        running = asyncio.create_task(probe_beside_others(target))
+        before = 0
+        while before == 0 or proxy.bytes_up > before:  # until the query has gone up and nothing follows
+            before = proxy.bytes_up
+            await asyncio.sleep(0.2)
+        await asyncio.to_thread(getattr(proxy, how))
+        outcome = await running
+    expected = Cause.CONNECTION_LOST if how == "cut" else Cause.QUERY_TIMED_OUT
+    assert outcome.blame == (Stage.QUERY, expected)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_certificate_that_is_asked_of_us_after_the_handshake_is_named(
+    engine: Engine, authority: Authority
+) -> None:
+    with TlsFront(engine, authority) as front:
+        target = Target(engine, front.address, "u", "p", tls=TlsMode.REQUIRE)
+        outcome = await probe_beside_others(target)
+    assert outcome.cause is Cause.CLIENT_CERTIFICATE_REQUIRED
+
+
+class TlsFront:
+    """A proxy in front of a database that wants a client's certificate (TLS 1.3), in a thread of its own."""
+
+    def __init__(self, engine: Engine, authority: Authority) -> None:
+        certificate = authority.issue(["db.internal"])
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate.cert, certificate.key)
+        self._context.load_verify_locations(authority.ca)
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._engine = engine
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self.address: tuple[str, int] = self._listener.getsockname()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(10)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        with client:
+            if self._engine is Engine.POSTGRESQL:
+                client.recv(8)
+                client.sendall(b"S")
+            else:
+                client.sendall(GREETING)
+                client.recv(36, socket.MSG_WAITALL)
+            with contextlib.suppress(OSError):
+                self._context.wrap_socket(client, server_side=True)
+            # Read to the end, or the close would reset the alert away.
+            with contextlib.suppress(OSError):
+                while client.recv(4096):
+                    pass
+
+
+GREETING = packet(
+    b"\x0a8.0.36\0"
+    + bytes(4)
+    + b"12345678\0"
+    + b"\xff\xff\xff\x02\0\x0f\x00\x15"
+    + bytes(10)
+    + b"123456789012\0mysql_native_password\0",
+    0,
+)

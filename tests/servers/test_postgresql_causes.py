@@ -188,3 +188,19 @@ async def test_a_server_that_closes_in_the_login_closed_early() -> None:
         address = (fake.host, fake.port)
         outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=TlsMode.DISABLE))
     assert outcome.blame == (Stage.LOGIN, Cause.DATABASE_CLOSED_EARLY)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"T\0\0\0\x0b\x81\xd6\xa6\x87Wiv" + b"Z\0\0\0\x04",
+        b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I",
+        b"E\0\0\0\x05\0",
+    ],
+)
+async def test_nonsense_in_the_login_is_an_internal_error_with_words(said: bytes) -> None:
+    with Says(said, "close", after_client=True) as fake:
+        address = (fake.host, fake.port)
+        outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=TlsMode.DISABLE))
+    assert outcome.blame == (Stage.LOGIN, Cause.INTERNAL_ERROR)
+    assert outcome.detail

@@ -43,7 +43,7 @@ servers:
 """
 
 
-def edit(text: str, name: str, **values: object) -> str:
+def edit(text: str, name: str, /, **values: object) -> str:
     """Change values of a server, ``database__port=1`` for one inside."""
     server = parse(text, "f").fleet.get(name)
     assert server is not None
@@ -60,11 +60,13 @@ def edit(text: str, name: str, **values: object) -> str:
 
 
 def test_a_value_is_replaced_where_it_stands() -> None:
-    assert edit(FILE, "a", name="z", database__host="h2") == FILE.replace("'a'   #", "z   #").replace("h     #", "h2     #")
+    assert edit(FILE, "a", name="z", database__host="h2") == FILE.replace("'a'   #", "z   #").replace(
+        "h     #", "h2     #"
+    )
 
 
 def test_a_new_value_stands_where_it_belongs() -> None:
-    new = edit(FILE, "a", database__port=6000, enabled=False, probe=ProbePlan(every=60))
+    new = edit(FILE, "a", database__port=6000, enabled=False, probe=ProbePlan(every=60.0))
     assert "name: 'a'   # the first\n        enabled: false\n        engine" in new
     assert "host: h     # inside\n            port: 6000\n            password:" in new
     assert "                env: X  # secret\n        probe:\n            every: 1m\n" in new
@@ -121,7 +123,9 @@ def test_the_first_server_finds_its_place(text: str, result: str) -> None:
 def test_an_added_server_is_written_with_all_that_is_not_usual() -> None:
     ssh = SshServer(host="j", user="u", local_port=15432, allow_users=("bob",))
     database = Database(host="::1", port=1, password=PasswordKeyring(), tls=TlsMode.REQUIRE)
-    new, fleet = added(FILE, "f", msgspec.structs.replace(NEW, ssh=ssh, database=database, probe=ProbePlan(every=1)))
+    new, fleet = added(
+        FILE, "f", msgspec.structs.replace(NEW, ssh=ssh, database=database, probe=ProbePlan(every=1))
+    )
     assert new.startswith(FILE.removesuffix("# the end\n"))
     assert new.endswith("# the end\n")
     assert "    - name: new\n      engine: mysql\n      database:\n" in new
@@ -130,7 +134,9 @@ def test_an_added_server_is_written_with_all_that_is_not_usual() -> None:
 
 def test_removing_keeps_the_comments_around() -> None:
     assert removed(FILE, "f", "a")[0] == "# ours\nservers:\n\n" + FILE[FILE.index("    # about b") :]
-    assert removed(FILE, "f", "b")[0] == FILE.replace(FILE[FILE.index("    - {name: b") : FILE.index("# the end")], "")
+    assert removed(FILE, "f", "b")[0] == FILE.replace(
+        FILE[FILE.index("    - {name: b") : FILE.index("# the end")], ""
+    )
 
 
 def test_the_last_server_can_go_and_one_come_again() -> None:
@@ -156,9 +162,7 @@ servers:
 
 def test_editing_through_an_alias_frees_that_server_only() -> None:
     new = edit(ANCHORED, "b", ssh__local_port=15001)
-    assert new == ANCHORED.replace("ssh: *jump}", "ssh: {host: j, user: no, local_port: 15001}}").replace(
-        "user: no, local", 'user: no, local'
-    )
+    assert new == ANCHORED.replace("ssh: *jump}", 'ssh: {host: j, user: "no", local_port: 15001}}')
 
 
 def test_editing_an_anchor_leaves_those_that_use_it_as_they_were() -> None:
@@ -169,16 +173,21 @@ def test_editing_an_anchor_leaves_those_that_use_it_as_they_were() -> None:
 
 
 def test_a_merged_value_is_set_and_unset_in_the_entry_itself() -> None:
-    assert edit(ANCHORED, "c", ssh__user="me") == ANCHORED.replace("    key: k\n", "    user: me\n    key: k\n").replace(
-        "    <<: *jump\n    user: me\n    key: k\n", "    <<: *jump\n    key: k\n    user: me\n"
-    )
+    assert edit(ANCHORED, "c", ssh__user="me") == ANCHORED.replace(
+        "    key: k\n", "    user: me\n    key: k\n"
+    ).replace("    <<: *jump\n    user: me\n    key: k\n", "    <<: *jump\n    key: k\n    user: me\n")
     text = ANCHORED.replace("user: 'no'", "user: u, key: shared").replace("    key: k\n", "")
     assert edit(text, "c", ssh__key="").endswith("    <<: *jump\n    key: null\n")
 
 
-@pytest.mark.parametrize("text", ["x: &s [{name: a, engine: mysql, database: {host: h}}]\nservers: *s\n",
-                                  "x: &s {name: a, engine: mysql, database: {host: h}}\nservers: [*s]\n",
-                                  "x: &s {name: a, engine: mysql, database: {host: h}}\nservers:\n- *s\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: &s [{name: a, engine: mysql, database: {host: h}}]\nservers: *s\n",
+        "x: &s {name: a, engine: mysql, database: {host: h}}\nservers: [*s]\n",
+        "x: &s {name: a, engine: mysql, database: {host: h}}\nservers:\n- *s\n",
+    ],
+)
 def test_an_aliased_list_and_an_aliased_entry_are_edited(text: str) -> None:
     assert edit(text, "a", enabled=False).startswith(text.splitlines()[0] + "\nservers:")
     assert parse(added(text, "f", NEW)[0], "f").fleet.get("new") == NEW
@@ -190,11 +199,46 @@ def test_what_the_file_could_not_say_is_refused() -> None:
         added(FILE, "f", msgspec.structs.replace(NEW, name="a"))
     with pytest.raises(BadFile, match="is out of range"):
         added(FILE, "f", msgspec.structs.replace(NEW, probe=ProbePlan(every=0.5)))
-    with pytest.raises(BadFile, match="by hand"):  # a tunnel that a merge brings can not be left out
-        text = "x: &s {ssh: {host: j, user: u}}\nservers:\n- {<<: *s, name: a, engine: mysql, database: {host: h}}\n"
-        changed(text, "f", "a", msgspec.structs.replace(parse(text, "f").fleet.servers[0], ssh=None))
+    text = (
+        "x: &s {ssh: {host: j, user: u}}\nservers:\n- {<<: *s, name: a, engine: mysql, database: {host: h}}"
+    )
+    direct = msgspec.structs.replace(parse(text, "f").fleet.servers[0], ssh=None)
+    with pytest.raises(BadFile, match="by hand"):  # a tunnel that a merge brings cannot be left out
+        changed(text, "f", "a", direct)
 
 
 def test_an_unknown_server_is_named() -> None:
     with pytest.raises(NotListed, match="no server is called x in f"):
         removed(FILE, "f", "x")
+
+
+def test_a_flow_list_in_a_flow_file_grows_and_shrinks() -> None:
+    entry = "{name: a, engine: mysql, database: {host: h}}"
+    text = "{servers: [" + entry + "], version: 1}"
+    more = added(text, "f", NEW)[0]
+    assert more == text.replace(entry, entry + ", {name: new, engine: mysql, database: {host: db}}")
+    assert removed(more, "f", "new")[0] == text
+    assert (
+        added("{servers: []}", "f", NEW)[0] == "{servers: [{name: new, engine: mysql, database: {host: db}}]}"
+    )
+
+
+def test_the_first_key_of_an_entry_and_of_a_block_can_go() -> None:
+    text = "servers:\n- tags: [x]\n  name: a\n  engine: mysql\n  database: {user: u, host: h}\n"
+    assert edit(text, "a", tags=(), database__user="") == (
+        "servers:\n- name: a\n  engine: mysql\n  database: {host: h}\n"
+    )
+
+
+def test_a_lone_or_an_empty_setting_is_written_over() -> None:
+    text = "servers:\n- name: a\n  engine: mysql\n  database: {host: h}\n  probe: {}\n  tags:   # none\n"
+    new = edit(text, "a", tags=("x",), probe=ProbePlan(timeout=2.0))
+    assert new == text.replace("{}", "{timeout: 2s}").replace("tags:   #", "tags: [x]   #")
+
+
+def test_a_multi_line_value_is_replaced_as_a_whole() -> None:
+    text = "servers:\n- name: a\n  engine: mysql\n  database: {host: h}\n  probe:\n"
+    text += "    query: |\n      select\n      2\n    every: 9s\n"
+    new = edit(text, "a", probe__query="select 3")
+    assert new == text.replace("|\n      select\n      2\n", "select 3\n")
+    assert r'query: "select\n3"' in edit(text, "a", probe__query="select\n3")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 COLUMNS: tuple[Column, ...] = (
     Column("name", "Server", 12, stays=True),
     Column("engine", "Engine", 10),
-    Column("through", "Through", 12),
+    Column("through", "Through", 11),
     Column("local", "Local", 6),
     Column("state", "State", 16, stays=True),
     Column("latency", "Latency", 9, stays=True),
@@ -52,7 +52,7 @@ def layout(rows: Sequence[Row], width: int) -> Layout:
         "latency": 9,
         "recent": RECENT,
     }
-    return tuple(fit(COLUMNS, {key: min(want, 40) for key, want in wanted.items()}, width - MARGIN - 1))
+    return tuple(fit(COLUMNS, {key: min(want, 40) for key, want in wanted.items()}, width - MARGIN))
 
 
 def heading(chosen: Layout) -> Line:
@@ -66,8 +66,8 @@ def heading(chosen: Layout) -> Line:
 
 
 def fleet_line(row: Row, chosen: Layout, now: float) -> Line:
-    """Return one server's line. Its first two cells are left for the cursor."""
-    return (sign(row), (" ", Tone.PLAIN), *join(cell(row, key, width, now) for key, width in chosen))
+    """Return one server's line. The cursor stands before it."""
+    return (sign(row), *join(cell(row, key, width, now) for key, width in chosen))
 
 
 def sign(row: Row) -> Span:
@@ -184,8 +184,9 @@ def _trouble(row: Row, now: float) -> tuple[Line, Line]:
     )
     default = "e edits the settings." if failure.stage is Stage.SETTINGS else "t tests every stage."
     keys = KEYS_FOR_CAUSE.get(failure.cause, default)
-    remedy = failure.remedies[0] if failure.remedies else ""
-    return first, line(f"{remedy} " if remedy else "", (keys, Tone.ACCENT), (_retry(row, now), Tone.MUTED))
+    remedy = f" {failure.remedies[0]}" if failure.remedies else ""
+    # The key comes first: on a narrow screen the end of the remedy is what falls off.
+    return first, line((keys, Tone.ACCENT), (_retry(row, now), Tone.MUTED), (remedy, Tone.PLAIN))
 
 
 def _retry(row: Row, now: float) -> str:

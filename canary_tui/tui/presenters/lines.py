@@ -133,6 +133,10 @@ def _cells(spans: Line) -> list[Span]:
     return cells
 
 
+LEAST_CELLS = 4
+"""What a column keeps on a screen that is far too narrow."""
+
+
 class Column:
     """One column of a table: how narrow it may get and whether it may go."""
 
@@ -173,6 +177,10 @@ def fit(
         grown = min(want - least, max(0, spare))
         spare -= grown
         widths[column.key] = least + grown
+    while spare < 0 and max(widths.values(), default=0) > LEAST_CELLS:
+        widest = max(widths, key=lambda key: widths[key])
+        widths[widest] -= 1
+        spare += 1
     return list(widths.items())
 
 

@@ -89,8 +89,8 @@ def log_line(entry: LogLine, name_width: int, slow_ms: float) -> Line:
 
 
 def stage_times(result: ProbeResult) -> str:
-    """Return each stage with its milliseconds, short: ``tcp 0.4 · auth 21``. Stages that took no time go."""
-    return " · ".join(
+    """Return each stage with its milliseconds, short: ``tcp 0.4  auth 21``. Stages that took no time go."""
+    return "  ".join(
         f"{SHORT[stage.stage]} {stage.ms:.1f}" if stage.ms < 10 else f"{SHORT[stage.stage]} {stage.ms:.0f}"
         for stage in result.stages
         if stage.ms >= 0.05
@@ -150,7 +150,7 @@ def failure_lines(result: ProbeResult, width: int) -> list[Line]:
 
 
 def uptime_bar(results: Sequence[ProbeResult], width: int) -> Line:
-    """Return the probes in ``width`` cells, oldest first; a cell with one failure in it is a failure.
+    """Return the probes in ``width`` cells, oldest first; ``━`` all passed, ``╍`` some failed, ``✕`` all failed.
 
     Ends with the share of probes that passed.
     """
@@ -162,8 +162,9 @@ def uptime_bar(results: Sequence[ProbeResult], width: int) -> Line:
     spans: list[Span] = []
     for cell in range(cells):
         part = results[cell * len(results) // cells : (cell + 1) * len(results) // cells]
-        good = all(result.ok for result in part)
-        spans.append(("━", Tone.GOOD) if good else ("✕", Tone.BAD))
+        good = sum(result.ok for result in part)
+        some: Span = ("✕", Tone.BAD) if not good else ("╍", Tone.WARN)
+        spans.append(("━", Tone.GOOD) if good == len(part) else some)
     return line(*_merged(spans), share)
 
 

@@ -176,6 +176,7 @@ def host_key_lines(offer: HostKeyOffer, width: int) -> list[Line]:
         lines.append(line(("             ", Tone.MUTED), known.fingerprint))
     lines += [line(), line("To compare, on the SSH server:")]
     lines.append(line(("  ssh-keygen -lf ", Tone.ACCENT), (f"/etc/ssh/ssh_host_{file}_key.pub", Tone.ACCENT)))
+    lines += [line()] if offer.evidence else []
     for evidence in offer.evidence:
         lines += [line((text, Tone.MUTED)) for text in wrap(evidence, width)]
     return lines

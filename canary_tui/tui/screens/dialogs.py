@@ -45,7 +45,7 @@ class AskText(ModalScreen[str | None]):
     """Asks for one line of text, such as a file's name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "accept", "go on", priority=True),
+        Binding("enter", "accept", "go on", key_display="enter", priority=True),
         Binding("escape", "cancel", "cancel"),
     ]
 
@@ -79,7 +79,7 @@ class AskPassword(ModalScreen[Secret | None]):
     """Asks for a database password. It is masked, and kept in memory only."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "accept", "use it", priority=True),
+        Binding("enter", "accept", "use it", key_display="enter", priority=True),
         Binding("escape", "cancel", "cancel"),
     ]
 

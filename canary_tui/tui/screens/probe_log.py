@@ -41,7 +41,7 @@ class ProbeLog(Page):
     """Takes new lines from the monitor's memory; only visible ones are made into text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "stages", "stages"),
+        Binding("enter", "stages", "stages", key_display="enter"),
         Binding("f", "follow", "follow"),
         Binding("space", "pause", "pause"),
         Binding("slash", "filter", "find"),
@@ -158,7 +158,7 @@ class ProbeLog(Page):
         if panel.has_class("hidden"):
             return
         result = self._current()
-        width = max(30, self.size.width - 4)
+        width = max(30, self.size.width - 8)
         lines = [line(("No stages: this line is about the tunnel.", Tone.MUTED))]
         if result is not None:
             lines = probes.waterfall(result, width) + probes.failure_lines(result, width)

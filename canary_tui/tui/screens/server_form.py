@@ -8,7 +8,7 @@ import msgspec
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.widgets import Input, Static, Switch
+from textual.widgets import Input, Static
 
 from canary_tui.servers.model import Engine, Server, TlsMode
 from canary_tui.servers.secrets import Secret
@@ -44,6 +44,7 @@ SECTIONS: dict[str, str] = {"name": "Database", "ssh_enabled": "SSH tunnel", "ev
 """The field before which a section's title stands."""
 OPTIONS: dict[str, tuple[str, ...]] = {
     "engine": tuple(Engine),
+    "ssh_enabled": ("on", "off"),
     "password_from": (form.ASK, form.ENV, form.COMMAND, form.KEYRING),
     "tls": tuple(TlsMode),
 }
@@ -78,11 +79,9 @@ class ServerForm(Page):
 
     def _make(self, key: str) -> FormField:
         value = self._start[key]
-        control: Input | Choice | Switch
+        control: Input | Choice
         if key in OPTIONS:
             control = Choice(OPTIONS[key], value)
-        elif key == "ssh_enabled":
-            control = Switch(value == "on", animate=False)
         else:
             control = FormInput(
                 value,
@@ -125,10 +124,9 @@ class ServerForm(Page):
         if isinstance(host, Input):
             host.placeholder = "as this machine sees it" if direct else PLACEHOLDERS["db_host"]
 
-    @on(Switch.Changed)
     @on(Choice.Changed)
-    def _chosen(self, event: Switch.Changed | Choice.Changed) -> None:
-        if isinstance(event, Choice.Changed) and event.choice.id == "engine":
+    def _chosen(self, event: Choice.Changed) -> None:
+        if event.choice.id == "engine":
             self._follow_engine(Engine(event.value))
         self._show_fields()
 

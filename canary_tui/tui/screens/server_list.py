@@ -53,7 +53,7 @@ class ServerList(Page):
         Binding("p", "key", "public key"),
         Binding("t", "test", "test"),
         Binding("o", "open_close", "open/close"),
-        Binding("enter", "log", "log", priority=False),
+        Binding("enter", "log", "log", key_display="enter"),
         Binding("y", "copy_url", "copy URL"),
         Binding("s", "shell", "shell"),
         Binding("h", "host_key", "host key"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TONE_STYLES: dict[Tone, str] = {
     Tone.PLAIN: "",
     Tone.STRONG: "bold",
-    Tone.MUTED: "$text-muted",
+    Tone.MUTED: "$foreground-muted",
     Tone.GOOD: "$success",
     Tone.WARN: "$warning",
     Tone.BAD: "$error",
@@ -79,6 +79,10 @@ class TitleBar(Widget):
         return content_of(line(*left, space, *right))
 
 
+HIDDEN = frozenset({"screen.copy_text", "help_quit"})
+"""Textual's own keys that a mouse needs, or that only point to another key."""
+
+
 class Key(NamedTuple):
     """One key of the bar."""
 
@@ -96,9 +100,16 @@ def reachable_keys(screen: Screen[object]) -> list[tuple[Key, bool]]:
     for active in screen.active_bindings.values():
         binding = active.binding
         display = screen.app.get_key_display(binding)
-        if not binding.description or not active.enabled or (typing and len(display) == 1):
+        if (
+            not binding.description
+            or not active.enabled
+            or binding.action in HIDDEN
+            or (typing and len(display) == 1)
+        ):
             continue
-        key, show = found.get(binding.action, (Key("", binding.description), False))
+        # Textual's own words are in title case, ours are not.
+        words = binding.description.lower() if binding.description.istitle() else binding.description
+        key, show = found.get(binding.action, (Key("", words), False))
         # The shortest name comes first: the bar has room for one.
         names = sorted([*key.key.split(), display], key=len)
         found[binding.action] = (Key(" ".join(names), key.does), show or binding.show)

@@ -52,8 +52,7 @@ class Choice(Widget, can_focus=True):
         for option in self.options:
             chosen = option == self.value
             style = "" if not chosen else "bold $accent" if self.has_focus else "bold"
-            parts.append((f"[{option}]" if chosen else f" {option} ", style or "$text-muted"))
-            parts.append((" ", ""))
+            parts.append((f"[{option}]" if chosen else f" {option} ", style or "$foreground-muted"))
         return Content.assemble(*parts)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:

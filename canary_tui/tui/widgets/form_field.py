@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import Input, Label, Static, Switch
+from textual.widgets import Input, Label, Static
 
 from canary_tui.tui.widgets.choice import Choice
 
@@ -37,7 +37,7 @@ class FormInput(Input):
 
 
 class FormField(Vertical):
-    """A labelled input, choice or switch. ``value`` is its text whatever it is."""
+    """A labelled input or choice. ``value`` is its text whichever it is."""
 
     class Left(Message):
         """The field lost the focus: the moment to check it."""
@@ -46,7 +46,7 @@ class FormField(Vertical):
             super().__init__()
             self.field = field
 
-    def __init__(self, key: str, label: str, control: Input | Choice | Switch, hint: str = "") -> None:
+    def __init__(self, key: str, label: str, control: Input | Choice, hint: str = "") -> None:
         super().__init__(id=f"field-{key.replace('_', '-')}", classes="field")
         self.key = key
         self.label = label
@@ -66,16 +66,11 @@ class FormField(Vertical):
     @property
     def value(self) -> str:
         """What stands in the field."""
-        if isinstance(self.input, Switch):
-            return "on" if self.input.value else "off"
         return self.input.value
 
     @value.setter
     def value(self, value: str) -> None:
-        if isinstance(self.input, Switch):
-            self.input.value = value == "on"
-        else:
-            self.input.value = value
+        self.input.value = value
 
     def complain(self, problem: str) -> None:
         """Show what is wrong below the field; empty clears it."""

@@ -30,10 +30,11 @@ class LatencyChart(PlotextPlot):
         passed = [(index, result.total_ms) for index, result in enumerate(results) if result.ok]
         failed = [index for index, result in enumerate(results) if not result.ok]
         if passed:
-            plt.plot([x for x, _ in passed], [y for _, y in passed], marker="braille")
+            plt.plot([x for x, _ in passed], [y for _, y in passed], marker="braille", color="green+")
         if failed:
-            plt.scatter(failed, [0.0] * len(failed), marker="x")
-        plt.ylabel("ms")
+            plt.scatter(failed, [0.0] * len(failed), marker="x", color="red+")
+        plt.title("total, ms")
+        plt.frame(False)
         plt.xticks([])
         plt.ylim(lower=0)
         self.refresh()

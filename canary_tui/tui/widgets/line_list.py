@@ -24,7 +24,7 @@ CURSOR = "┃ "
 BLANK = "  "
 
 
-class LineList(ScrollView, can_focus=True):
+class LineList(ScrollView, can_focus=True, inherit_bindings=False):
     """A scrolling list with a cursor. ``source`` gives a line when it comes into view.
 
     20,000 lines cost what the visible ones cost: nothing is kept for the others.
@@ -118,10 +118,10 @@ class LineList(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         spans = self._painted[index] = self._line(index)
         under_cursor = index == self.cursor
-        segments = [Segment(CURSOR if under_cursor else BLANK, self._styles[Tone.ACCENT])]
-        segments += [Segment(text, self._styles[tone]) for text, tone in spans]
-        strip = Strip(segments).adjust_cell_length(width, base)
-        return strip.apply_style(self._cursor_style) if under_cursor else strip
+        over = self._cursor_style if under_cursor else Style.null()
+        segments = [Segment(CURSOR if under_cursor else BLANK, self._styles[Tone.ACCENT] + over)]
+        segments += [Segment(text, self._styles[tone] + over) for text, tone in spans]
+        return Strip(segments).adjust_cell_length(width, base + over)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Paint the window; lines that left it are forgotten."""
