@@ -10,6 +10,7 @@ import msgspec
 
 from canary_tui.cli.common import ServerName, find_server, load_fleet
 from canary_tui.cli.report import describe
+from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import probe_json
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def probe_all(paths: Paths, servers: list[Server], *, as_json: bool) -> li
     from canary_tui.monitor.probe import probe
     from canary_tui.monitor.tools import Tools
 
+    asyncio.get_running_loop().set_exception_handler(to_the_log)
     tools = Tools(paths)
     tools.key_comment = load_fleet(paths).defaults.key_comment
     room = asyncio.Semaphore(AT_ONCE)

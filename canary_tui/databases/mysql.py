@@ -147,31 +147,26 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
 
     async def _request_authentication(self) -> None:
         # aiomysql answers a greeting that asks for the clear password before anything else is said.
-        self._check_plugin(self._server_auth_plugin if self._ssl_context is None else "")
+        if self._ssl_context is None and self._server_auth_plugin in IN_THE_CLEAR:
+            raise _unsupported(self._server_auth_plugin)
         await super()._request_authentication()
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         name = plugin_name.decode(errors="replace")
-        if name not in KNOWN_PLUGINS or (name in IN_THE_CLEAR and not self._secure):
-            # Declined with a wrong answer: a dropped handshake, or one of a length that cannot be
-            # (ed25519's has 64 bytes), counts towards max_connect_errors; a refused login does not.
-            self.write_packet(bytes(64))
-            with contextlib.suppress(aiomysql.OperationalError, TimeoutError):
-                async with asyncio.timeout(GOODBYE):
-                    await self._read_packet()
-        if name not in KNOWN_PLUGINS:
-            raise aiomysql.OperationalError(
-                UNKNOWN_PLUGIN, f"Authentication plugin '{name}' is not known here"
-            )
-        self._check_plugin("" if self._secure else name)
-        return await super()._process_auth(plugin_name, auth_packet)
+        if name in KNOWN_PLUGINS and (self._secure or name not in IN_THE_CLEAR):
+            return await super()._process_auth(plugin_name, auth_packet)
+        # Declined with a wrong answer: a dropped handshake, or one of a length that cannot be
+        # (ed25519's has 64 bytes), counts towards max_connect_errors; a refused login does not.
+        self.write_packet(bytes(64))
+        with contextlib.suppress(aiomysql.OperationalError, TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await self._read_packet()
+        raise _unsupported(name)
 
-    @staticmethod
-    def _check_plugin(name: str) -> None:
-        if name in IN_THE_CLEAR:
-            raise aiomysql.OperationalError(
-                UNKNOWN_PLUGIN, f"Authentication plugin '{name}' would send the password without TLS"
-            )
+
+def _unsupported(plugin: str) -> aiomysql.OperationalError:
+    why = "would send the password without TLS" if plugin in IN_THE_CLEAR else "is not known here"
+    return aiomysql.OperationalError(UNKNOWN_PLUGIN, f"Authentication plugin '{plugin}' {why}")
 
 
 async def _greeting(link: Link, patience: float) -> Greeting:

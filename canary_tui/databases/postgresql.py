@@ -250,11 +250,14 @@ def _by_text(text: str, table: tuple[tuple[str, Cause], ...]) -> Cause | None:
 
 
 def _disconnected(error: asyncpg.PostgresError, trace: Trace, password: Secret | None) -> Failed:
-    """A lost connection, with the server's last words where asyncpg kept them."""
+    """A connection that ended, with the server's last words where asyncpg kept them.
+
+    SQLSTATE class 08 is asyncpg's own word for that, and PgBouncer's for all that it refuses.
+    """
     last_words = error.__cause__
     if isinstance(last_words, asyncpg.PostgresError):
         return refused(last_words, trace.stage, password, tls_possible=False)
-    if (error.sqlstate or "").startswith("08") and isinstance(error, asyncpg.ConnectionDoesNotExistError):
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError):
         return broken(error, trace)
     return refused(error, trace.stage, password, tls_possible=False)
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.client import client_for
+from canary_tui.databases.tls import check_authorities
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
 from canary_tui.diagnosis.trace import Trace
@@ -70,6 +71,8 @@ async def probe(
 async def _all_stages(server: Server, tools: Tools, trace: Trace, route: Route | None) -> None:
     trace.enter(Stage.SETTINGS)
     client = client_for(server.engine)
+    # Before anything is dialled: MySQL counts a connection that is given up in its handshake.
+    check_authorities(server.database)
     password = await tools.passwords.find(server)
     key = await tools.key_of(server) if server.tunnel and route is None else None
     limit = asyncio.timeout(server.probe.timeout)

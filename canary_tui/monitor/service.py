@@ -19,6 +19,7 @@ from canary_tui.monitor import edits
 from canary_tui.monitor.board import Board
 from canary_tui.monitor.connection_test import Test
 from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted, ProbeFinished
+from canary_tui.monitor.quiet import to_the_log
 from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.model import Fleet
 
@@ -99,6 +100,7 @@ class Monitor:
             self._loop.close()
 
     async def _live(self) -> None:
+        self._loop.set_exception_handler(to_the_log)
         self._gates = defaultdict[tuple[str, int], asyncio.Semaphore](
             lambda: asyncio.Semaphore(LOGINS_AT_ONCE)
         )

@@ -11,7 +11,7 @@ import msgspec
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.keys.authorized import KeyInfo, key_info, parse_openssh_version
 from canary_tui.keys.store import KeyStore, StoredKey
-from canary_tui.servers.file import BadFile, ServersFile
+from canary_tui.servers.file import BadFile, NotListed, ServersFile
 from canary_tui.servers.secrets import Passwords
 from canary_tui.tunnels.host_keys import KnownHosts
 
@@ -57,7 +57,7 @@ class Tools:
         """
         try:
             await asyncio.to_thread(self.file.set_value, name, field, value)
-        except KeyError:
+        except NotListed:
             return  # the entry was taken out of the file meanwhile: nothing is left to remember
         except (BadFile, OSError) as error:
             raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=str(error)) from None

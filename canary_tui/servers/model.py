@@ -215,11 +215,11 @@ def host_problem(host: str) -> str:
     if host.startswith("[") and host.endswith("]"):
         return f"has brackets; write the IPv6 address without them: {host[1:-1]}"
     if "@" in host:
-        return f"has a user in it; put {host.split('@')[0]!r} into the user field"
+        return f"has a user in it; put {host.partition('@')[0]!r} into the user field"
     if "/" in host:
         return "looks like a URL or a path; only the host name is needed"
     try:
-        ipaddress.ip_address(host.split("%")[0])
+        ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return _name_problem(host)
     return ""

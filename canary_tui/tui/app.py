@@ -54,9 +54,12 @@ class CanaryApp(App[None]):
         Binding("ctrl+q", "quit", "quit", priority=True),
     ]
 
-    def __init__(self, monitor: MonitorApi, state: Path | None = None) -> None:
+    def __init__(
+        self, monitor: MonitorApi, state: Path | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
         super().__init__(css_path=style_sheets())
         self.monitor = monitor
+        self.clock = clock
         self.facts = Snapshot()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.home = ServerList()
@@ -83,8 +86,11 @@ class CanaryApp(App[None]):
 
     def _tick(self) -> None:
         """Take the facts over. Time-relative cells move once a second."""
+        if not self.home.ready:
+            # Not before the first paint: opening tunnels imports the SSH library.
+            return
         snapshot = self.monitor.snapshot()
-        second = int(time.time())
+        second = int(self.clock())
         changed = snapshot.version != self.facts.version
         if changed:
             self.facts = snapshot

@@ -138,8 +138,13 @@ class _Client(asyncssh.SSHClient):
         return key
 
 
-async def dial(ssh: SshServer, key: asyncssh.SSHKey, known_hosts: KnownHosts, trace: Trace) -> SshConnection:
+async def dial(
+    ssh: SshServer, key: asyncssh.SSHKey, known_hosts: KnownHosts, trace: Trace, *, offered_agent: str = ""
+) -> SshConnection:
     """Open an SSH connection and log in with ``key``.
+
+    ``offered_agent`` is the path of an agent's socket whose forwarding each session asks for; only the
+    audit does, to see whether it is refused.
 
     Goes through the stages ``resolve`` to ``auth``; the caller limits the time by cancelling.
     Raises Failed; nothing is left open then.
@@ -153,14 +158,14 @@ async def dial(ssh: SshServer, key: asyncssh.SSHKey, known_hosts: KnownHosts, tr
             sock.close()
             sock = await _connect_again(peer)
         entry = known_hosts.entry(ssh.host, ssh.port)
-        return await _log_in(sock, ssh, key, entry, trace)
+        return await _log_in(sock, ssh, key, entry, trace, agent=offered_agent)
     except BaseException:
         sock.close()
         raise
 
 
 async def _log_in(
-    sock: socket.socket, ssh: SshServer, key: asyncssh.SSHKey, entry: HostEntry, trace: Trace
+    sock: socket.socket, ssh: SshServer, key: asyncssh.SSHKey, entry: HostEntry, trace: Trace, *, agent: str
 ) -> SshConnection:
     client = _Client(entry, key, trace)
     try:
@@ -178,6 +183,7 @@ async def _log_in(
             # Nothing of the user's own SSH set-up may leak in: this login is the canary key's alone.
             config=None,
             agent_path=None,
+            agent_forwarding=agent or False,
             client_keys=None,
             public_key_auth=True,
             password_auth=False,

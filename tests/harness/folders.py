@@ -42,7 +42,7 @@ def sweep() -> None:
     """Remove the folders of test runs that no longer live."""
     for folder in _BASE.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).split("-")[0]
-        if pid.isdigit() and not process_alive(int(pid)) and folder.stat().st_uid == os.geteuid():
+        if pid.isdigit() and not process_alive(int(pid)) and os.geteuid() in (0, folder.lstat().st_uid):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -203,3 +203,12 @@ async def test_the_login_of_old_times_is_unsupported() -> None:
     with Says(greeting(b"mysql_native_password", 0xF7FF & ~0x800) + packet(b"\xfe", 2)) as fake:
         outcome = await probe(Target(Engine.MYSQL, (fake.host, fake.port), "u", "p"))
     assert outcome.blame == (Stage.LOGIN, Cause.AUTH_METHOD_UNSUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"), [(b"J", Cause.DATABASE_NO_ANSWER), (b"", Cause.DATABASE_CLOSED_EARLY)]
+)
+async def test_a_server_that_greets_too_late_is_no_postgresql(said: bytes, cause: Cause) -> None:
+    with Says(said, "close", after_client=True) as fake:
+        outcome = await probe(Target(Engine.MYSQL, (fake.host, fake.port), "u", "p", timeout=1.0))
+    assert outcome.blame == (Stage.DATABASE, cause)

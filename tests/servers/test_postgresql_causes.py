@@ -204,3 +204,20 @@ async def test_nonsense_in_the_login_is_an_internal_error_with_words(said: bytes
         outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=TlsMode.DISABLE))
     assert outcome.blame == (Stage.LOGIN, Cause.INTERNAL_ERROR)
     assert outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (b"no such database: orders", Cause.DATABASE_NOT_FOUND),
+        (b"no such user: canary", Cause.PASSWORD_REJECTED),
+        (b"no more connections allowed (max_client_conn)", Cause.DATABASE_TOO_MANY_CONNECTIONS),
+        (b"something new", Cause.INTERNAL_ERROR),
+    ],
+)
+async def test_a_pooler_that_calls_everything_a_violation_is_understood(words: bytes, cause: Cause) -> None:
+    fields = b"SFATAL\0C08P01\0M" + words + b"\0\0"
+    with Says(b"E" + struct.pack("!i", len(fields) + 4) + fields, "close", after_client=True) as fake:
+        address = (fake.host, fake.port)
+        outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=TlsMode.DISABLE))
+    assert (outcome.cause, outcome.detail) == (cause, words.decode())

@@ -150,9 +150,10 @@ def failure_lines(result: ProbeResult, width: int) -> list[Line]:
 
 
 def uptime_bar(results: Sequence[ProbeResult], width: int) -> Line:
-    """Return the probes in ``width`` cells, oldest first; ``━`` all passed, ``╍`` some failed, ``✕`` all failed.
+    """Return the probes in ``width`` cells, oldest first.
 
-    Ends with the share of probes that passed.
+    A cell is ``━`` where all of its probes passed, ``╍`` where some failed, ``✕`` where all did. Ends with
+    the share that passed.
     """
     if not results:
         return line(("no probes yet", Tone.MUTED))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -55,7 +54,7 @@ class KeyView(Page):
     async def _load(self) -> None:
         info = await done(self.canary.monitor.key_info(self._server))
         self.info = info
-        age, sections = key_sections(info, time.time())
+        age, sections = key_sections(info, self.canary.clock())
         self.query_one(TitleBar).say(line((age, Tone.MUTED)))
         page = self.query_one("#page")
         await self.query_one("#key-state").remove()

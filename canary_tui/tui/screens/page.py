@@ -67,7 +67,11 @@ class Page(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
-        if self.ready:
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Show the facts as they are, once there is something to show them on."""
+        if self.ready and self.is_attached:
             self.show_facts(self.canary.facts)
 
     def action_back(self) -> None:

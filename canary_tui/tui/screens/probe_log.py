@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -99,8 +98,8 @@ class ProbeLog(Page):
             gone = self._book.add(self.canary.monitor.log_after(self._book.newest, CHUNK))
             self.query_one(LogList).grow(len(self._book.shown), gone)
         self._show_state()
-        if int(time.time()) != self._second:
-            self._second = int(time.time())
+        if int(self.canary.clock()) != self._second:
+            self._second = int(self.canary.clock())
             self._show_past()
 
     def _show_state(self) -> None:

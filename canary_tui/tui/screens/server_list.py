@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -104,7 +103,7 @@ class ServerList(Page):
         lines = self.query_one(LineList)
         name = row.server.name if (row := self.selected) is not None else None
         text = self.query_one("#filter", Input).value
-        self._now = time.time()
+        self._now = self.canary.clock()
         self._rows = tuple(row for row in snapshot.rows if fleet.matches(row, text))
         self._choose_columns()
         empty = snapshot.loaded and not snapshot.rows
@@ -150,7 +149,7 @@ class ServerList(Page):
 
     def on_resize(self) -> None:
         """Choose the columns anew once the list has its new size."""
-        self.call_after_refresh(self.show_facts, self.canary.facts)
+        self.call_after_refresh(self.catch_up)
 
     def select(self, name: str) -> None:
         """Put the cursor on a server, if it is listed."""

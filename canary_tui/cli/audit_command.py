@@ -1,0 +1,53 @@
+"""``canary audit``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from canary_tui.cli.common import ServerName, find_server, load_fleet
+
+if TYPE_CHECKING:
+    from canary_tui.paths import Paths
+    from canary_tui.tunnels.audit import AuditReport
+
+
+@click.command("audit")
+@click.argument("name", type=ServerName())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/reference.md).")
+@click.pass_obj
+def command(paths: Paths, name: str, as_json: bool) -> int:
+    """Prove what a server's key can and cannot do on its SSH server, by trying.
+
+    It must reach its database and nothing else. Nothing is changed on the SSH server. Exit status 0 when
+    the key is limited, 1 when it can do more (or less).
+    """
+    from canary_tui.monitor.audit import audit, audit_json
+    from canary_tui.monitor.tools import Tools
+
+    server = find_server(paths, name)
+    if server.tunnel is None:
+        raise click.UsageError(f"{name} is reached directly; it has no SSH key to audit")
+    tools = Tools(paths)
+    tools.key_comment = load_fleet(paths).defaults.key_comment
+    report = asyncio.run(audit(server, tools))
+    if as_json:
+        click.echo(msgspec.json.encode(audit_json(report)))
+    else:
+        _print(report)
+    return 0 if report.ok else 1
+
+
+def _print(report: AuditReport) -> None:
+    for check in report.checks:
+        sign = click.style("✓", fg="green") if check.ok else click.style("✕", fg="red")
+        detail = f"  ({check.detail})" if check.detail else ""
+        click.echo(f"{sign} {check.found.value:<8} {check.title}{detail}")
+    if report.ok:
+        click.echo("The key reaches its database and nothing else.")
+    else:
+        click.echo("Install this line in the place of the one that is there:", err=True)
+        click.echo(report.line)

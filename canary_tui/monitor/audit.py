@@ -1,0 +1,76 @@
+"""One audit: the database must be reached over the key's own login, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.diagnosis.trace import Trace
+from canary_tui.monitor.probe import probe
+from canary_tui.tunnels.audit import NO_SOCKET, AuditCheck, AuditReport, Found, beyond_the_database
+from canary_tui.tunnels.dial import dial
+from canary_tui.tunnels.route import SshRoute
+
+if TYPE_CHECKING:
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.servers.model import Server
+
+DIAL_SECONDS = 15.0
+
+
+async def audit(server: Server, tools: Tools) -> AuditReport:
+    """Try what a server's key can do, over an SSH login of its own.
+
+    Raises Failed when the login itself fails: there is nothing to audit then.
+    """
+    if server.tunnel is None:
+        raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=f"{server.name} has no SSH tunnel")
+    key = await tools.key_of(server)
+    trace = Trace(time.perf_counter)
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            ssh = await dial(server.tunnel, key.private, tools.known_hosts, trace, offered_agent=NO_SOCKET)
+    except TimeoutError:
+        raise trace.timed_out() from None
+    tools.versions[server.tunnel.host, server.tunnel.port] = ssh.server_version
+    try:
+        host, port = server.database.host, server.database.port
+        result = await probe(server, tools, route=SshRoute(ssh, host, port))
+        failure = result.failure
+        reached = failure is None or failure.stage not in {Stage.SETTINGS, Stage.FORWARD}
+        database = AuditCheck(
+            check="database",
+            title=f"the database {host}:{port}",
+            wanted=Found.ALLOWED,
+            found=Found.ALLOWED if reached else Found.REFUSED,
+            detail=failure.summary if failure else f"a whole probe in {result.total_ms:.1f} ms",
+        )
+        rest = await beyond_the_database(ssh, server.tunnel.user, host, port)
+    finally:
+        await ssh.close()
+    info = await tools.key_info(server)
+    return AuditReport(server=server.name, checks=(database, *rest), line=info.restricted)
+
+
+def audit_json(report: AuditReport) -> dict[str, Any]:
+    """Return an audit as ``canary audit --json`` writes it."""
+    return {
+        "schema": 1,
+        "server": report.server,
+        "ok": report.ok,
+        "checks": [
+            {
+                "check": check.check,
+                "title": check.title,
+                "wanted": check.wanted.value,
+                "found": check.found.value,
+                "ok": check.ok,
+                "detail": check.detail,
+            }
+            for check in report.checks
+        ],
+        "findings": [check.check for check in report.checks if not check.ok],
+        "line": report.line,
+    }

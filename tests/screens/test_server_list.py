@@ -1,0 +1,219 @@
+"""The server list: what it shows, and what its keys ask for."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from textual.widgets import Input
+
+from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.screens.key_view import KeyView
+from canary_tui.tui.screens.probe_log import ProbeLog
+from canary_tui.tui.screens.server_form import ServerForm
+from canary_tui.tui.widgets.line_list import LineList
+from tests.screens import samples
+from tests.screens.conftest import Open, screen_text, until
+from tests.screens.fake_monitor import FakeMonitor
+
+
+async def test_each_state_has_a_sign_and_a_word(opened: Open) -> None:
+    async with opened() as pilot:
+        text = screen_text(pilot)
+    for words in ("● orders-prod", "▲ reports", "✕ legacy", "? new-jump", "◐ opening", "○ archive"):
+        assert words in text
+    for words in ("key not accepted", "host key unknown", "slow", "off"):
+        assert words in text
+
+
+@pytest.mark.parametrize("size", [(40, 10), (60, 16), (80, 24), (120, 40)])
+async def test_name_state_and_latency_stay_at_every_width(opened: Open, size: tuple[int, int]) -> None:
+    async with opened(size) as pilot:
+        text = screen_text(pilot)
+    heading = next(line for line in text.splitlines() if "Server" in line)
+    assert "State" in heading
+    assert "Latency" in heading
+    assert "3.2 ms" in text
+    assert "? help" in text
+    assert "q quit" in text
+
+
+async def test_columns_drop_from_the_right(opened: Open) -> None:
+    async with opened((120, 40)) as pilot:
+        assert "Last probes" in screen_text(pilot)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "Last probes" not in screen_text(pilot))
+        assert "Local" in screen_text(pilot)
+
+
+async def test_the_lines_below_explain_the_trouble_and_the_next_key(opened: Open) -> None:
+    async with opened() as pilot:
+        await pilot.press("j", "j", "j")
+        text = " ".join(screen_text(pilot).split())
+    assert "legacy · SSH login: The SSH server bastion-1:22 did not accept the key" in text
+    assert "p shows the key and the steps to install it" in text
+
+
+async def test_an_empty_list_says_what_to_do(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
+    monitor.show()
+    async with opened() as pilot:
+        text = screen_text(pilot)
+        assert "No servers yet." in text
+        assert "canary demo" in text
+        await pilot.press("d", "e", "t", "n")
+        assert monitor.asked_for("remove") == []
+        assert app.screen is app.home
+
+
+async def test_every_problem_of_the_file_can_be_reached(monitor: FakeMonitor, opened: Open) -> None:
+    problems = tuple(f"servers.yaml:{line}: servers[{line}].name: is missing" for line in range(1, 13))
+    monitor.show(*samples.fleet(), problems=problems)
+    async with opened() as pilot:
+        assert "the last good list stays" in screen_text(pilot)
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: "servers[1]" in screen_text(pilot))
+        await pilot.press("G")
+        await until(pilot, lambda: "servers[12]" in screen_text(pilot))
+
+
+async def test_the_cursor_stays_on_its_server_when_others_come_and_go(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with opened() as pilot:
+        await pilot.press("j", "j")
+        assert app.home.selected is not None
+        assert app.home.selected.server.name == "reports"
+        monitor.show(*samples.fleet()[1:])
+        await until(pilot, lambda: "orders-prod" not in screen_text(pilot))
+        assert app.home.selected.server.name == "reports"
+
+
+async def test_filter_shows_matching_servers_and_escape_clears_it(opened: Open) -> None:
+    async with opened() as pilot:
+        await pilot.press("slash", *"bill")
+        assert "reports" not in screen_text(pilot)
+        await pilot.press("enter", "escape")
+        assert "reports" in screen_text(pilot)
+
+
+async def test_a_letter_typed_into_the_filter_is_no_command(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with opened() as pilot:
+        await pilot.press("slash", *"adptoq")
+        assert app.screen is app.home
+        assert app.query_one("#filter", Input).value == "adptoq"
+        assert monitor.asked_for("set_enabled") == []
+
+
+async def test_n_goes_to_the_next_server_in_trouble_and_round(app: CanaryApp, opened: Open) -> None:
+    visited = []
+    async with opened() as pilot:
+        for _ in range(4):
+            await pilot.press("n")
+            assert app.home.selected is not None
+            visited.append(app.home.selected.server.name)
+    assert visited == ["reports", "legacy", "new-jump", "reports"]
+
+
+async def test_keys_hand_intents_to_the_monitor(monitor: FakeMonitor, opened: Open) -> None:
+    async with opened() as pilot:
+        await pilot.press("o", "r", "space")
+        await until(pilot, lambda: monitor.asked_for("set_enabled"))
+    assert monitor.asked_for("set_enabled") == [("orders-prod", False)]
+    assert monitor.asked_for("retry_now") == [("orders-prod",)]
+    assert monitor.asked_for("probe_now") == [("orders-prod",)]
+
+
+async def test_delete_asks_first_and_undo_brings_it_back(monitor: FakeMonitor, opened: Open) -> None:
+    async with opened() as pilot:
+        await pilot.press("d")
+        await until(pilot, lambda: "Delete orders-prod?" in screen_text(pilot))
+        await pilot.press("enter", "n")
+        assert monitor.asked_for("remove") == []
+        await pilot.press("d")
+        await until(pilot, lambda: "Delete orders-prod?" in screen_text(pilot))
+        await pilot.press("y")
+        await until(pilot, lambda: "● orders-prod" not in screen_text(pilot))
+        await pilot.press("u")
+        await until(pilot, lambda: monitor.asked_for("restore") == [(samples.server(),)])
+
+
+async def test_what_the_monitor_refuses_is_said(monitor: FakeMonitor, opened: Open) -> None:
+    monitor.errors["set_enabled"] = PermissionError(13, "Permission denied", "servers.yaml")
+    async with opened() as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: "servers.yaml: Permission denied" in screen_text(pilot))
+
+
+async def test_copied_url_has_no_password_and_stands_on_the_screen(app: CanaryApp, opened: Open) -> None:
+    async with opened((120, 40)) as pilot:
+        await pilot.press("y")
+        assert app.clipboard == "postgresql://canary_reader@127.0.0.1:15432/orders"
+        await until(pilot, lambda: app.clipboard in screen_text(pilot))
+
+
+async def test_places_open_and_escape_leads_back(app: CanaryApp, opened: Open) -> None:
+    async with opened() as pilot:
+        for keypress, kind in (("p", KeyView), ("a", ServerForm), ("e", ServerForm), ("enter", ProbeLog)):
+            await pilot.press(keypress)
+            await until(pilot, lambda kind=kind: isinstance(app.screen, kind) and app.screen.ready)  # type: ignore[misc]
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is app.home)
+
+
+async def test_help_comes_from_the_same_descriptions_as_the_footer(opened: Open) -> None:
+    async with opened((120, 40)) as pilot:
+        assert "copy URL" in screen_text(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "Signs" in screen_text(pilot))
+        text = screen_text(pilot)
+        assert "copy URL" in text
+        assert "next server in trouble" in text
+        await pilot.press("escape")
+
+
+async def test_password_is_asked_masked_and_kept_out_of_the_screen(
+    monitor: FakeMonitor, opened: Open
+) -> None:
+    first, *others = samples.fleet()
+    monitor.show(msgspec.structs.replace(first, password_wanted=True), *others)
+    async with opened() as pilot:
+        assert "password wanted" in screen_text(pilot)
+        await pilot.press("P")
+        await until(pilot, lambda: "Password of canary_reader" in screen_text(pilot))
+        await pilot.press(*"hunter2")
+        assert "hunter2" not in screen_text(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: monitor.asked_for("give_password"))
+    name, secret = monitor.asked_for("give_password")[0]
+    assert name == "orders-prod"
+    assert getattr(secret, "reveal")() == "hunter2"  # noqa: B009 - recorded as an object
+
+
+async def test_host_key_that_waits_is_shown_and_trusted(monitor: FakeMonitor, opened: Open) -> None:
+    async with opened() as pilot:
+        await pilot.press("j", "j", "j", "j", "h")
+        await until(pilot, lambda: samples.offer().fingerprint in screen_text(pilot))
+        assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in screen_text(pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: monitor.asked_for("trust") == [("new-jump", samples.offer())])
+
+
+async def test_only_the_changed_cells_are_painted_again(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened((120, 40)) as pilot:
+        lines = app.home.query_one(LineList)
+        painted: list[tuple[object, ...]] = []
+        refresh = lines.refresh
+        monkeypatch.setattr(
+            lines, "refresh", lambda *regions, **more: (painted.append(regions), refresh(*regions, **more))[1]
+        )
+        rows = list(samples.fleet())
+        rows[1] = msgspec.structs.replace(rows[1], last=samples.passed("billing", ms=9.9))
+        monitor.show(*rows)
+        await until(pilot, lambda: "9.9 ms" in screen_text(pilot))
+    assert len(painted) == 1
+    (region,) = painted[0]
+    assert (getattr(region, "y"), getattr(region, "height")) == (1, 1)  # noqa: B009
+    assert getattr(region, "width") <= len("9.9")  # noqa: B009

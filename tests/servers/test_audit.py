@@ -1,0 +1,104 @@
+"""The audit against a real sshd: the limited key is limited, the plain one is not, and it says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from canary_tui.monitor.audit import audit, audit_json
+from tests.servers.world import World, with_ssh
+
+if TYPE_CHECKING:
+    from canary_tui.servers.model import Server
+    from canary_tui.tunnels.audit import AuditReport
+    from tests.harness.mariadb import MariaDB
+    from tests.harness.postgres import Postgres
+    from tests.harness.sshd import Sshd
+
+
+def found(report: AuditReport) -> dict[str, str]:
+    return {check.check: check.found.value for check in report.checks}
+
+
+REFUSED = dict.fromkeys(
+    [
+        "other_port",
+        "other_host",
+        "unix_socket",
+        "shell",
+        "command",
+        "agent",
+        "reverse_forward",
+        "reverse_forward_port_1",
+        "root_login",
+    ],
+    "refused",
+)
+
+
+@pytest.mark.parametrize("engine", ["postgres", "mariadb"])
+async def test_the_restricted_line_gives_a_clean_audit(
+    world: World, sshd: Sshd, engine: str, request: pytest.FixtureRequest
+) -> None:
+    database: Postgres | MariaDB = request.getfixturevalue(engine)
+    report = await audit(world.server(database, sshd), world.tools)
+    assert found(report) == {"database": "allowed", **REFUSED}
+    assert report.ok
+    assert audit_json(report)["findings"] == []
+
+
+async def test_the_plain_line_gives_exactly_the_findings_it_should(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    server = plain(world, sshd, postgres)
+    report = await audit(server, world.tools)
+    wide = ["other_port", "other_host", "unix_socket", "shell", "command", "agent", "reverse_forward"]
+    assert found(report) == {"database": "allowed", **REFUSED, **dict.fromkeys(wide, "allowed")}
+    assert audit_json(report)["findings"] == wide
+    assert report.line.startswith("restrict,port-forwarding,permitopen=")
+
+
+async def test_a_forced_command_is_granted_but_useless_and_no_finding(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    server = world.server(postgres, sshd, install=False)
+    sshd.authorize(f'command="cat" {world.key("orders").line}')  # an echo of the input is no shell
+    report = await audit(server, world.tools)
+    assert (found(report)["shell"], found(report)["command"]) == ("refused", "refused")
+
+
+async def test_a_key_that_does_not_reach_its_database_is_a_finding(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    server = world.server(postgres, sshd, install=False)
+    sshd.authorize(f"restrict {world.key('orders').line}")
+    report = await audit(server, world.tools)
+    assert audit_json(report)["findings"] == ["database", "shell", "command"]
+
+
+async def test_an_audit_leaves_no_session_behind(world: World, sshd: Sshd, postgres: Postgres) -> None:
+    from tests.harness.ports import wait_for
+
+    await audit(plain(world, sshd, postgres), world.tools)
+    wait_for(lambda: not sshd.sessions(), 10, "the audit's session is gone")
+
+
+async def test_a_root_login_is_itself_a_finding(world: World, sshd: Sshd, postgres: Postgres) -> None:
+    server = with_ssh(world.server(postgres, sshd), user="root")
+    if sshd.authorized_keys.parent.joinpath("root").exists():
+        pytest.skip("root has keys on this sshd")
+    root_keys = sshd.authorized_keys.parent / "root"
+    root_keys.write_text(world.key("orders").line + "\n")
+    try:
+        report = await audit(server, world.tools)
+    finally:
+        root_keys.unlink()
+    assert "root_login" in audit_json(report)["findings"]
+    assert "reverse_forward_port_1" in audit_json(report)["findings"]
+
+
+def plain(world: World, sshd: Sshd, postgres: Postgres) -> Server:
+    server = world.server(postgres, sshd, install=False)
+    sshd.authorize(world.key("orders").line)
+    return server
