@@ -56,8 +56,12 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def private_folder(folder: Path) -> Path:
-    """Make ``folder`` (mode 0700) where it is not there yet and return it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make ``folder`` (mode 0700) where it is not there yet and return it; its missing parents too."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        # One by one: mkdir(parents=True) leaves the parents' mode to the umask (XDG wants 0700).
+        one.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # raises where something else than a folder stands
     return folder
 
 

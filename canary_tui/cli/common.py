@@ -13,6 +13,7 @@ from canary_tui.servers.file import BadFile, ServersFile
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Fleet, Server
 
 
@@ -28,6 +29,15 @@ def find_server(paths: Paths, name: str) -> Server:
     if server is None:
         raise click.UsageError(f"there is no server {name!r} in {paths.servers}{_names(fleet)}")
     return server
+
+
+def open_tools(paths: Paths) -> Tools:
+    """Return the user's keys, known hosts and passwords, with the key comment that the file asks for."""
+    from canary_tui.monitor.tools import Tools
+
+    tools = Tools(paths)
+    tools.key_comment = load_fleet(paths).defaults.key_comment
+    return tools
 
 
 def _names(fleet: Fleet) -> str:

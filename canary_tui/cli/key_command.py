@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_server, load_fleet
+from canary_tui.cli.common import ServerName, find_server, open_tools
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
@@ -26,14 +26,10 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(paths: Paths, name: str, form: str) -> None:
     """Print a server's public key, one item on stdout. The key is made if the server has none yet."""
-    from canary_tui.monitor.tools import Tools
-
     server = find_server(paths, name)
     if server.ssh is None:
         raise click.UsageError(f"{name} is reached directly; it has no SSH key")
-    tools = Tools(paths)
-    tools.key_comment = load_fleet(paths).defaults.key_comment
-    info = asyncio.run(tools.key_info(server))
+    info = asyncio.run(open_tools(paths).key_info(server))
     click.echo(
         {"line": info.line, "script": info.script, "fingerprint": info.fingerprint}.get(form, info.restricted)
     )

@@ -50,11 +50,11 @@ class Trace:
         if self._stage is stage:
             self._tentative = self._tentative and tentative
             return
-        if self._tentative:
-            self._stage, self._tentative = stage, tentative
-        else:
-            self._end(ok=True)
-            self._stage, self._tentative, self._began = stage, tentative, self._clock()
+        if not self._tentative:
+            now = self._clock()  # read once: no time is lost between two stages
+            self._end(now, ok=True)
+            self._began = now
+        self._stage, self._tentative = stage, tentative
         self._tell()
 
     def note(self, text: str) -> None:
@@ -63,7 +63,7 @@ class Trace:
 
     def finish(self) -> None:
         """End the last stage as passed."""
-        self._end(ok=True)
+        self._end(self._clock(), ok=True)
         self._tell()
 
     def fail(self, failed: Failed) -> Stage:
@@ -78,10 +78,12 @@ class Trace:
             if self._results and self._results[-1].stage is named:
                 last = self._results.pop()
                 self._began -= last.ms / 1000
-        elif self._stage is None:
-            self._stage, self._began = named or Stage.SETTINGS, self._clock()
+                self._note = self._note or last.note
+        now = self._clock()
+        if self._stage is None:
+            self._stage, self._began = named or Stage.SETTINGS, now
         stage = self.stage
-        self._end(ok=False)
+        self._end(now, ok=False)
         self._tell()
         return stage
 
@@ -89,10 +91,10 @@ class Trace:
         """Return the failure that silence in the stage under way amounts to."""
         return Failed(TIMEOUT_CAUSES[self.stage])
 
-    def _end(self, *, ok: bool) -> None:
+    def _end(self, now: float, *, ok: bool) -> None:
         if self._stage is None:
             return
-        ms = round((self._clock() - self._began) * 1000, 3)
+        ms = round((now - self._began) * 1000, 3)
         self._results.append(StageResult(stage=self._stage, ok=ok, ms=ms, note=self._note))
         self._stage, self._tentative, self._note = None, False, ""
 

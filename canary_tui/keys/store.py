@@ -63,7 +63,11 @@ class KeyStore:
             create_file(path, private.export_private_key("openssh"))
         except FileExistsError:
             raise FileExistsError(f"{path} is there already; a key is never overwritten") from None
-        create_file(path.with_name(f"{name}.pub"), private.export_public_key("openssh"))
+        try:
+            create_file(path.with_name(f"{name}.pub"), private.export_public_key("openssh"))
+        except OSError:
+            path.unlink()  # ours, made a moment ago: half a key would stand in the way of the next try
+            raise
         return self.load(path)
 
     def load(self, path: Path) -> StoredKey:
@@ -84,15 +88,17 @@ class KeyStore:
         except (OSError, ValueError) as error:
             words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise failed(Cause.KEY_UNREADABLE, f"{path}: {words}") from None
+        if what := _what_it_is(data):
+            raise failed(Cause.KEY_UNREADABLE, f"{path}: {what}")
         mode = stat.S_IMODE(status.st_mode)
         if mode & 0o077:
             raise failed(Cause.KEY_PERMISSIONS, f"{path} has mode {mode:04o}; 0600 is needed")
         try:
             private = asyncssh.import_private_key(data)
-        except asyncssh.KeyEncryptionError:
-            raise failed(Cause.KEY_UNREADABLE, f"{path} is protected by a passphrase") from None
-        except (asyncssh.KeyImportError, ValueError) as error:
-            raise failed(Cause.KEY_UNREADABLE, f"{path}: {_what_it_is(data) or error}") from None
+        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
+            # asyncssh has no exception of its own for a passphrase that was not given.
+            words = "is protected by a passphrase" if "passphrase" in str(error).lower() else error
+            raise failed(Cause.KEY_UNREADABLE, f"{path}: {words}") from None
         return StoredKey(
             path=path,
             private=private,
@@ -127,7 +133,7 @@ class KeyStore:
     def set_aside(self, name: str) -> Path | None:
         """Move a key of the keys folder away, under a name with the time; None when there is none."""
         path = self.folder / name
-        if not path.exists():
+        if not path.is_file():
             return None
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         aside = _free_name(path.with_name(f"{name}.removed-{stamp}"))
@@ -139,12 +145,16 @@ class KeyStore:
 
     def bring_back(self, aside: Path, name: str) -> None:
         """Undo ``set_aside``. Raises FileExistsError where a key of that name stands again."""
-        path = self.folder / name
-        os.link(aside, path)
+        path, public = self.folder / name, aside.with_name(f"{aside.name}.pub")
+        os.link(aside, path)  # link(2) never overwrites, as rename(2) does
+        try:
+            if public.exists():
+                os.link(public, path.with_name(f"{name}.pub"))
+        except OSError:
+            path.unlink()
+            raise
         aside.unlink()
-        public = aside.with_name(f"{aside.name}.pub")
-        if public.exists():
-            public.rename(path.with_name(f"{name}.pub"))
+        public.unlink(missing_ok=True)
 
 
 def _free_name(path: Path) -> Path:
@@ -157,7 +167,8 @@ def _free_name(path: Path) -> Path:
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
-    with path.open("rb") as file:
+    # Without O_NONBLOCK, opening a FIFO waits for somebody to write to it.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("is no file")

@@ -63,11 +63,12 @@ def delay(retry: Retry, attempt: int, chance: float) -> float:
     """Return the seconds to wait before attempt ``attempt`` (1, 2, …) after the first failed.
 
     Network trouble gets full jitter (a random part of an exponential span), so that the servers
-    behind one jumpbox do not come back all at once; a refusal gets the upper half of its span.
+    behind one jumpbox do not come back all at once; a refusal waits its span at
+    least, and up to a quarter more.
     ``chance`` is a random number in [0, 1).
     """
     first, longest = SPANS[retry]
     span = min(longest, first * 2.0 ** min(attempt - 1, 30))
     if retry is Retry.NETWORK:
         return max(0.1, span * chance)
-    return span * (0.75 + chance / 4)
+    return min(longest, span * (1 + chance / 4))

@@ -183,6 +183,8 @@ class Board:
         self._rows[name] = row
 
     def _write(self, at: float, server: str, *, result: ProbeResult | None = None, text: str = "") -> None:
+        if server not in self._rows:
+            return
         with self._log_lock:
             self._seq += 1
             self._log.append(LogLine(seq=self._seq, at=at, server=server, result=result, text=text))
@@ -194,7 +196,8 @@ def _fresh(old: Row | None, server: Server, at: float) -> Row:
     if old.server == server:
         return old
     row = msgspec.structs.replace(old, server=server)
-    return msgspec.structs.replace(row, health=_health(row))
+    health = _health(row)
+    return row if health is row.health else msgspec.structs.replace(row, health=health, since=at)
 
 
 def _probe_changes(result: ProbeResult) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from canary_tui.paths import private_folder, replace_file
 from canary_tui.servers.model import Engine, TlsMode, default_user
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from canary_tui.servers.model import Server
+    from canary_tui.servers.model import Database, Server
     from canary_tui.servers.secrets import Secret
 
 
@@ -45,8 +45,8 @@ def _postgresql(server: Server, local: str, password: Secret | None) -> dict[str
         environment |= {"PGHOST": database.host, "PGHOSTADDR": host, "PGPORT": port}
     else:
         environment |= {"PGHOST": database.host, "PGPORT": str(database.port)}
-    if database.ca_file:
-        environment["PGSSLROOTCERT"] = database.ca_file
+    if authorities := _authorities(database):
+        environment["PGSSLROOTCERT"] = authorities
     if password is not None:
         environment["PGPASSWORD"] = password.reveal()
     return environment
@@ -63,7 +63,7 @@ def _mysql(server: Server, local: str, password: Secret | None, folder: Path) ->
         host, _, port = local.rpartition(":") if local else (database.host, "", str(database.port))
         environment |= {"MYSQL_HOST": host, "MYSQL_TCP_PORT": port}
         lines += [f"host = {host}", f"port = {port}", "protocol = tcp"]
-    lines += _mysql_tls(database.tls, database.ca_file)
+    lines += _mysql_tls(database.tls, _authorities(database))
     lines += ["[mysql]", f"database = {_quoted(database.name)}"] if database.name else []
     replace_file(folder / "my.cnf", ("\n".join(lines) + "\n").encode())
     if password is not None:
@@ -87,6 +87,14 @@ def _mysql_tls(tls: TlsMode, ca_file: str) -> list[str]:
     return [*lines, f"ssl-ca = {_quoted(ca_file)}"] if ca_file else lines
 
 
+def _authorities(database: Database) -> str:
+    """Return the file of the authorities to check against: the clients know neither ``~`` nor a default."""
+    if database.ca_file:
+        return str(Path(database.ca_file).expanduser())
+    return (ssl.get_default_verify_paths().cafile or "") if database.tls.verifies else ""
+
+
 def _quoted(text: str) -> str:
-    """Quote a value of an option file (MariaDB's and MySQL's rules)."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Quote a value of an option file (MariaDB's and MySQL's rules): one line, whatever is in it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'

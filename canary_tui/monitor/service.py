@@ -105,6 +105,7 @@ class Monitor:
             lambda: asyncio.Semaphore(LOGINS_AT_ONCE)
         )
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._choosing_port = asyncio.Lock()
         watching = asyncio.create_task(self._watch_file(), name="servers file")
         await self._stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
@@ -217,7 +218,8 @@ class Monitor:
         """Watch a server until its settings ask for another tunnel, or it is closed."""
         from canary_tui.monitor.watcher import Watcher
 
-        server = await self._with_local_port(server)
+        async with self._choosing_port:  # one at a time, or two servers get the same
+            server = await self._with_local_port(server)
         ssh = server.tunnel
         gate = self._gates[(ssh.host, ssh.port) if ssh else (server.name, 0)]
         watcher = Watcher(

@@ -75,11 +75,9 @@ class HostEntry:
         )
 
     def _since(self, key: asyncssh.SSHKey) -> str:
-        text = public_text(key)
-        for line in self._text.splitlines():
-            if text in line and SINCE in line:
-                return line.partition(SINCE)[2].split()[0]
-        return ""
+        ours = f"{host_pattern(self.host, self.port)} {public_text(key)} {SINCE}"
+        times = [line.removeprefix(ours) for line in self._text.splitlines() if line.startswith(ours)]
+        return times[0].strip() if times else ""
 
 
 class KnownHosts:
@@ -93,31 +91,43 @@ class KnownHosts:
         try:
             return HostEntry(self._read(), host, port)
         except (OSError, ValueError) as error:
+            words = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise Failed(
-                Cause.SETTINGS_INVALID, stage=Stage.HOST_KEY, detail=f"{self.path}: {error}"
+                Cause.SETTINGS_INVALID, stage=Stage.HOST_KEY, detail=f"{self.path}: {words}"
             ) from None
 
     def pin(self, offer: HostKeyOffer, *, replace: bool = False) -> None:
         """Trust exactly the offered key, as a person decided.
 
         With ``replace`` the host's other keys are taken out; their lines are kept as comments.
-        Raises OSError when the file cannot be written; it is then as it was.
+        Raises Failed (``settings_invalid``) for a file that is wrong, OSError when it cannot be written;
+        it is then as it was.
         """
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = f"{host_pattern(offer.host, offer.port)} {offer.public_line} {SINCE}{stamp}"
         private_folder(self.path.parent)
         with _locked(self.path):
-            lines = self._read().splitlines()
+            entry = self.entry(offer.host, offer.port)
+            text = self._read()
+            lines = text.removesuffix("\n").split("\n") if text else []
             if replace:
-                entry = HostEntry("\n".join(lines), offer.host, offer.port)
                 lines = [_retire(old, entry, stamp) for old in lines]
-            replace_file(self.path, ("\n".join([*lines, line]) + "\n").encode())
+            replace_file(self.path, _bytes("\n".join([*lines, line, ""])))
 
     def _read(self) -> str:
         try:
-            return self.path.read_text("utf-8")
+            return _text(self.path.read_bytes())
         except FileNotFoundError:
             return ""
+
+
+def _text(data: bytes) -> str:
+    """Decode so that ``_bytes`` gives back every byte: comments may be in any encoding."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def host_pattern(host: str, port: int) -> str:
@@ -135,7 +145,7 @@ def evidence(host: str, port: int, key: asyncssh.SSHKey) -> tuple[str, ...]:
     said = []
     for name in EVIDENCE_FILES:
         try:
-            verdict = HostEntry(Path(name).expanduser().read_text("utf-8"), host, port).judge(key)
+            verdict = HostEntry(_text(Path(name).expanduser().read_bytes()), host, port).judge(key)
         except (OSError, ValueError):
             continue  # evidence that cannot be read is no evidence
         if verdict is Trust.TRUSTED:

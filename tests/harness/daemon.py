@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from tests.harness.ports import free_port, wait_for
-from tests.harness.process import children_of, descendants_of, send, spawn
+from tests.harness.process import children_of, descendants_of, freeze, send, spawn
 
 START_LIMIT = 30.0
 """Seconds in which a server must be ready."""
@@ -100,18 +100,18 @@ class Daemon(ABC):
         if self._process is None:
             return
         if self.running:
-            self._process.send_signal(signal.SIGSTOP)  # so that it starts nothing more meanwhile
-            send(descendants_of(self._process.pid), signal.SIGKILL)
-            self._process.kill()
+            send(freeze([self._process.pid]), signal.SIGKILL)
         self._process.wait(STOP_LIMIT)
 
     def suspend(self) -> None:
         """SIGSTOP the server and its children: connected, and silent."""
-        self._signal_all(signal.SIGSTOP)
+        if self.running:
+            freeze([self.pid])
 
     def resume(self) -> None:
         """SIGCONT: undo :meth:`suspend`."""
-        self._signal_all(signal.SIGCONT)
+        if self.running:
+            send([self.pid, *descendants_of(self.pid)], signal.SIGCONT)
 
     def children(self) -> list[int]:
         """The ids of the processes that the main process started."""
@@ -132,15 +132,11 @@ class Daemon(ABC):
             raise RuntimeError(f"{type(self).__name__} did not start:\n{log[-4000:]}")
         return self._is_ready(log)
 
-    def _signal_all(self, number: signal.Signals) -> None:
-        if self.running:
-            send([self.pid, *descendants_of(self.pid)], number)
-
     def _stop_with(self, number: signal.Signals, limit: float = STOP_LIMIT) -> None:
         if self._process is None or not self.running:
             return
-        self.resume()
         self._process.send_signal(number)
+        self.resume()  # in this order it takes no connection in between
         try:
             self._process.wait(limit)
         except subprocess.TimeoutExpired:

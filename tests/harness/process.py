@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.harness.ports import wait_for
+
 _PR_SET_PDEATHSIG = 1
+_STOPPED = "Tt"
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/bin")
 
 BINARIES: dict[str, tuple[str, ...]] = {
@@ -89,21 +92,43 @@ def spawn(
 
 def children_of(pid: int) -> list[int]:
     """The ids of the processes that ``pid`` started and that still live (zombies do not)."""
-    return [child for child, parent in _parents().items() if parent == pid]
+    return [child for child, (parent, _) in _processes().items() if parent == pid]
 
 
 def descendants_of(pid: int) -> list[int]:
     """Like :func:`children_of`, with their children and so on."""
-    parents = _parents()
-    found = [pid]
-    for ancestor in found:
-        found += [child for child, parent in parents.items() if parent == ancestor]
-    return found[1:]
+    return _below([pid], _processes())
+
+
+def freeze(roots: Sequence[int], limit: float = 5.0) -> list[int]:
+    """SIGSTOP processes and all their descendants; returns them once every one of them stands still.
+
+    One look is not enough: a process may be starting another while we look, and that one would get away.
+    Raises ``TimeoutError`` when they do not stand still within ``limit`` seconds.
+    """
+    frozen: list[int] = []
+
+    def all_stand_still() -> bool:
+        processes = _processes()
+        living = [pid for pid in roots if pid in processes]
+        found = living + _below(living, processes)
+        send([pid for pid in found if processes[pid][1] not in _STOPPED], signal.SIGSTOP)
+        settled = found == frozen and all(processes[pid][1] in _STOPPED for pid in found)
+        frozen[:] = found
+        return settled
+
+    wait_for(all_stand_still, limit, "all processes stand still")
+    return frozen
 
 
 def is_running(pid: int) -> bool:
     """Whether the process lives and is no zombie."""
-    return pid in _parents()
+    return pid in _processes()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process has stopped on SIGSTOP."""
+    return _processes().get(pid, (0, ""))[1] in tuple(_STOPPED)
 
 
 def send(pids: Sequence[int], number: signal.Signals) -> None:
@@ -152,9 +177,9 @@ def _environment() -> dict[str, str]:
     return {"PATH": path, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _parents() -> dict[int, int]:
-    """Each living process and its parent."""
-    parents: dict[int, int] = {}
+def _processes() -> dict[int, tuple[int, str]]:
+    """Each living process with its parent and its state, proc(5)."""
+    processes: dict[int, tuple[int, str]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -165,8 +190,15 @@ def _parents() -> dict[int, int]:
         # The name, in brackets, may itself hold spaces and brackets: proc(5).
         state, parent, *_ = stat[stat.rindex(")") + 2 :].split()
         if state not in "ZX":
-            parents[int(entry.name)] = int(parent)
-    return parents
+            processes[int(entry.name)] = (int(parent), state)
+    return processes
+
+
+def _below(roots: Sequence[int], processes: dict[int, tuple[int, str]]) -> list[int]:
+    found = list(roots)
+    for ancestor in found:
+        found += [pid for pid, (parent, _) in processes.items() if parent == ancestor]
+    return found[len(roots) :]
 
 
 def _version(folder: Path) -> float:

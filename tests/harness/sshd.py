@@ -12,7 +12,7 @@ from tests.harness.accounts import Account, login_account
 from tests.harness.daemon import STOP_LIMIT, Daemon
 from tests.harness.folders import make_for
 from tests.harness.ports import wait_for
-from tests.harness.process import binary, descendants_of, is_running, run, send
+from tests.harness.process import binary, descendants_of, freeze, is_running, is_stopped, run, send
 
 # Where sshd, started as root, locks its pre-login child in; the package makes it when its service starts.
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
@@ -99,37 +99,36 @@ class Sshd(Daemon):
 
     def kill_sessions(self) -> None:
         """SIGKILL all connections; the listener goes on."""
-        sessions = self.sessions()
-        pids = [pid for session in sessions for pid in (session, *descendants_of(session))]
+        pids = freeze(self.sessions())
         send(pids, signal.SIGKILL)
         wait_for(lambda: not any(map(is_running, pids)), STOP_LIMIT, "the sessions are gone")
         self._left.clear()
 
     def kill(self) -> None:
         """SIGKILL the listener and all connections."""
+        self._left = self.sessions()
         super().kill()
         self.kill_sessions()
 
     def stop(self, *, keep_sessions: bool = False) -> None:
         """Stop the listener, and the connections too unless ``keep_sessions`` (as a service restart does)."""
-        sessions = self.sessions()
+        if self.running:
+            os.kill(self.pid, signal.SIGSTOP)  # no session may begin after they were counted
+            wait_for(lambda: is_stopped(self.pid), STOP_LIMIT, "the listener stands still")
+        self._left = self.sessions()
         super().stop()
-        self._left = sessions
         if not keep_sessions:
             self.kill_sessions()
 
     def suspend(self) -> None:
         """SIGSTOP the listener and all connections."""
         super().suspend()
-        self._signal_left(signal.SIGSTOP)
+        freeze(self._left)
 
     def resume(self) -> None:
         """SIGCONT: undo :meth:`suspend`."""
         super().resume()
-        self._signal_left(signal.SIGCONT)
-
-    def _signal_left(self, number: signal.Signals) -> None:
-        send([pid for left in self._left for pid in (left, *descendants_of(left))], number)
+        send([pid for left in self._left for pid in (left, *descendants_of(left))], signal.SIGCONT)
 
     def _is_ready(self, log: str) -> bool:
         return f"Server listening on {self.host} port {self.port}" in log

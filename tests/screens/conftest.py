@@ -46,8 +46,9 @@ def opened(app: CanaryApp) -> Open:
 
     @asynccontextmanager
     async def open_app(size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[None]]:
-        async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda: app.home.ready)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await until(pilot, lambda: app.facts.version and app.home.ready)
+            await pilot.pause()
             yield pilot
 
     return open_app

@@ -253,3 +253,16 @@ def _refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_servers_that_start_together_get_local_ports_of_their_own(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    names = [f"server-{number}" for number in range(6)]
+    world.write(*(world.server(postgres, sshd, name=name) for name in names))
+    with running(world) as monitor:
+        for name in names:
+            monitor.hold(name)
+        ports = {port_of(wait_until(monitor, lambda r: r.health is Health.UP, name)) for name in names}
+        assert len(ports) == len(names)
+        assert all(found is not None for name in names for found in row(monitor, name).recent)

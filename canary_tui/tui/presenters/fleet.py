@@ -231,3 +231,21 @@ def wants_password(row: Row) -> bool:
     """Tell whether giving a password by hand may help this server."""
     causes = {Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED}
     return row.failure is not None and row.failure.cause in causes
+
+
+BANNER_LINES = 2
+
+
+def problem_lines(problems: Sequence[str]) -> list[Line]:
+    """Return everything that is wrong with the file, one a line."""
+    return [line(("✕ ", Tone.BAD), text) for text in problems]
+
+
+def banner(problems: Sequence[str]) -> list[Line]:
+    """Return the first problems of the file and how to see the others; nothing when there are none."""
+    if not problems:
+        return []
+    more = len(problems) - BANNER_LINES
+    said = f"! shows {more} more" if more > 0 else "! shows it all"
+    head = line(("servers.yaml is wrong; the last good list stays. ", Tone.BAD), (said, Tone.ACCENT))
+    return [head, *problem_lines(problems[:BANNER_LINES])]

@@ -1,4 +1,4 @@
-"""The keys of the screen below, and what the signs mean."""
+"""Pages to read: the keys of the screen below and what the signs mean, for one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def help_lines(keys: Sequence[Key]) -> list[Line]:
-    """Return the keys and the signs, one a line."""
+    """Return the keys and the signs. They are the same descriptions as in the bar at the bottom."""
     wide = max((len(key.key) for key in keys), default=8)
     lines = [line(("Keys", Tone.MUTED))]
     lines += [line((fill(key.key, wide), Tone.ACCENT), f"  {key.does}") for key in keys]
@@ -28,26 +28,28 @@ def help_lines(keys: Sequence[Key]) -> list[Line]:
     return lines
 
 
-class Help(ModalScreen[None]):
-    """Made from the same descriptions as the line of keys at the bottom."""
+class Reading(ModalScreen[None]):
+    """A page to read over the screen: the help, or everything that is wrong with the file."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "dismiss", "close"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
+        Binding("g,home", "scroll(-10000)", "top", show=False),
+        Binding("G,end", "scroll(10000)", "bottom", show=False, key_display="G"),
     ]
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, lines: Sequence[Line]) -> None:
         super().__init__()
-        self._keys = keys
+        self._lines = lines
 
     def compose(self) -> ComposeResult:
-        """Keys and signs, scrolling."""
-        with Vertical(classes="dialog -tall"):
-            with VerticalScroll(id="help"):
-                yield Words(*help_lines(self._keys))
+        """The page, scrolling."""
+        with Vertical(classes="dialog"):
+            with VerticalScroll(id="lines", can_focus=False):
+                yield Words(*self._lines)
             yield KeyBar()
 
     def action_scroll(self, by: int) -> None:
-        """Scroll by a line."""
-        self.query_one("#help").scroll_relative(y=by, animate=False)
+        """Scroll by some lines."""
+        self.query_one("#lines").scroll_relative(y=by, animate=False)

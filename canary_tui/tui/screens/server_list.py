@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.widgets import Input
 
 from canary_tui.monitor.board import Row, Snapshot
 from canary_tui.tui.presenters import fleet, urls
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import Confirm
+from canary_tui.tui.screens.help import Reading
 from canary_tui.tui.screens.page import Page, done
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.widgets.line_list import LineList
@@ -57,6 +57,7 @@ class ServerList(Page):
         Binding("s", "shell", "shell"),
         Binding("h", "host_key", "host key"),
         Binding("P", "password", "password", key_display="P"),
+        Binding("exclamation_mark", "problems", "problems", key_display="!"),
         Binding("slash", "filter", "filter"),
         Binding("r", "retry", "retry now", show=False),
         Binding("space", "probe", "probe now", show=False),
@@ -76,9 +77,7 @@ class ServerList(Page):
 
     def body(self) -> Iterable[Widget]:
         """Problems of the file, filter, table, two lines that explain."""
-        problems = VerticalScroll(Words(id="problem-lines"), id="problems")
-        problems.can_focus = False
-        yield problems
+        yield Words(id="problems", classes="hidden")
         yield Input(placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden")
         yield Words(id="heading")
         yield Words(*EMPTY, id="empty", classes="hidden")
@@ -131,10 +130,7 @@ class ServerList(Page):
 
     def _show_problems(self, problems: tuple[str, ...]) -> None:
         self.query_one("#problems").set_class(not problems, "hidden")
-        lines = [line(("✕ ", Tone.BAD), text) for text in problems]
-        if lines:
-            lines.insert(0, line(("servers.yaml is wrong; the last good list stays:", Tone.BAD)))
-        self.query_one("#problem-lines", Words).say(*lines)
+        self.query_one("#problems", Words).say(*fleet.banner(problems))
 
     def _show_advice(self, snapshot: Snapshot) -> None:
         row = self.selected
@@ -182,6 +178,8 @@ class ServerList(Page):
         """Hide the keys that mean nothing for the server under the cursor."""
         if action == "undo":
             return self.canary.can_undo
+        if action == "problems":
+            return bool(self.canary.facts.problems)
         return self._applies(action) if action in ON_SERVER else True
 
     def _applies(self, action: str) -> bool:
@@ -290,6 +288,10 @@ class ServerList(Page):
         """Probe the server at once."""
         if (row := self.selected) is not None:
             self.canary.monitor.probe_now(row.server.name)
+
+    def action_problems(self) -> None:
+        """Show everything that is wrong with servers.yaml."""
+        self.app.push_screen(Reading(fleet.problem_lines(self.canary.facts.problems)))
 
     def action_host_key(self) -> None:
         """Decide about the host key that waits."""

@@ -45,9 +45,10 @@ class Words(Static):
     def say(self, *lines: Line) -> None:
         """Show these lines."""
         if lines != self._shown:
-            layout = len(lines) != len(self._shown) or self.styles.height is None
             self._shown = lines
-            self.update(content_of(*lines), layout=layout or self.styles.auto_dimensions)
+            # Where the height is fixed nothing else moves, and nothing else need be painted.
+            fixed = self.styles.height is not None and not self.styles.is_auto_height
+            self.update(content_of(*lines), layout=not fixed)
 
     @property
     def shown(self) -> tuple[Line, ...]:
