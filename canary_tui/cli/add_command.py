@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from canary_tui.cli.common import load_fleet, open_tools
 from canary_tui.servers.model import (
     Database,
     Engine,
+    Interval,
     PasswordCommand,
     PasswordEnv,
     PasswordKeyring,
     PasswordSource,
     Server,
     SshServer,
+    Timeout,
     TlsMode,
     host_problem,
     name_problem,
@@ -27,6 +30,12 @@ from canary_tui.servers.model import (
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
+
+LIMITS: dict[str, tuple[Any, str]] = {
+    "every": (Interval, "between 1s and 1d"),
+    "timeout": (Timeout, "between 1s and 60s"),
+}
+"""Durations with the model's limits, and how those are said."""
 
 
 @click.command("add")
@@ -52,15 +61,12 @@ if TYPE_CHECKING:
 def command(paths: Paths, /, **options: Any) -> None:
     """Add a server, make its key, and print the line to install on the SSH server."""
     from canary_tui.monitor import edits
-    from canary_tui.monitor.tools import Tools
-    from canary_tui.servers.file import ServersFile
 
-    fleet = ServersFile(paths.servers).load()
+    fleet = load_fleet(paths)
     if fleet.get(options["name"]) is not None:
         raise click.UsageError(f"there is a server {options['name']!r} already in {paths.servers}")
     server = _server(options, fleet.defaults.probe)
-    tools = Tools(paths)
-    tools.key_comment = fleet.defaults.key_comment
+    tools = open_tools(paths)
     saved = asyncio.run(edits.save(tools, server, None))
     click.echo(f"Added {saved.name} to {paths.servers}.", err=True)
     if saved.tunnel is None:
@@ -76,8 +82,8 @@ def _server(options: dict[str, Any], probe: Any) -> Server:
     _check("NAME", options["name"], name_problem(options["name"]))
     _check("--db-host", options["db_host"], host_problem(options["db_host"]))
     engine = Engine(options["engine"])
-    changes = {key: _seconds(key, options[key]) for key in ("every", "timeout") if options[key] is not None}
-    server = Server(
+    changes = {key: _seconds(key, options[key]) for key in LIMITS if options[key] is not None}
+    return Server(
         name=options["name"],
         tags=options["tags"],
         engine=engine,
@@ -93,11 +99,6 @@ def _server(options: dict[str, Any], probe: Any) -> Server:
         ssh=_ssh(options),
         probe=msgspec.structs.replace(probe, **changes),
     )
-    try:
-        # The limits stand in the model's types; this is what checks them.
-        return msgspec.convert(msgspec.to_builtins(server), Server)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(str(error)) from None
 
 
 def _ssh(options: dict[str, Any]) -> SshServer | None:
@@ -120,15 +121,29 @@ def _password(options: dict[str, Any]) -> PasswordSource | None:
     if options["password_env"]:
         return PasswordEnv(env=options["password_env"])
     if options["password_command"]:
-        return PasswordCommand(command=tuple(shlex.split(options["password_command"])))
+        return PasswordCommand(command=_words(options["password_command"]))
     return PasswordKeyring() if options["password_keyring"] else None
 
 
-def _seconds(option: str, text: str) -> float:
+def _words(text: str) -> tuple[str, ...]:
     try:
-        return parse_duration(text)
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise click.UsageError(f"--password-command: {error}") from None
+    if not words:
+        raise click.UsageError("--password-command: is empty")
+    return words
+
+
+def _seconds(option: str, text: str) -> float:
+    limits, words = LIMITS[option]
+    try:
+        seconds: float = msgspec.convert(parse_duration(text), limits)
+    except msgspec.ValidationError:
+        raise click.UsageError(f"--{option}: {text!r} is not {words}") from None
     except ValueError as error:
         raise click.UsageError(f"--{option}: {text!r} {error}") from None
+    return seconds
 
 
 def _check(option: str, value: str, problem: str) -> None:

@@ -9,12 +9,14 @@ import shlex
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_server
+from canary_tui.cli.common import ServerName, find_server, open_tools
+from canary_tui.cli.errors import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +47,11 @@ def command(paths: Paths, name: str, command_line: tuple[str, ...]) -> int:
 
 
 async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
+    from canary_tui.diagnosis.stages import Failed
     from canary_tui.monitor.supervisor import Supervisor
-    from canary_tui.monitor.tools import Tools
 
     failing = asyncio.Event()
-    tools = Tools(paths)
+    tools = open_tools(paths)
     supervisor = Supervisor(
         server, tools, _teller(failing), gate=asyncio.Semaphore(1), chance=random.random, any_port=True
     )
@@ -62,6 +64,9 @@ async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
                 click.echo(f"  - {remedy}", err=True)
             return OUR_FAILURE if argv else 1
         return await _use(server, supervisor, tools, argv)
+    except Failed as failed:  # no password for the command
+        click.echo(in_words(failed)[0], err=True)
+        return OUR_FAILURE if argv else 1
     finally:
         running.cancel()
         await asyncio.wait({running})
@@ -118,15 +123,27 @@ async def _interrupted() -> None:
 
 async def _run(argv: list[str], environment: dict[str, str]) -> int:
     """Run a command in the foreground; it gets the terminal's signals itself, SIGTERM is passed on."""
+    loop = asyncio.get_running_loop()
+    started: asyncio.Future[asyncio.subprocess.Process] = loop.create_future()
+
+    def pass_on(number: int) -> None:
+        # Also what came while the command was being started: ending then would leave it alone behind.
+        started.add_done_callback(lambda child: _send(child.result(), number))
+
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, pass_on, number)
+    sys.stdout.flush()
     try:
         process = await asyncio.create_subprocess_exec(*argv, env=os.environ | environment)
     except OSError as error:
         click.echo(f"{argv[0]}: {error.strerror}", err=True)
         return OUR_FAILURE
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, process.send_signal, number)
-    sys.stdout.flush()
+    started.set_result(process)
     status = await process.wait()
     return 128 - status if status < 0 else status
+
+
+def _send(process: asyncio.subprocess.Process, number: int) -> None:
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        process.send_signal(number)

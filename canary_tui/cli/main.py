@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def cli(context: click.Context, config: Path | None) -> None:
 
     Without a command the application opens.
     """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org: set and not empty
+        context.color = False
     context.obj = Paths.of_user(config)
     if context.invoked_subcommand is None:
         from canary_tui.cli.application import open_application
@@ -81,8 +84,6 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
-    from canary_tui.cli.errors import in_words
-
     try:
         outcome: Any = cli.main(arguments, prog_name="canary", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -94,6 +95,8 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except Exception as error:
+        from canary_tui.cli.errors import in_words  # it brings the file's reader along
+
         words, status = in_words(error)
         if words is None:
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from canary_tui.cli.common import ServerName, find_server, load_fleet
+from canary_tui.cli.common import ServerName, find_server, load_fleet, open_tools
 from canary_tui.cli.report import describe
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import probe_json
@@ -44,11 +44,9 @@ def command(paths: Paths, names: tuple[str, ...], as_json: bool) -> int:
 async def probe_all(paths: Paths, servers: list[Server], *, as_json: bool) -> list[ProbeResult]:
     """Probe servers side by side and print each result as it comes, in the order of the file."""
     from canary_tui.monitor.probe import probe
-    from canary_tui.monitor.tools import Tools
 
     asyncio.get_running_loop().set_exception_handler(to_the_log)
-    tools = Tools(paths)
-    tools.key_comment = load_fleet(paths).defaults.key_comment
+    tools = open_tools(paths)
     room = asyncio.Semaphore(AT_ONCE)
     gates: dict[str, asyncio.Semaphore] = {}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_server
+from canary_tui.cli.common import ServerName, find_server, open_tools
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import HostKeyOffer
@@ -30,12 +30,10 @@ def command(paths: Paths, name: str, fingerprint: str | None, replace: bool) -> 
 
     Without a terminal nobody is asked: --fingerprint is needed then, and it trusts only that key.
     """
-    from canary_tui.monitor.tools import Tools
-
     server = find_server(paths, name)
     if server.tunnel is None:
         raise click.UsageError(f"{name} is reached directly; there is no SSH server to trust")
-    tools = Tools(paths)
+    tools = open_tools(paths)
     offer = asyncio.run(look(server, tools))
     if offer is None:
         click.echo(f"The host key of {server.tunnel.host} is trusted already.", err=True)
@@ -49,8 +47,9 @@ def command(paths: Paths, name: str, fingerprint: str | None, replace: bool) -> 
             return 1
     elif not sys.stdin.isatty():
         raise click.UsageError("without a terminal --fingerprint SHA256:… is needed")
-    else:
-        click.confirm("Trust this key?", abort=True, err=True)
+    elif not click.confirm("Trust this key?", err=True):
+        click.echo("Not trusted.", err=True)
+        return 1
     tools.known_hosts.pin(offer, replace=replace)
     click.echo(f"Trusted: {offer.key_type} {offer.fingerprint}", err=True)
     return 0

@@ -34,8 +34,8 @@ class Link(Protocol):
     async def receive(self, count: int) -> bytes:
         """Like ``peek``, and take them."""
 
-    def on_first_byte(self, call: Callable[[], None]) -> None:
-        """Call back once when the first unread byte from the database comes in."""
+    def on_first_bytes(self, call: Callable[[bytes], None]) -> None:
+        """Call back once with the first unread bytes from the database, when they come in."""
 
     async def local_address(self) -> tuple[str, int]:
         """Start listening on loopback for exactly one connection, the driver's; (host, port)."""

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import aiomysql
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
-from canary_tui.databases.mysql_wire import QUIT, Greeting, Refusal, read_greeting, retreat
+from canary_tui.databases.mysql_wire import (
+    HEADER,
+    QUIT,
+    Greeting,
+    Refusal,
+    announces_greeting,
+    read_greeting,
+    retreat,
+)
 from canary_tui.databases.tls import context_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
@@ -88,7 +96,7 @@ class MySQL:
         try:
             trace.enter(Stage.DATABASE)
             following = Stage.LOGIN if context is None else Stage.TLS
-            link.on_first_byte(lambda: trace.enter(following, tentative=True))
+            link.on_first_bytes(lambda _: trace.enter(following, tentative=True))
             greeting = await _greeting(link, PATIENCE * server.probe.timeout)
             if context is not None and not greeting.offers_tls:
                 await _without_tls(link, greeting, mode, trace)
@@ -190,9 +198,12 @@ async def _silent(link: Link) -> Failed:
     too late. The caller's limit ends the wait.
     """
     await link.send(POSTGRESQL_SSL_REQUEST)
-    answer = await link.receive(1)
+    answer = await link.peek(1)
     if answer in {b"S", b"N"}:
         return Failed(Cause.WRONG_PROTOCOL, detail="silent until asked in PostgreSQL's words, then answered")
+    answer = await link.peek(HEADER)
+    if len(answer) == HEADER and not announces_greeting(answer):
+        return Failed(Cause.WRONG_PROTOCOL, detail=f"silent until spoken to, then answered {answer!r}")
     if answer:
         return Failed(Cause.DATABASE_NO_ANSWER, detail="greeted too late")
     return Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without a greeting")

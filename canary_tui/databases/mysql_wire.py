@@ -64,10 +64,16 @@ async def read_greeting(link: Link) -> Greeting | Refusal | None:
 
     Raises EOFError when the server closes before it has said as much.
     """
-    length, sequence = split_header(await _peek(link, HEADER))
-    if sequence != 0 or not 1 < length <= LONGEST_GREETING:
+    header = await _peek(link, HEADER)
+    if not announces_greeting(header):
         return None
-    return parse((await _peek(link, HEADER + length))[HEADER:])
+    return parse((await _peek(link, HEADER + split_header(header)[0]))[HEADER:])
+
+
+def announces_greeting(header: bytes) -> bool:
+    """Whether four bytes can be the header of a server's first packet."""
+    length, sequence = split_header(header)
+    return sequence == 0 and 1 < length <= LONGEST_GREETING
 
 
 def split_header(header: bytes) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import struct
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from canary_tui.databases.client import Link
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
@@ -27,7 +30,11 @@ if TYPE_CHECKING:
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """PostgreSQL 15 documentation §55.7, SSLRequest."""
 LONGEST_ERROR = 30_000
-"""Bytes of an ErrorResponse that may come before TLS; libpq's own limit for one."""
+"""Bytes of a message that may come before the login is done; libpq's own limit for one."""
+MYSQL_GREETS = b"\x00\x00\x00\x0a"
+"""What follows the first byte of a MySQL greeting; to PostgreSQL, a message of six bytes."""
+OWN_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, TooShort, *STUMBLES)
+"""What asyncpg raises by itself, without a word of the server's."""
 GOODBYE = 0.5
 """Seconds that a server has to close the session after we said good-bye."""
 
@@ -77,13 +84,14 @@ class PostgreSQL:
         try:
             trace.enter(Stage.DATABASE)
             if context is None:
-                link.on_first_byte(lambda: trace.enter(Stage.LOGIN, tentative=True))
-            else:
-                offered = await offers_tls(link)
-                if not offered:
-                    _without_tls(mode, trace)
-                    context = None
-                trace.enter(Stage.TLS if offered else Stage.LOGIN)
+                async with _first_answer(link, trace):
+                    await _session(link, server, password, None, trace)
+                return
+            offered = await offers_tls(link)
+            if not offered:
+                _without_tls(mode, trace)
+                context = None
+            trace.enter(Stage.TLS if offered else Stage.LOGIN)
             await _session(link, server, password, context, trace)
         except asyncpg.PostgresConnectionError as error:
             raise _disconnected(error, trace, password) from None
@@ -91,8 +99,56 @@ class PostgreSQL:
             raise refused(error, trace.stage, password, tls_possible=offered is None) from None
         except OSError as error:
             raise broken(error, trace) from None
-        except (asyncpg.InterfaceError, asyncpg.InternalClientError, TooShort, *STUMBLES) as error:
+        except OWN_ERRORS as error:
             raise _misunderstood(error, trace, password) from None
+
+
+@contextlib.asynccontextmanager
+async def _first_answer(link: Link, trace: Trace) -> AsyncIterator[None]:
+    """Look at the first answer to a login without TLS, and give up at once when it is not PostgreSQL's.
+
+    PostgreSQL speaks second, so there is nothing to look at before; and asyncpg would wait for the rest of
+    a message that a MySQL greeting or an SSH banner seems to announce.
+    """
+    foreign = b""
+    listening = True
+
+    def heard(first: bytes) -> None:
+        nonlocal foreign
+        if not listening:
+            return
+        if is_answer(first):
+            trace.enter(Stage.LOGIN, tentative=True)
+        else:
+            foreign = first
+            patience.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with asyncio.timeout(None) as patience:
+            link.on_first_bytes(heard)
+            try:
+                yield
+            finally:
+                listening = False
+    except (OSError, asyncpg.PostgresError, *OWN_ERRORS):  # TimeoutError is an OSError
+        if foreign:
+            raise _not_postgresql(foreign) from None
+        raise
+
+
+def is_answer(first: bytes) -> bool:
+    """Whether bytes can be the start of what PostgreSQL answers to a login.
+
+    Authentication, error, notice or NegotiateProtocolVersion, and the length of that message (PostgreSQL 15
+    documentation §55.7). An error may be a text of protocol 2.
+    """
+    if first[:1] not in {b"R", b"E", b"N", b"v"} or first[1:5] == MYSQL_GREETS:
+        return False
+    return len(first) < 5 or first[:1] == b"E" or 4 < int.from_bytes(first[1:5], "big") < LONGEST_ERROR
+
+
+def _not_postgresql(first: bytes) -> Failed:
+    return Failed(Cause.WRONG_PROTOCOL, stage=Stage.DATABASE, detail=f"answered with {first[:40]!r}")
 
 
 async def offers_tls(link: Link) -> bool:

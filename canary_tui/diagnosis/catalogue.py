@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from canary_tui.diagnosis.sentences import ENTRIES
 from canary_tui.diagnosis.sentences.entry import Entry, Line
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
-from canary_tui.diagnosis.words import complete, fill, one_line
+from canary_tui.diagnosis.words import STAND_INS, complete, fill, one_line
 
 DETAIL_LIMIT = 500
 """Characters of the library's own words that are kept."""
@@ -68,4 +68,5 @@ def _tags(stage: Stage, words: Mapping[str, str]) -> frozenset[str]:
     route = "tunnel" if tunnelled else "direct"
     # Which engine it is decides half of the remedies; without a word of it, the default engine is meant.
     engine = words.get("engine") if words.get("engine") in {"postgresql", "mysql"} else "postgresql"
-    return frozenset({stage.value, route, str(engine), *(f"has:{word}" for word in words)})
+    facts = (f"has:{word}" if word in words else f"lacks:{word}" for word in STAND_INS)
+    return frozenset({stage.value, route, str(engine), *facts})

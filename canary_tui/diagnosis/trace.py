@@ -50,11 +50,13 @@ class Trace:
         if self._stage is stage:
             self._tentative = self._tentative and tentative
             return
-        if not self._tentative:
+        if self._tentative:
+            self._rename(stage)
+        else:
             now = self._clock()  # read once: no time is lost between two stages
             self._end(now, ok=True)
-            self._began = now
-        self._stage, self._tentative = stage, tentative
+            self._stage, self._began = stage, now
+        self._tentative = tentative
         self._tell()
 
     def note(self, text: str) -> None:
@@ -74,11 +76,7 @@ class Trace:
         """
         named = failed.stage or USUAL_STAGE.get(failed.cause)
         if self._tentative and named is not None and named is not self._stage:
-            self._stage, self._tentative = named, False
-            if self._results and self._results[-1].stage is named:
-                last = self._results.pop()
-                self._began -= last.ms / 1000
-                self._note = self._note or last.note
+            self._rename(named)
         now = self._clock()
         if self._stage is None:
             self._stage, self._began = named or Stage.SETTINGS, now
@@ -90,6 +88,14 @@ class Trace:
     def timed_out(self) -> Failed:
         """Return the failure that silence in the stage under way amounts to."""
         return Failed(TIMEOUT_CAUSES[self.stage])
+
+    def _rename(self, stage: Stage) -> None:
+        """Turn a guess into ``stage``; into the stage before it where that is the one."""
+        self._stage = stage
+        if self._results and self._results[-1].stage is stage:
+            last = self._results.pop()
+            self._began -= last.ms / 1000
+            self._note = self._note or last.note
 
     def _end(self, now: float, *, ok: bool) -> None:
         if self._stage is None:

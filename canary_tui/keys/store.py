@@ -97,7 +97,7 @@ class KeyStore:
             private = asyncssh.import_private_key(data)
         except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
             # asyncssh has no exception of its own for a passphrase that was not given.
-            words = "is protected by a passphrase" if "passphrase" in str(error).lower() else error
+            words = "is protected by a passphrase" if "passphrase" in str(error).lower() else str(error)
             raise failed(Cause.KEY_UNREADABLE, f"{path}: {words}") from None
         return StoredKey(
             path=path,
@@ -168,7 +168,10 @@ def _free_name(path: Path) -> Path:
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
     # Without O_NONBLOCK, opening a FIFO waits for somebody to write to it.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+    def at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    with open(path, "rb", opener=at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("is no file")

@@ -13,7 +13,7 @@ import msgspec
 from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, ProbeResult
 from canary_tui.monitor import events
 from canary_tui.monitor.events import TunnelState
-from canary_tui.servers.model import Server
+from canary_tui.servers.model import Server, format_duration
 
 RECENT = 40
 """How many of a server's last probes a row carries."""
@@ -142,6 +142,10 @@ class Board:
                 self._write(event.at, event.server, text=f"client refused: {event.reason}")
             case events.Noted():
                 self._write(event.at, event.server, text=event.text)
+            case events.Slept():
+                self._write(
+                    event.at, "", text=f"the machine slept for {format_duration(round(event.seconds))}"
+                )
             case events.PasswordWanted():
                 self._update(event.server, event.at, password_wanted=True)
 
@@ -183,7 +187,7 @@ class Board:
         self._rows[name] = row
 
     def _write(self, at: float, server: str, *, result: ProbeResult | None = None, text: str = "") -> None:
-        if server not in self._rows:
+        if server and server not in self._rows:
             return
         with self._log_lock:
             self._seq += 1

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from canary_tui.diagnosis.stages import Failure, HostKeyOffer, ProbeResult
+from canary_tui.monitor.incidents import Change, Incident
 from canary_tui.servers.model import Fleet
 
 
@@ -100,6 +101,19 @@ class PasswordWanted(Event, frozen=True, kw_only=True, tag="password_wanted"):
     server: str
 
 
+class Slept(Event, frozen=True, kw_only=True, tag="slept"):
+    """The machine woke up after having slept for ``seconds``."""
+
+    seconds: float
+
+
+class IncidentChanged(Event, frozen=True, kw_only=True, tag="incident_changed"):
+    """An incident began, spread, shrank or ended; ``incident`` is how it stands now."""
+
+    change: Change
+    incident: Incident
+
+
 AnyEvent = (
     FleetLoaded
     | FileRejected
@@ -110,4 +124,6 @@ AnyEvent = (
     | ClientRefused
     | Noted
     | PasswordWanted
+    | Slept
+    | IncidentChanged
 )

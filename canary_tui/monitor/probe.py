@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CUT_OFF = frozenset({Cause.DATABASE_CLOSED_EARLY, Cause.TLS_FAILED, Cause.CONNECTION_LOST})
+"""What the end of a connection looks like to a database's client."""
+
 
 async def probe(
     server: Server, tools: Tools, *, route: Route | None = None, watch: Watch | None = None
@@ -82,7 +85,10 @@ async def _all_stages(server: Server, tools: Tools, trace: Trace, route: Route |
             _way(server, tools, trace, route, key) as way,
             await ProbeLink.through(way, trace) as link,
         ):
-            await client.run(link, server, password, trace)
+            try:
+                await client.run(link, server, password, trace)
+            except Failed as failed:
+                raise _lost_on_the_way(failed, way) or failed from None
     except TimeoutError:
         if not limit.expired():
             raise
@@ -91,6 +97,12 @@ async def _all_stages(server: Server, tools: Tools, trace: Trace, route: Route |
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server.name)
         raise
+
+
+def _lost_on_the_way(failed: Failed, way: Route) -> Failed | None:
+    """Return ``tunnel_lost`` where a connection ended because the SSH connection under it did."""
+    reason = way.lost() if failed.cause in CUT_OFF else ""
+    return Failed(Cause.TUNNEL_LOST, detail=reason) if reason else None
 
 
 @asynccontextmanager

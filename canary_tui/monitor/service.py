@@ -18,8 +18,11 @@ from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor import edits
 from canary_tui.monitor.board import Board
 from canary_tui.monitor.connection_test import Test
-from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted, ProbeFinished
+from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted, ProbeFinished, Slept
+from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.past import Past
 from canary_tui.monitor.quiet import to_the_log
+from canary_tui.monitor.sleep import SleepMeter
 from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.model import Fleet
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from canary_tui.keys.authorized import KeyInfo
     from canary_tui.monitor.board import LogLine, Snapshot
     from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.history.recorder import Recorder
     from canary_tui.monitor.tools import Tools
     from canary_tui.monitor.watcher import Watcher
     from canary_tui.paths import Paths
@@ -46,9 +50,13 @@ FILE_SECONDS = 1.0
 LOGINS_AT_ONCE = 2
 """SSH logins to one server at a time: MaxStartups and per-source penalties are never met."""
 PROBES_AT_ONCE = 32
+SLEEP_SECONDS = 1.0
+"""How often sleep is looked for where nothing else happens."""
+RECORD_SECONDS = 1.5
+"""What the history may take at the end to write what is left."""
 
 
-class Monitor:
+class Monitor(Past):
     """Holds tunnels and probes for one user's servers.
 
     ``start`` returns at once. Every other method may be called from any thread; those that give a
@@ -57,9 +65,22 @@ class Monitor:
     that is not there.
     """
 
-    def __init__(self, paths: Paths, *, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        chance: Callable[[], float] = random.random,
+        lock: Lock | None = None,
+        sleep: SleepMeter | None = None,
+    ) -> None:
+        """``lock`` says who keeps the history, and may be held already; ``sleep`` tells when we slept."""
+        super().__init__(paths)
         self.paths = paths
         self._chance = chance
+        self._lock = lock or Lock(paths)
+        self._sleep = sleep or SleepMeter()
+        self._recorder: Recorder | None = None
+        self._recorded = 0
         self._board = Board()
         self._snapshot = self._board.publish()
         self._fleet = Fleet()
@@ -106,10 +127,16 @@ class Monitor:
         )
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._choosing_port = asyncio.Lock()
+        recording = asyncio.create_task(self._record(), name="history")
         watching = asyncio.create_task(self._watch_file(), name="servers file")
+        sleeping = asyncio.create_task(self._watch_sleep(), name="sleep")
         await self._stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
-        await _cancel({watching, *self._work})
+        await _cancel({watching, sleeping, *self._work})
+        if self._recorder is not None:
+            self._recorder.close()
+            await asyncio.wait({recording}, timeout=RECORD_SECONDS)
+        self._lock.release()
         await _cancel({task for task in asyncio.all_tasks() if task is not asyncio.current_task()})
         await self._loop.shutdown_default_executor()
 
@@ -144,7 +171,14 @@ class Monitor:
         self._listeners.append(listener)
 
     def _emit(self, event: AnyEvent) -> None:
+        # Before anything that happens on waking: the time asleep belongs to nothing else.
+        self._notice_sleep()
         self._board.apply(event)
+        if self._recorder is not None:
+            self._recorder.feed(event)
+            for line in self._board.log_after(self._recorded, 100):
+                self._recorder.keep(line)
+                self._recorded = line.seq
         for listener in self._listeners:
             listener(event)
         if not self._publishing:
@@ -154,6 +188,27 @@ class Monitor:
     def _publish(self) -> None:
         self._publishing = False
         self._snapshot = self._board.publish()
+
+    # The history, and sleep
+
+    async def _record(self) -> None:
+        from canary_tui.monitor.history.recorder import Recorder
+
+        self._recorder = Recorder(self.paths, self._lock, self._emit)
+        await self._recorder.run()
+
+    async def _watch_sleep(self) -> None:
+        while True:
+            self._notice_sleep()
+            await asyncio.sleep(SLEEP_SECONDS)
+
+    def _notice_sleep(self) -> None:
+        """After sleep connections are dead that nobody has closed: all are tried at once."""
+        seconds = self._sleep.look()
+        if seconds > 0:
+            self._emit(Slept(at=time.time(), seconds=seconds))
+            for watcher in self._watchers.values():
+                watcher.retry_now()
 
     # The servers file
 

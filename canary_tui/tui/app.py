@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.worker import Worker, WorkerState
 
 from canary_tui.monitor.board import Snapshot
 from canary_tui.tui.files import Choices, read_choices, write_choices
 from canary_tui.tui.palette import ServerCommands
 from canary_tui.tui.screens.dialogs import AskPassword, Confirm
-from canary_tui.tui.screens.help import Help
+from canary_tui.tui.screens.help import Reading, help_lines
 from canary_tui.tui.screens.page import Page, done, error_words
 from canary_tui.tui.screens.server_list import ServerList
 from canary_tui.tui.shell import run_client
@@ -66,6 +68,7 @@ class CanaryApp(App[None]):
         self._state = state
         self._second = 0
         self._away = False
+        self._unheld = True
         self._held: dict[str, Worker[None]] = {}
         self._held_since: dict[str, float] = {}
         self._refused: dict[str, Server] = {}
@@ -94,13 +97,15 @@ class CanaryApp(App[None]):
         changed = snapshot.version != self.facts.version
         if changed:
             self.facts = snapshot
-        if changed or second != self._second:
+        if changed or self._unheld:
             self._reconcile()
         page = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
         if page is not None and page.ready and not self._away:
-            if changed or second != self._second:
-                page.show_facts(self.facts)
-            page.tick()
+            # At the application's end a screen loses its widgets while this timer still runs.
+            with suppress(NoMatches):
+                if changed or second != self._second:
+                    page.show_facts(self.facts)
+                page.tick()
         self._second = second
 
     # Tunnels as workers
@@ -113,15 +118,16 @@ class CanaryApp(App[None]):
                 del self._held[name]
                 worker.cancel()
         now = time.monotonic()
+        self._unheld = False
         for name, server in wanted.items():
             worker_of = self._held.get(name)
             if worker_of is not None and not worker_of.is_finished:
                 continue
             # What failed for its settings is not tried again with the same ones.
-            if (
-                self._refused.get(name) == server
-                or now - self._held_since.get(name, -HOLD_AGAIN) < HOLD_AGAIN
-            ):
+            if self._refused.get(name) == server:
+                continue
+            if now - self._held_since.get(name, -HOLD_AGAIN) < HOLD_AGAIN:
+                self._unheld = True
                 continue
             self._held_since[name] = now
             self._held[name] = self.run_worker(
@@ -141,6 +147,8 @@ class CanaryApp(App[None]):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say why a tunnel's worker, or something that was asked for, ended badly."""
         worker = event.worker
+        if event.state is WorkerState.SUCCESS and worker.group.startswith("tunnel:"):
+            self._unheld = True
         if event.state is not WorkerState.ERROR or worker.error is None:
             return
         if worker.group.startswith("tunnel:"):
@@ -261,9 +269,9 @@ class CanaryApp(App[None]):
     def action_help(self) -> None:
         """Show the keys of this screen and the signs."""
         keys = reachable_keys(self.screen)
-        self.push_screen(
-            Help([*(key for key, shown in keys if shown), *(key for key, shown in keys if not shown)])
-        )
+        shown = [key for key, in_bar in keys if in_bar]
+        hidden = [key for key, in_bar in keys if not in_bar]
+        self.push_screen(Reading(help_lines([*shown, *hidden])))
 
     async def action_quit(self) -> None:
         """Leave; ask first while programs are connected through a tunnel."""

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from canary_tui.diagnosis.stages import Stage
-from canary_tui.tunnels.failures import connect_failure, resolve_failure
+from canary_tui.diagnosis.stages import Failed, Stage
+from canary_tui.tunnels.failures import connect_failure, resolve_failure, words_of
 
 if TYPE_CHECKING:
+    from canary_tui.diagnosis.stages import Cause
     from canary_tui.diagnosis.trace import Trace
 
 HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds after which the next address is tried beside the one that is silent (RFC 8305 §5)."""
 
 
-async def open_socket(host: str, port: int, trace: Trace) -> socket.socket:
+async def open_socket(host: str, port: int, trace: Trace, closed: tuple[Stage, Cause]) -> socket.socket:
     """Resolve ``host`` and connect to the first of its addresses that answers.
 
-    Enters the stages ``resolve`` and ``connect`` and notes the address. Raises Failed.
+    Enters the stages ``resolve`` and ``connect`` and notes the address. ``closed`` is the next stage, and
+    what a server is called there that takes a connection and cuts it off. Raises Failed.
     """
     trace.enter(Stage.RESOLVE)
     try:
@@ -34,6 +36,10 @@ async def open_socket(host: str, port: int, trace: Trace) -> socket.socket:
     trace.enter(Stage.CONNECT)
     try:
         connected = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
+    except ConnectionResetError as error:
+        # Refused is another error: this connection stood, and was cut off before we had a look at it.
+        trace.enter(closed[0])
+        raise Failed(closed[1], detail=words_of(error)) from None
     except OSError as error:
         raise connect_failure(error) from None
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncssh
+from asyncssh.packet import PacketDecodeError, SSHPacket
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.addresses import open_socket
-from canary_tui.tunnels.failures import greeting_failure, login_failure, words_of
+from canary_tui.tunnels.failures import NONSENSE, greeting_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.host_keys import HostEntry, Trust
 
 if TYPE_CHECKING:
@@ -60,6 +62,11 @@ class SshConnection:
         """Whether it still stands."""
         return not self._client.lost.done()
 
+    @property
+    def end(self) -> str:
+        """Why it ended; empty while it stands."""
+        return "" if self.open else self._client.lost.result()
+
     async def lost(self) -> str:
         """Wait until the connection ends, for whatever reason, and return the reason."""
         return await asyncio.shield(self._client.lost)
@@ -81,12 +88,13 @@ class SshConnection:
 class _Client(asyncssh.SSHClient):
     """Asyncssh's callbacks, turned into stages and evidence."""
 
-    def __init__(self, entry: HostEntry, key: asyncssh.SSHKey, trace: Trace) -> None:
-        self._entry = entry
-        self._key: asyncssh.SSHKey | None = key
+    def __init__(self, target: _Target, trace: Trace) -> None:
+        self._entry = target.entry
+        self._key: asyncssh.SSHKey | None = target.key
         self._trace = trace
+        self._file = target.known_hosts_path
         self.refusal: Failed | None = None
-        self.asked_for_key = False
+        self.key_requests = 0
         self.connection: asyncssh.SSHClientConnection | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -118,14 +126,9 @@ class _Client(asyncssh.SSHClient):
             facts={
                 "offered": f"{offer.key_type} {offer.fingerprint}",
                 "known": ", ".join(f"{k.key_type} {k.fingerprint}" for k in offer.known),
+                "known_hosts_path": self._file,
             },
         )
-        return False
-
-    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        self._trace.enter(Stage.HOST_KEY)
-        detail = f"its certificate is signed by {key.get_fingerprint()}, which known_hosts does not trust"
-        self.refusal = Failed(Cause.HOST_KEY_UNKNOWN, stage=Stage.HOST_KEY, detail=detail)
         return False
 
     def begin_auth(self, username: str) -> None:
@@ -133,7 +136,7 @@ class _Client(asyncssh.SSHClient):
         self._trace.enter(Stage.AUTH)
 
     def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
-        self.asked_for_key = True
+        self.key_requests += 1
         key, self._key = self._key, None
         return key
 
@@ -147,27 +150,49 @@ async def dial(
     audit does, to see whether it is refused.
 
     Goes through the stages ``resolve`` to ``auth``; the caller limits the time by cancelling.
-    Raises Failed; nothing is left open then.
+    Raises Failed (``settings_invalid`` for a known-hosts file that is wrong, before anything is opened);
+    nothing is left open then.
     """
-    sock = await open_socket(ssh.host, ssh.port, trace)
+    entry = known_hosts.entry(ssh.host, ssh.port)
+    target = _Target(ssh, key, entry, str(known_hosts.path), offered_agent)
+    sock = await open_socket(ssh.host, ssh.port, trace, (Stage.HANDSHAKE, Cause.SSH_CLOSED_EARLY))
     try:
         trace.enter(Stage.HANDSHAKE)
+        peer = sock.getpeername()
         if not await _greeted(sock):
             # It waits for its client to speak, and has been spoken to: begin again on a new socket.
-            peer = sock.getpeername()
             sock.close()
             sock = await _connect_again(peer)
-        entry = known_hosts.entry(ssh.host, ssh.port)
-        return await _log_in(sock, ssh, key, entry, trace, agent=offered_agent)
+        try:
+            return await _log_in(sock, target, trace, certificates=bool(entry.authorities))
+        except _CertificateRefused:
+            # As ssh(1): a certificate that proves nothing leaves the plain key to be judged.
+            sock.close()
+            sock = await _connect_again(peer)
+            return await _log_in(sock, target, trace, certificates=False)
     except BaseException:
         sock.close()
         raise
 
 
-async def _log_in(
-    sock: socket.socket, ssh: SshServer, key: asyncssh.SSHKey, entry: HostEntry, trace: Trace, *, agent: str
-) -> SshConnection:
-    client = _Client(entry, key, trace)
+class _CertificateRefused(Exception):
+    """The host certificate is not from a trusted authority, has expired or names another host."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where to log in, with what, and what is known of the host."""
+
+    ssh: SshServer
+    key: asyncssh.SSHKey
+    entry: HostEntry
+    known_hosts_path: str
+    agent: str
+
+
+async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certificates: bool) -> SshConnection:
+    ssh, entry = target.ssh, target.entry
+    client = _Client(target, trace)
     try:
         connection = await asyncssh.connect(
             ssh.host,
@@ -176,14 +201,14 @@ async def _log_in(
             client_factory=lambda: client,
             username=ssh.user,
             known_hosts=lambda _host, _addr, _port: ([], entry.authorities, entry.revoked, [], [], [], []),
-            server_host_key_algs=_host_key_algorithms(entry),
+            server_host_key_algs=_host_key_algorithms(entry, certificates=certificates),
             encryption_algs=CIPHERS,
             compression_algs=["none"],
             client_version=VERSION,
             # Nothing of the user's own SSH set-up may leak in: this login is the canary key's alone.
             config=None,
             agent_path=None,
-            agent_forwarding=agent or False,
+            agent_forwarding=target.agent or False,
             client_keys=None,
             public_key_auth=True,
             password_auth=False,
@@ -195,11 +220,19 @@ async def _log_in(
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVE_MISSES,
         )
-    except (asyncssh.Error, OSError) as error:
+    except (asyncssh.Error, OSError, *NONSENSE) as error:
         if client.refusal is not None:
             raise client.refusal from None
-        methods = tuple(client.connection.get_server_auth_methods()) if client.connection else ()
-        raise login_failure(error, trace.stage, methods=methods, asked_for_key=client.asked_for_key) from None
+        if isinstance(error, asyncssh.HostKeyNotVerifiable):
+            # Asyncssh judges certificates, and what is revoked, before it asks the client.
+            trace.enter(Stage.HOST_KEY)
+            if certificates and not is_revoked(error):
+                raise _CertificateRefused from None
+        if client.connection is not None and (failed := _no_common_host_key(client.connection)):
+            raise failed from None
+        failed = login_failure(error, trace.stage, key_requests=client.key_requests)
+        failed.facts["known_hosts_path"] = target.known_hosts_path
+        raise failed from None
     except BaseException:
         if client.connection is not None:
             client.connection.abort()
@@ -207,14 +240,34 @@ async def _log_in(
     return SshConnection(connection, client, sock)
 
 
-def _host_key_algorithms(entry: HostEntry) -> list[str]:
+def _no_common_host_key(connection: asyncssh.SSHClientConnection) -> Failed | None:
+    """Say so when the server has no type of host key that we take.
+
+    Asyncssh leaves that to be noticed by the server, which then just closes (RFC 4253 §7.1).
+    """
+    # Only asyncssh itself keeps the server's lists; without them the failure has its general name.
+    offer: bytes = getattr(connection, "_server_kexinit", b"")
+    try:
+        packet = SSHPacket(offer[17:])  # the message's number and its cookie come first
+        packet.get_namelist()
+        offered = [name.decode("ascii", "replace") for name in packet.get_namelist()]
+    except PacketDecodeError:
+        return None
+    if not offered or set(offered) & set(HOST_KEY_ALGORITHMS):
+        return None
+    return Failed(
+        Cause.SSH_NO_COMMON_ALGORITHM,
+        detail=f"No matching host key algorithm found, sent {','.join(HOST_KEY_ALGORITHMS)} "
+        f"and received {','.join(offered)}",
+    )
+
+
+def _host_key_algorithms(entry: HostEntry, *, certificates: bool) -> list[str]:
     """Ask for the types that are known first: a server with several then shows the one we trust."""
     wanted = list(dict.fromkeys([*entry.algorithms, *HOST_KEY_ALGORITHMS]))
     usable = [name for name in wanted if name in HOST_KEY_ALGORITHMS]
-    if not entry.authorities:
-        return usable
-    certificates = [f"{name}-cert-v01@openssh.com" for name in HOST_KEY_ALGORITHMS]
-    return [*certificates, *usable]
+    signed = [f"{name}-cert-v01@openssh.com" for name in HOST_KEY_ALGORITHMS] if certificates else []
+    return [*signed, *usable]
 
 
 async def _greeted(sock: socket.socket) -> bool:
@@ -262,7 +315,7 @@ async def _peek_line(sock: socket.socket) -> bytes:
         lines = data.split(b"\n")[:-1]
         if not data or len(data) == GREETING_BYTES or any(line.startswith(b"SSH-") for line in lines):
             return data
-        if lines and not _may_go_on(lines):
+        if not _may_go_on(data):
             return data
         if data == seen:
             if await _ended(sock):
@@ -272,9 +325,12 @@ async def _peek_line(sock: socket.socket) -> bytes:
         seen = data
 
 
-def _may_go_on(lines: list[bytes]) -> bool:
-    """Whether a version line may still follow: known greetings of other protocols end the wait."""
-    return not lines[0].startswith((b"220", b"HTTP/", b"+OK", b"* OK", b"Exceeded", b"Not allowed"))
+def _may_go_on(data: bytes) -> bool:
+    """Whether a version line may still follow: binary words, or another protocol's known ones, end the wait."""
+    if b"\0" in data:
+        return False
+    others = (b"220", b"HTTP/", b"+OK", b"* OK", b"Exceeded", b"Not allowed")
+    return b"\n" not in data or not data.startswith(others)
 
 
 async def _readable(sock: socket.socket) -> None:

@@ -45,7 +45,7 @@ class End(asyncio.Protocol):
         self.held = bytearray()
         self.ended = False
         """Whether the other side has said that it sends no more."""
-        self.on_first_byte: Callable[[], None] | None = None
+        self.on_first_bytes: Callable[[bytes], None] | None = None
         self._wire: Wire | None = None
         self._peer: End | None = None
         self._news = asyncio.Event()
@@ -62,9 +62,9 @@ class End(asyncio.Protocol):
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Pass on, or hold, what was read."""
         self.received += len(data)
-        if self.on_first_byte is not None:
-            call, self.on_first_byte = self.on_first_byte, None
-            call()
+        if self.on_first_bytes is not None:
+            call, self.on_first_bytes = self.on_first_bytes, None
+            call(data)
         if self._peer is not None:
             self._peer.write(data)
             return

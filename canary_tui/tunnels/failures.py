@@ -7,12 +7,17 @@ What asyncssh and OpenSSH raise and send is kept as tests against the real serve
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import string
 
 import asyncssh
+from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+
+NONSENSE = (ValueError, LookupError, ArithmeticError)
+"""What asyncssh raises when a server sends what makes no sense (``PacketDecodeError`` is a ValueError)."""
 
 UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
@@ -45,10 +50,16 @@ def connect_failure(error: OSError) -> Failed:
         return Failed(Cause.CONNECTION_REFUSED, detail=detail)
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return Failed(Cause.CONNECT_TIMED_OUT, detail=detail)
-    if error.errno in UNREACHABLE or error.errno is None:
-        # No number: the addresses of the host failed for different reasons, all given in the words.
-        refused = error.errno is None and "refused" in detail.lower()
-        return Failed(Cause.CONNECTION_REFUSED if refused else Cause.NETWORK_UNREACHABLE, detail=detail)
+    if error.errno is None:
+        # The addresses of the host failed for different reasons, each in the words with its number. The
+        # one that came nearest is told: a machine that refuses is there.
+        numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", detail)}
+        if errno.ECONNREFUSED in numbers:
+            return Failed(Cause.CONNECTION_REFUSED, detail=detail)
+        cause = Cause.CONNECT_TIMED_OUT if errno.ETIMEDOUT in numbers else Cause.NETWORK_UNREACHABLE
+        return Failed(cause, detail=detail)
+    if error.errno in UNREACHABLE:
+        return Failed(Cause.NETWORK_UNREACHABLE, detail=detail)
     if error.errno in {errno.ECONNRESET, errno.ECONNABORTED}:
         return Failed(Cause.CONNECTION_REFUSED, detail=detail)
     return Failed(Cause.INTERNAL_ERROR, detail=detail)
@@ -71,24 +82,25 @@ def greeting_failure(greeting: bytes) -> Failed | None:
     return Failed(Cause.NOT_SSH, detail=f"it answers {printable(greeting)!r}")
 
 
-def login_failure(error: Exception, stage: Stage, *, methods: tuple[str, ...], asked_for_key: bool) -> Failed:
+def login_failure(error: Exception, stage: Stage, *, key_requests: int) -> Failed:
     """Translate what asyncssh raised between the version lines and the end of the login.
 
-    ``methods`` are the logins that the server still offered, ``asked_for_key`` whether a public
-    key was among them at first.
+    ``key_requests`` is how often a key was asked for: there is one to give, the first time.
     """
     detail = words_of(error)
     if isinstance(error, asyncssh.PermissionDenied):
-        return Failed(_denied(methods, asked_for_key), detail=detail)
+        return Failed(_denied(key_requests), detail=detail)
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        revoked = "revoked" in detail.lower()
-        cause = Cause.HOST_KEY_REVOKED if revoked else Cause.HOST_KEY_UNKNOWN
+        cause = Cause.HOST_KEY_REVOKED if is_revoked(error) else Cause.HOST_KEY_UNKNOWN
         return Failed(cause, stage=Stage.HOST_KEY, detail=detail)
-    if isinstance(error, (asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported)):
+    if isinstance(error, asyncssh.ProtocolNotSupported) or (
+        # Not every failed key exchange is one about algorithms: a hash that is wrong is damage.
+        isinstance(error, asyncssh.KeyExchangeFailed) and "no matching" in detail.lower()
+    ):
         return Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=detail)
     if isinstance(error, asyncssh.DisconnectError) and "too many authentication" in detail.lower():
         return Failed(Cause.TOO_MANY_ATTEMPTS, detail=detail)
-    if isinstance(error, (asyncssh.DisconnectError, OSError)):
+    if isinstance(error, (asyncssh.DisconnectError, OSError, *NONSENSE)):
         if "timeout" in detail.lower() or "timed out" in detail.lower():
             return Failed(Cause.AUTH_TIMED_OUT if stage is Stage.AUTH else Cause.SSH_NO_ANSWER, detail=detail)
         closed = Cause.SSH_CLOSED_AT_LOGIN if stage is Stage.AUTH else Cause.SSH_CLOSED_EARLY
@@ -96,13 +108,17 @@ def login_failure(error: Exception, stage: Stage, *, methods: tuple[str, ...], a
     return Failed(Cause.INTERNAL_ERROR, detail=detail)
 
 
-def _denied(methods: tuple[str, ...], asked_for_key: bool) -> Cause:
-    if not asked_for_key:
+def is_revoked(error: asyncssh.HostKeyNotVerifiable) -> bool:
+    """Whether a host key, or the authority that signed it, was refused because it is marked as revoked."""
+    return "revoked" in str(error).lower()
+
+
+def _denied(key_requests: int) -> Cause:
+    if key_requests == 0:
         return Cause.KEY_LOGIN_NOT_OFFERED
-    if methods and "publickey" not in methods:
-        # The key was taken, and the server wants something else as well (partial success).
-        return Cause.MORE_AUTHENTICATION_REQUIRED
-    return Cause.KEY_NOT_ACCEPTED
+    # A server that refuses a key goes on to offer logins with a key. One that does not has taken it,
+    # and wants something else as well (partial success, RFC 4252 §5.1).
+    return Cause.MORE_AUTHENTICATION_REQUIRED if key_requests == 1 else Cause.KEY_NOT_ACCEPTED
 
 
 def channel_failure(error: Exception, *, connection_open: bool) -> Failed:
@@ -110,7 +126,8 @@ def channel_failure(error: Exception, *, connection_open: bool) -> Failed:
     detail = words_of(error)
     if not connection_open or not isinstance(error, asyncssh.ChannelOpenError):
         return Failed(Cause.TUNNEL_LOST, detail=detail)
-    if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+    # A server that knows no forwards at all (a git host, an appliance) knows no such type of channel.
+    if error.code in {asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_UNKNOWN_CHANNEL_TYPE}:
         return Failed(Cause.FORWARDING_NOT_PERMITTED, detail=detail)
     if error.code == asyncssh.OPEN_CONNECT_FAILED:
         said = detail.lower()

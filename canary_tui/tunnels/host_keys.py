@@ -93,7 +93,10 @@ class KnownHosts:
         except (OSError, ValueError) as error:
             words = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise Failed(
-                Cause.SETTINGS_INVALID, stage=Stage.HOST_KEY, detail=f"{self.path}: {words}"
+                Cause.SETTINGS_INVALID,
+                stage=Stage.SETTINGS,
+                detail=f"{self.path}: {words}",
+                facts={"known_hosts_path": str(self.path)},
             ) from None
 
     def pin(self, offer: HostKeyOffer, *, replace: bool = False) -> None:

@@ -68,12 +68,12 @@ class ProbeLink:
         del self._end.held[: len(data)]
         return data
 
-    def on_first_byte(self, call: Callable[[], None]) -> None:
-        """Call back once when an unread byte from the database is there: now, or when it comes in."""
+    def on_first_bytes(self, call: Callable[[bytes], None]) -> None:
+        """Call back once with unread bytes from the database: now, or when they come in."""
         if self._end.held:
-            call()
+            call(bytes(self._end.held))
         else:
-            self._end.on_first_byte = call
+            self._end.on_first_bytes = call
 
     async def local_address(self) -> tuple[str, int]:
         """Listen on loopback for exactly one connection, the driver's."""

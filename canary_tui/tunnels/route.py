@@ -33,6 +33,9 @@ class Route(Protocol):
         cancelled; nothing is left open then.
         """
 
+    def lost(self) -> str:
+        """Say why the way itself has ended, and with it all that ran over it; empty while it stands."""
+
 
 class DirectRoute:
     """Straight to the database by TCP."""
@@ -45,13 +48,18 @@ class DirectRoute:
 
     async def open(self, trace: Trace) -> End:
         """Open a TCP connection to the database."""
-        sock = await open_socket(self.host, self.port, trace)
+        closed = (Stage.DATABASE, Cause.DATABASE_CLOSED_EARLY)
+        sock = await open_socket(self.host, self.port, trace, closed)
         try:
             _, end = await asyncio.get_running_loop().create_connection(End, sock=sock)
         except BaseException:
             sock.close()
             raise
         return end
+
+    def lost(self) -> str:
+        """A direct way has nothing that stands between its connections."""
+        return ""
 
 
 class SshRoute:
@@ -89,6 +97,10 @@ class SshRoute:
         except (asyncssh.Error, OSError) as error:
             raise channel_failure(error, connection_open=self.ssh.open) from None
         return end
+
+    def lost(self) -> str:
+        """Say why the SSH connection has ended."""
+        return self.ssh.end
 
     async def _acknowledge_quickly(self) -> None:
         """Have the kernel acknowledge the answer to the channel request at once (Linux).

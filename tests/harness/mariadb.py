@@ -100,7 +100,7 @@ class MariaDB(Daemon):
             raise RuntimeError("MariaDB was not started")
         self._not_counted += 1
         command = ["mariadb", "--no-defaults", f"--socket={self._sockets}/mariadb.sock"]
-        command += [f"--user={getpass.getuser()}", "--batch", "--skip-column-names", database]
+        command += [f"--user={getpass.getuser()}", "--batch", "--skip-column-names", "--skip-ssl", database]
         return run([word for word in command if word], stdin=sql, cwd=self.folder).rstrip("\n")
 
     def create_user(

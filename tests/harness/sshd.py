@@ -158,7 +158,9 @@ class Sshd(Daemon):
             "MaxSessions 1000",
             *(f"HostKey {self.folder}/host_{kind}" for kind in self.host_key_types),
         ]
-        # sshd takes the first value that it finds.
+        # sshd takes the first value that it finds, but of MaxStartups the last.
+        if any(line.lower().startswith("maxstartups") for line in extra[:match]):
+            ours = [line for line in ours if not line.startswith("MaxStartups")]
         return extra[:match] + ours + extra[match:]
 
     def _make_host_keys(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from textual.geometry import Region
 from textual.widgets import Input
 
 from canary_tui.tui.app import CanaryApp
@@ -62,6 +63,21 @@ async def test_an_empty_list_says_what_to_do(app: CanaryApp, monitor: FakeMonito
         await pilot.press("d", "e", "t", "n")
         assert monitor.asked_for("remove") == []
         assert app.screen is app.home
+
+
+async def test_keys_work_on_the_first_server_of_a_list_that_was_empty(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.show()
+    async with opened() as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: app.screen is not app.home)
+        monitor.show(*samples.fleet()[:1])
+        await pilot.press("escape")
+        await until(pilot, lambda: "● orders-prod" in screen_text(pilot))
+        await until(pilot, lambda: "public key" in screen_text(pilot))
+        await pilot.press("r")
+    assert monitor.asked_for("retry_now") == [("orders-prod",)]
 
 
 async def test_every_problem_of_the_file_can_be_reached(monitor: FakeMonitor, opened: Open) -> None:
@@ -204,16 +220,18 @@ async def test_only_the_changed_cells_are_painted_again(
 ) -> None:
     async with opened((120, 40)) as pilot:
         lines = app.home.query_one(LineList)
-        painted: list[tuple[object, ...]] = []
+        painted: list[tuple[Region, ...]] = []
         refresh = lines.refresh
-        monkeypatch.setattr(
-            lines, "refresh", lambda *regions, **more: (painted.append(regions), refresh(*regions, **more))[1]
-        )
+
+        def count(*regions: Region, **more: bool) -> LineList:
+            painted.append(regions)
+            return refresh(*regions, **more)
+
+        monkeypatch.setattr(lines, "refresh", count)
         rows = list(samples.fleet())
         rows[1] = msgspec.structs.replace(rows[1], last=samples.passed("billing", ms=9.9))
         monitor.show(*rows)
         await until(pilot, lambda: "9.9 ms" in screen_text(pilot))
-    assert len(painted) == 1
-    (region,) = painted[0]
-    assert (getattr(region, "y"), getattr(region, "height")) == (1, 1)  # noqa: B009
-    assert getattr(region, "width") <= len("9.9")  # noqa: B009
+        ((region,),) = painted
+        assert (region.y, region.height) == (1, 1)
+        assert region.width <= len("9.9")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,8 @@ from tests.harness.mariadb import MariaDB
 from tests.harness.needs import require
 from tests.harness.postgres import Postgres
 from tests.harness.sshd import Sshd
+from tests.servers.scene import Scene
+from tests.servers.stand import Stand
 from tests.servers.world import World
 
 Server = TypeVar("Server", bound=Daemon)
@@ -82,6 +84,35 @@ def mariadb_tls(server_folder: Path, authority: Authority) -> Iterator[MariaDB]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def breakable(server_folder: Path, authority: Authority) -> Iterator[tuple[Postgres, MariaDB]]:
+    """Databases with TLS, for ``localhost``, that a case may break when it mends them again."""
+    require("postgres", "mariadb")
+    with ExitStack() as servers:
+        made: list[Daemon] = [
+            Postgres(server_folder / "broken-postgres", tls=authority.issue(["localhost"])),
+            MariaDB(server_folder / "broken-mariadb", tls=authority.issue(["localhost"])),
+        ]
+        postgres, mariadb = (servers.enter_context(server) for server in made)
+        assert isinstance(postgres, Postgres)
+        assert isinstance(mariadb, MariaDB)
+        yield postgres, mariadb
+
+
+@pytest.fixture
+async def scene(
+    world: World,
+    server_folder: Path,
+    sshd: Sshd,
+    breakable: tuple[Postgres, MariaDB],
+    authority: Authority,
+) -> AsyncIterator[Scene]:
+    """What a case of the matrix plays on; put back, and seen to be left by everybody, at the end."""
+    played = Scene(world, server_folder, sshd, *breakable, authority)
+    yield played
+    await played.close()
+
+
 @pytest.fixture
 def world(tmp_path: Path, sshd: Sshd) -> Iterator[World]:
     """A user with empty files; what they install on the shared sshd is taken back."""
@@ -110,6 +141,18 @@ def make_mariadb(server_folder: Path) -> Iterator[Callable[..., MariaDB]]:
     """Start a MariaDB of the test's own; takes what :class:`MariaDB` takes, but for the folder."""
     require("mariadb")
     yield from _factory(MariaDB, server_folder)
+
+
+@pytest.fixture
+def stand(
+    world: World,
+    sshd: Sshd,
+    postgres: Postgres,
+    make_sshd: Callable[..., Sshd],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stand:
+    """Where a case of the matrix of failures stands."""
+    return Stand(world, sshd, postgres, make_sshd, monkeypatch)
 
 
 def _factory(kind: Callable[..., Server], base: Path) -> Iterator[Callable[..., Server]]:

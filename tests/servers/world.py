@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -55,7 +55,7 @@ class World:
         install: bool = True,
         every: float = 1.0,
         timeout: float = 5.0,
-        **changes: object,
+        **changes: Any,
     ) -> Server:
         """Return a server that works: its key installed as it should be, its host key trusted.
 
@@ -119,7 +119,7 @@ class World:
         return await probe(server, self.tools, route=route)
 
 
-def with_ssh(server: Server, **changes: object) -> Server:
+def with_ssh(server: Server, **changes: Any) -> Server:
     """Return the server with fields of its SSH server replaced."""
     assert server.ssh is not None
     return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, **changes))

@@ -11,7 +11,7 @@ class Line(msgspec.Struct, frozen=True):
     """One sentence, and the tags that a failure must have for it to be said.
 
     A tag is an engine (``postgresql``, ``mysql``), a route (``tunnel``, ``direct``), a stage
-    (``login``) or a word that must be known (``has:pid``).
+    (``login``), a word that must be known (``has:pid``) or one that must not (``lacks:pid``).
     """
 
     text: str

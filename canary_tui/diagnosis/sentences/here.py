@@ -8,10 +8,31 @@ from canary_tui.diagnosis.stages import Cause
 SETTINGS: dict[Cause, Entry] = {
     Cause.SETTINGS_INVALID: entry(
         "settings wrong",
-        "The settings of {server} in servers.yaml cannot be used.",
-        "Correct the field that is named here: `canary list` reports every mistake with file, line and "
-        "field.",
-        "Or open the server's form with `e` in the server list: each field says what it allows.",
+        (
+            when(
+                "has:known_hosts_path", "The file of trusted host keys, {known_hosts_path}, cannot be used."
+            ),
+            "The settings of {server} in servers.yaml cannot be used.",
+        ),
+        when(
+            "has:known_hosts_path",
+            "Mend or remove the line that is wrong; what is left of {known_hosts_path} must be readable "
+            "by you: `ls -l {known_hosts_path!sh}`.",
+        ),
+        when(
+            "has:known_hosts_path",
+            "Or move the file aside, `mv {known_hosts_path!sh} {known_hosts_path!sh}.old`, and trust each SSH "
+            "server anew after comparing its fingerprint: `canary trust {server!sh}`.",
+        ),
+        when(
+            "lacks:known_hosts_path",
+            "Correct the field that is named here: `canary list` reports every mistake with file, line and "
+            "field.",
+        ),
+        when(
+            "lacks:known_hosts_path",
+            "Or open the server's form with `e` in the server list: each field says what it allows.",
+        ),
     ),
     Cause.KEY_MISSING: entry(
         "key file missing",

@@ -145,7 +145,10 @@ LOGIN: dict[Cause, Entry] = {
             "{client}."
         ),
         mysql("Set a new password: `ALTER USER {db_user!text}@'ADDRESS' IDENTIFIED BY 'PASSWORD';`."),
-        mysql("If this user must use TLS, the answer is the same: set `database.tls: require`."),
+        mysql(
+            "If this user must use TLS, the answer is the same: set `database.tls: require`. If it must "
+            "show a client certificate: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE SSL;`."
+        ),
     ),
     Cause.USER_NOT_ALLOWED: entry(
         "user not allowed",
@@ -202,6 +205,9 @@ LOGIN: dict[Cause, Entry] = {
         "database access denied",
         "The user {db_user} may not use the database {db_name} on {db_at}.",
         postgresql("Allow it: `GRANT CONNECT ON DATABASE {db_name!sql} TO {db_user!sql};`."),
+        postgresql(
+            "If it takes no connections at all: `ALTER DATABASE {db_name!sql} ALLOW_CONNECTIONS true;`."
+        ),
         mysql("Allow it: `GRANT SELECT ON {db_name!sql}.* TO {db_user!text}@'ADDRESS';` " + ACCOUNTS + "."),
         "Check the spelling of `database.name` and `database.user`.",
     ),

@@ -10,10 +10,12 @@ import msgspec
 from canary_tui.servers.model import (
     Database,
     Engine,
+    Name,
     PasswordCommand,
     PasswordEnv,
     PasswordKeyring,
     PasswordSource,
+    Port,
     ProbePlan,
     Server,
     SshServer,
@@ -224,7 +226,17 @@ def build(values: Values, base: Server | None = None) -> Server:
             query=text["query"],
         ),
     )
-    return msgspec.convert(msgspec.to_builtins(server), Server)
+    # Not the whole server at once: msgspec cannot tell the kinds of password source apart.
+    msgspec.convert((server.name, server.database.port), tuple[Name, Port])
+    _check(server.probe)
+    if server.ssh is not None:
+        _check(server.ssh)
+    return server
+
+
+def _check(part: SshServer | ProbePlan) -> None:
+    """Hold a part to the limits that its type carries: making a struct does not check them."""
+    msgspec.convert(msgspec.structs.asdict(part), type(part))
 
 
 def _password(text: Values) -> PasswordSource | None:

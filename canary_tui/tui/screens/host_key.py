@@ -31,6 +31,8 @@ class HostKeyQuestion(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "accept", "it is the same: trust it"),
         Binding("escape,n", "refuse", "do not trust it"),
+        Binding("down", "scroll(1)", "down", show=False),
+        Binding("up", "scroll(-1)", "up", show=False),
     ]
 
     def __init__(self, monitor: MonitorApi, server: str, offer: HostKeyOffer) -> None:
@@ -50,7 +52,7 @@ class HostKeyQuestion(ModalScreen[bool]):
         title = "The SSH host key has CHANGED" if self.changed else "Unknown SSH host key"
         with Vertical(classes="dialog -tall"):
             yield Words(line((title, Tone.BAD if self.changed else Tone.STRONG)), classes="dialog-title")
-            with VerticalScroll(id="offer"):
+            with VerticalScroll(id="offer", can_focus=False):
                 yield Words(*host_key_lines(self._offer, width))
             if self.changed:
                 yield Words(line(f"If the change is meant, type {WORD} and press enter:"), id="how")
@@ -86,6 +88,10 @@ class HostKeyQuestion(ModalScreen[bool]):
     def _say(self, words: str) -> None:
         lines = [line((text, Tone.BAD)) for text in wrap(words, 68)]
         self.query_one("#trouble", Words).say(*lines)
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by a line."""
+        self.query_one("#offer").scroll_relative(y=by, animate=False)
 
     def action_refuse(self) -> None:
         """Trust nothing."""

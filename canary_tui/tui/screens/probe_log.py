@@ -53,6 +53,8 @@ class ProbeLog(Page):
         Binding("N", "next_failure(-1)", "previous failure", show=False, key_display="N"),
     ]
 
+    AUTO_FOCUS = "LogList"
+
     def __init__(self, server: str | None) -> None:
         super().__init__(*((server, "log") if server else ("log",)))
         self._server = server
@@ -67,7 +69,11 @@ class ProbeLog(Page):
         """State, find field, uptime bar, chart, lines, stages of the chosen line."""
         yield Words(id="log-state")
         yield Input(
-            placeholder="words that must all be in the line", compact=True, id="find", classes="hidden"
+            placeholder="words that must all be in the line",
+            compact=True,
+            id="find",
+            classes="hidden",
+            disabled=True,
         )
         yield VerticalScroll(id="chart", classes="hidden", can_focus=False)
         yield LogList(self._line, id="log")
@@ -214,6 +220,7 @@ class ProbeLog(Page):
     def action_filter(self) -> None:
         """Show only lines with the words typed."""
         field = self.query_one("#find", Input)
+        field.disabled = False
         field.remove_class("hidden")
         field.focus()
 
@@ -231,6 +238,7 @@ class ProbeLog(Page):
         if not field.has_class("hidden"):
             field.value = ""
             field.add_class("hidden")
+            field.disabled = True
             self.query_one(LogList).focus()
         elif not self.query_one("#stages").has_class("hidden"):
             self.query_one("#stages").add_class("hidden")

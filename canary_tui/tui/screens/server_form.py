@@ -55,8 +55,9 @@ class ServerForm(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "save", priority=True),
-        Binding("down,enter", "app.focus_next", "next field", show=False),
-        Binding("up", "app.focus_previous", "previous field", show=False),
+        # Priority: what is typed ahead after the key belongs to the next field already.
+        Binding("tab,down,enter", "app.focus_next", "next field", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", "previous field", show=False, priority=True),
     ]
 
     def __init__(self, server: Server | None, taken: frozenset[str]) -> None:

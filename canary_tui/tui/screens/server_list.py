@@ -15,7 +15,7 @@ from canary_tui.tui.screens.dialogs import Confirm
 from canary_tui.tui.screens.help import Reading
 from canary_tui.tui.screens.page import Page, done
 from canary_tui.tui.widgets.bars import TitleBar, Words
-from canary_tui.tui.widgets.line_list import LineList
+from canary_tui.tui.widgets.line_list import CURSOR, LineList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,18 +67,23 @@ class ServerList(Page):
         Binding("escape", "back", "clear the filter", show=False),
     ]
 
+    AUTO_FOCUS = "LineList"
+
     def __init__(self) -> None:
         super().__init__()
         self._rows: tuple[Row, ...] = ()
         self._layout: fleet.Layout = ()
         self._layout_for: tuple[object, ...] = ()
         self._now = 0.0
+        self._room = 0
         self._select_soon = ""
 
     def body(self) -> Iterable[Widget]:
         """Problems of the file, filter, table, two lines that explain."""
         yield Words(id="problems", classes="hidden")
-        yield Input(placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden")
+        yield Input(
+            placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden", disabled=True
+        )
         yield Words(id="heading")
         yield Words(*EMPTY, id="empty", classes="hidden")
         yield LineList(self._line, id="fleet")
@@ -94,7 +99,10 @@ class ServerList(Page):
         cursor = self.query_one(LineList).cursor
         return self._rows[cursor] if cursor < len(self._rows) else None
 
-    def _line(self, index: int, _width: int) -> Line:
+    def _line(self, index: int, width: int) -> Line:
+        if width != self._room:
+            # A scroll bar came or went.
+            self._choose_columns(width)
         return fleet.fleet_line(self._rows[index], self._layout, self._now)
 
     def show_facts(self, snapshot: Snapshot) -> None:
@@ -104,10 +112,12 @@ class ServerList(Page):
         text = self.query_one("#filter", Input).value
         self._now = self.canary.clock()
         self._rows = tuple(row for row in snapshot.rows if fleet.matches(row, text))
-        self._choose_columns()
+        self._choose_columns(lines.room)
         empty = snapshot.loaded and not snapshot.rows
         self.query_one("#empty").set_class(not empty, "hidden")
         lines.set_class(empty, "hidden")
+        if self.focused is None and not empty:
+            lines.focus()
         self.query_one("#heading").set_class(empty, "hidden")
         lines.show_lines(len(self._rows))
         if self._select_soon in {row.server.name for row in self._rows}:
@@ -120,13 +130,12 @@ class ServerList(Page):
         self._show_advice(snapshot)
         self.refresh_bindings()
 
-    def _choose_columns(self) -> None:
-        width = self.query_one(LineList).room + 2
-        asked = (width, *((r.server.name, r.server.through, fleet.state(r)[0]) for r in self._rows))
+    def _choose_columns(self, room: int) -> None:
+        asked = (room, *((r.server.name, r.server.through, fleet.state(r)[0]) for r in self._rows))
         if asked != self._layout_for:
-            self._layout_for = asked
-            self._layout = fleet.layout(self._rows, width)
-            self.query_one("#heading", Words).say(fleet.heading(self._layout))
+            self._room, self._layout_for = room, asked
+            self._layout = fleet.layout(self._rows, room + len(CURSOR))
+            self.call_later(self.query_one("#heading", Words).say, fleet.heading(self._layout))
 
     def _show_problems(self, problems: tuple[str, ...]) -> None:
         self.query_one("#problems").set_class(not problems, "hidden")
@@ -197,11 +206,13 @@ class ServerList(Page):
         field = self.query_one("#filter", Input)
         field.value = ""
         field.add_class("hidden")
+        field.disabled = True
         self.query_one(LineList).focus()
 
     def action_filter(self) -> None:
         """Show only servers that match what is typed."""
         field = self.query_one("#filter", Input)
+        field.disabled = False
         field.remove_class("hidden")
         field.focus()
 

@@ -1,0 +1,93 @@
+"""Which process monitors: one at a time for each user, held by ``flock``, so that a crash lets go of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from canary_tui.paths import private_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from canary_tui.paths import Paths
+
+READS = 20
+READ_AGAIN_SECONDS = 0.01
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The process that monitors."""
+
+    pid: int
+    """0 when it did not say who it is."""
+    since: float
+    """Unix time, seconds."""
+
+
+class Lock:
+    """The lock of one user's monitor.
+
+    It stands in the state folder, beside the history that it protects: the runtime folder of a login
+    session and of a cron job are not the same one, and both would write.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._path: Path = paths.state / "monitor.lock"
+        self._fd: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._fd is not None
+
+    def acquire(self) -> Holder | None:
+        """Take the lock; return who has it when that is somebody else, None when it is ours.
+
+        Raises OSError when the file cannot be made.
+        """
+        if self._fd is not None:
+            return None
+        private_folder(self._path.parent)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._sign(descriptor)
+        except BlockingIOError:
+            os.close(descriptor)
+            return self._holder()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._fd = descriptor
+        return None
+
+    def release(self) -> None:
+        """Let go of it. Idempotent."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    @staticmethod
+    def _sign(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        try:
+            os.pwrite(descriptor, msgspec.json.encode(Holder(os.getpid(), time.time())), 0)
+        except OSError as error:
+            # A full disk must not keep anybody from monitoring; the lock holds without a signature.
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise
+
+    def _holder(self) -> Holder:
+        """Read who holds it; the one that has just taken it may not have signed yet."""
+        for _ in range(READS):
+            try:
+                return msgspec.json.decode(self._path.read_bytes(), type=Holder)
+            except (msgspec.DecodeError, OSError):
+                time.sleep(READ_AGAIN_SECONDS)
+        return Holder(0, 0.0)

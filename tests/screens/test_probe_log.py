@@ -1,0 +1,146 @@
+"""The live probe log."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.screens.probe_log import ProbeLog
+from canary_tui.tui.widgets.log_list import LogList
+from tests.screens import samples
+from tests.screens.conftest import Open, screen_text, until
+from tests.screens.fake_monitor import FakeMonitor
+
+
+@pytest.fixture(autouse=True)
+def _lines(monitor: FakeMonitor) -> None:
+    for step in range(60):
+        name = ("orders-prod", "billing", "legacy")[step % 3]
+        at = samples.NOW - 60 + step
+        monitor.log(samples.refused(name, at=at) if name == "legacy" else samples.passed(name, at=at))
+
+
+@asynccontextmanager
+async def log_of(
+    app: CanaryApp, opened: Open, key: str = "L", size: tuple[int, int] = (100, 24)
+) -> AsyncIterator[tuple[Pilot[None], LogList]]:
+    """Open the log of all servers (``L``) or of the first one (``enter``)."""
+    async with opened(size) as pilot:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, ProbeLog) and app.screen.ready)
+        lines = app.screen.query_one(LogList)
+        await until(pilot, lambda: lines.count)
+        yield pilot, lines
+
+
+async def test_newest_line_is_last_and_followed(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
+    async with log_of(app, opened) as (pilot, lines):
+        assert "following" in screen_text(pilot)
+        monitor.log(samples.passed("newcomer", at=samples.NOW))
+        await until(pilot, lambda: "newcomer" in screen_text(pilot))
+        assert lines.cursor == lines.count - 1
+
+
+async def test_scrolling_stops_following_until_f(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
+    async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("g")
+        monitor.log(samples.passed("newcomer", at=samples.NOW))
+        await until(pilot, lambda: lines.count == 61)
+        assert "newcomer" not in screen_text(pilot)
+        assert lines.cursor == 0
+        await pilot.press("f")
+        await until(pilot, lambda: "newcomer" in screen_text(pilot))
+
+
+async def test_space_pauses_the_view_and_says_how_much_is_newer(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("space")
+        monitor.log(samples.passed("newcomer", at=samples.NOW))
+        await until(pilot, lambda: "paused, 1 newer" in screen_text(pilot))
+        assert lines.count == 60
+        await pilot.press("space")
+        await until(pilot, lambda: lines.count == 61)
+
+
+async def test_opened_from_a_server_it_shows_only_that_one_until_a(app: CanaryApp, opened: Open) -> None:
+    async with log_of(app, opened, "enter") as (pilot, lines):
+        assert lines.count == 20
+        assert "billing" not in screen_text(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: lines.count == 60)
+        await pilot.press("a")
+        await until(pilot, lambda: lines.count == 20)
+
+
+async def test_failures_only_and_text_narrow_what_is_shown(app: CanaryApp, opened: Open) -> None:
+    async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: lines.count == 20)
+        await pilot.press("slash", *"billing")
+        await until(pilot, lambda: lines.count == 0)
+        await pilot.press("escape", "exclamation_mark")
+        await until(pilot, lambda: lines.count == 60)
+
+
+async def test_n_goes_to_the_next_failure(app: CanaryApp, opened: Open) -> None:
+    async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("g", "n")
+        assert lines.cursor == 2
+        await pilot.press("n", "N")
+        assert lines.cursor == 2
+
+
+async def test_enter_opens_the_stages_of_a_line_and_escape_closes_them(app: CanaryApp, opened: Open) -> None:
+    async with log_of(app, opened, size=(120, 40)) as (pilot, _):
+        await pilot.press("enter")
+        await until(pilot, lambda: "✕ SSH login" in screen_text(pilot))
+        assert "Install the key" in screen_text(pilot)
+        await pilot.press("k")
+        await until(pilot, lambda: "✓ Database login" in screen_text(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "✓ Database login" not in screen_text(pilot))
+        assert isinstance(app.screen, ProbeLog)
+
+
+@pytest.mark.parametrize("name", ["probes.jsonl", "probes.csv"])
+async def test_export_writes_what_is_filtered_and_overwrites_nothing(
+    app: CanaryApp, opened: Open, tmp_path: Path, name: str
+) -> None:
+    target = tmp_path / name
+    async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: lines.count == 20)
+        for _ in range(2):
+            await pilot.press("x")
+            await until(pilot, lambda: "Export to" in screen_text(pilot))
+            await pilot.press("ctrl+u", *str(target), "enter")
+            await until(pilot, target.exists)
+        await until(pilot, lambda: "File exists" in screen_text(pilot))
+    if name.endswith(".csv"):
+        with target.open(newline="") as file:
+            records = list(csv.DictReader(file))
+        assert {record["cause"] for record in records} == {"key_not_accepted"}
+        assert records[0]["auth_ms"] == "21.0"
+        assert len(records) == 20
+    else:
+        objects = [json.loads(text) for text in target.read_text().splitlines()]
+        assert objects[0]["schema"] == 1
+        assert objects[0]["failure"]["cause"] == "key_not_accepted"
+        assert len(objects) == 20
+
+
+async def test_chart_is_shown_and_hidden(app: CanaryApp, opened: Open) -> None:
+    async with log_of(app, opened) as (pilot, _):
+        await pilot.press("l")
+        await until(pilot, lambda: "total, ms" in screen_text(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: "total, ms" not in screen_text(pilot))

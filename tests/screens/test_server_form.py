@@ -1,0 +1,205 @@
+"""The settings form: filling in, checking, saving, leaving."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from canary_tui.servers.model import Engine, PasswordKeyring, Server
+from canary_tui.servers.secrets import Secret
+from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.screens.key_view import KeyView
+from canary_tui.tui.screens.server_form import ServerForm
+from tests.screens import samples
+from tests.screens.conftest import Open, screen_text, until
+from tests.screens.fake_monitor import FakeMonitor
+
+
+@asynccontextmanager
+async def form_of(
+    app: CanaryApp, opened: Open, key: str = "a"
+) -> AsyncIterator[tuple[Pilot[None], ServerForm]]:
+    """Open the form of a new server (``a``) or of the first one (``e``)."""
+    async with opened() as pilot:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, ServerForm) and app.screen.ready)
+        assert isinstance(app.screen, ServerForm)
+        yield pilot, app.screen
+
+
+def saved(monitor: FakeMonitor) -> Server:
+    """Return what the form handed to the monitor."""
+    ((server, *_),) = monitor.asked_for("save")
+    assert isinstance(server, Server)
+    return server
+
+
+async def test_labels_are_those_of_the_users_text(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, _):
+        text = screen_text(pilot)
+    for label in ("SSH Hostname", "SSH Port", "SSH Username", "Enable SSH tunnel", "Password from"):
+        assert label in text
+
+
+async def test_a_server_is_added_by_keys_alone_and_its_key_shown(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with form_of(app, opened) as (pilot, _):
+        await pilot.press(
+            *"shop", "tab", "right", "tab", *"10.0.0.5", "tab", "tab", *"shop", "tab", *"reader"
+        )
+        await pilot.press("tab", "tab", "tab", "tab", "tab", *"jump", "tab", "tab", *"ana", "ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, KeyView))
+    server = saved(monitor)
+    assert server.engine is Engine.MYSQL
+    assert (server.database.host, server.database.port) == ("10.0.0.5", 3306)
+    assert (server.database.name, server.database.user) == ("shop", "reader")
+    assert server.ssh is not None
+    assert (server.ssh.host, server.ssh.port, server.ssh.user) == ("jump", 22, "ana")
+
+
+async def test_default_port_follows_the_engine_until_one_is_typed(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.field("engine").value = "mysql"
+        await pilot.pause()
+        assert form.field("db_port").value == "3306"
+        form.field("db_port").value = "6000"
+        form.field("engine").value = "postgresql"
+        await pilot.pause()
+        assert form.field("db_port").value == "6000"
+
+
+@pytest.mark.parametrize("typed", [False, True], ids=["pasted", "typed"])
+async def test_a_url_in_the_first_field_fills_the_rest_and_its_password_is_never_shown(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open, typed: bool
+) -> None:
+    url = "postgresql://reader:hunter2@10.0.3.12:6432/orders?sslmode=require"
+    async with form_of(app, opened) as (pilot, form):
+        field = form.query_one("#name", Input)
+        if typed:
+            field.value = url
+            await pilot.press("tab")
+        else:
+            field.post_message(events.Paste(url))
+        await until(pilot, lambda: form.field("db_user").value == "reader")
+        assert form.field("name").value == "orders"
+        assert form.field("db_host").value == "10.0.3.12"
+        assert form.field("db_port").value == "6432"
+        assert form.field("tls").value == "require"
+        await until(pilot, lambda: "kept in memory" in " ".join(screen_text(pilot).split()))
+        assert "hunter2" not in screen_text(pilot)
+        form.fill({"ssh_host": "jump", "ssh_user": "ana"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: monitor.asked_for("give_password"))
+    assert monitor.asked_for("give_password") == [("orders", Secret("hunter2"))]
+    assert "hunter2" not in repr(monitor.asked)
+
+
+async def test_password_of_a_pasted_url_goes_to_the_keyring_when_that_is_chosen(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.query_one("#name", Input).post_message(events.Paste("mysql://ana:hunter2@db/shop"))
+        await until(pilot, lambda: form.field("db_host").value == "db")
+        form.fill({"password_from": "keyring", "ssh_enabled": "off"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: monitor.asked_for("save"))
+    ((server, _, secret),) = monitor.asked_for("save")
+    assert isinstance(server, Server)
+    assert isinstance(server.database.password, PasswordKeyring)
+    assert secret == Secret("hunter2")
+    assert monitor.asked_for("give_password") == []
+
+
+async def test_user_at_host_and_port_is_split_into_its_fields(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        field = form.query_one("#ssh-host", Input)
+        field.focus()
+        field.value = "ana@jump.example.com:2222"
+        await pilot.press("tab")
+        await until(pilot, lambda: form.field("ssh_user").value == "ana")
+        assert form.field("ssh_host").value == "jump.example.com"
+        assert form.field("ssh_port").value == "2222"
+
+
+async def test_a_field_is_checked_as_it_is_left(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        field = form.query_one("#db-port", Input)
+        field.focus()
+        field.value = "99999"
+        await pilot.press("tab")
+        await until(pilot, lambda: "99999 is not a port" in screen_text(pilot))
+
+
+async def test_save_is_refused_while_a_field_is_wrong_and_goes_there(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.fill({"name": "shop", "db_host": "bad host", "ssh_host": "jump", "ssh_user": "ana"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "has a space in it" in screen_text(pilot))
+        assert app.focused is form.field("db_host").input
+        assert form.field("db_host").value == "bad host"
+    assert monitor.asked_for("save") == []
+
+
+async def test_a_name_that_another_server_has_is_refused(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.fill({"name": "billing"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "is the name of another server" in screen_text(pilot))
+
+
+async def test_what_the_disk_refuses_is_said_and_nothing_typed_is_lost(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.errors["save"] = OSError(28, "No space left on device", "/x/servers.yaml")
+    async with form_of(app, opened, "e") as (pilot, form):
+        form.fill({"db_user": "somebody"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "/x/servers.yaml: No space left on device" in screen_text(pilot))
+        assert app.screen is form
+        assert form.field("db_user").value == "somebody"
+        del monitor.errors["save"]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.screen is app.home)
+
+
+async def test_escape_asks_only_when_something_changed(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened, "e") as (pilot, _):
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.home)
+
+
+async def test_escape_after_a_change_asks_and_no_keeps_what_was_typed(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        await pilot.press(*"shop", "escape")
+        await until(pilot, lambda: "Leave without saving?" in screen_text(pilot))
+        await pilot.press("n")
+        await until(pilot, lambda: app.screen is form)
+        assert form.field("name").value == "shop"
+        await pilot.press("escape")
+        await until(pilot, lambda: "Leave without saving?" in screen_text(pilot))
+        await pilot.press("y")
+        await until(pilot, lambda: app.screen is app.home)
+
+
+async def test_switching_the_tunnel_off_hides_its_fields_and_keeps_its_block(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with form_of(app, opened, "e") as (pilot, form):
+        assert "SSH Hostname" in screen_text(pilot)
+        form.query_one("#ssh-enabled").focus()
+        await pilot.press("space")
+        await until(pilot, lambda: "SSH Hostname" not in screen_text(pilot))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: monitor.asked_for("save"))
+    server = saved(monitor)
+    assert server.tunnel is None
+    assert server.ssh is not None
+    assert server.ssh.host == samples.server().through.split("@")[1]

@@ -1,0 +1,194 @@
+"""The matrix: a database that is starting, is full, or lets nobody in from there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from functools import partial
+
+import msgspec
+import pytest
+
+from canary_tui.databases.mysql_wire import packet
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.servers.model import Engine
+from tests.harness.misbehave import Says
+from tests.harness.ports import eventually
+from tests.harness.postgres import Postgres
+from tests.harness.proxy import Proxy
+from tests.servers.matrix import Case
+from tests.servers.scene import HERE, Scene, held, in_thread
+
+PG, MY = Engine.POSTGRESQL, Engine.MYSQL
+C, S = Cause, Stage
+
+
+async def shutting_down(scene: Scene, case: Case) -> None:
+    """PostgreSQL waits for its last session to end, and takes no other."""
+    scene.restarted(PG, client_connection_check_interval="50")
+    database = scene.postgres
+    server = scene.server(PG)
+    async with held(scene.world, database, server):
+        stopping = asyncio.create_task(asyncio.to_thread(database.stop, "smart"))
+        await eventually(lambda: "smart shutdown" in database.log_text(), what="the shutdown has begun")
+        await scene.fails(server, case)
+    await stopping
+    await in_thread(database.start)
+    await scene.passes(server)
+
+
+class Standby(Postgres):
+    """A PostgreSQL that is to replay what a primary sends, and may not answer queries meanwhile."""
+
+    def _is_ready(self, log: str) -> bool:
+        return "entering standby mode" in log or super()._is_ready(log)
+
+
+async def standby_without_queries(scene: Scene, case: Case) -> None:
+    with Standby(scene.folder / "standby", settings={"wal_level": "replica"}) as database:
+        server = scene.server_at(database)
+        database.stop()
+        (database.data / "standby.signal").touch()
+        database.settings["hot_standby"] = "off"
+        database.start()
+        await scene.fails(server, case)
+        name, value = scene.advice("hot_standby = on").split(" = ")
+        database.settings[name] = value
+        database.restart()
+        await eventually(lambda: "ready to accept read-only" in database.log_text(), what="it answers")
+        await scene.passes(server)
+
+
+async def postgresql_is_full(scene: Scene, case: Case) -> None:
+    scene.restarted(
+        PG, max_connections="4", superuser_reserved_connections="3", client_connection_check_interval="50"
+    )
+    server = scene.server(PG)
+    async with held(scene.world, scene.postgres, server):
+        await scene.fails(server, case)
+        assert "canary-tui" in scene.postgres.execute(scene.advice("SELECT usename"))
+        pid = "(SELECT pid FROM pg_stat_activity WHERE application_name = 'canary-tui')"
+        scene.postgres.execute(scene.advice("SELECT pg_terminate_backend", PID=pid))
+        await eventually(lambda: "canary-tui" not in scene.postgres.execute(scene.advice("SELECT usename")))
+        await scene.passes(server)
+
+
+async def postgresql_limits(what: str, scene: Scene, case: Case) -> None:
+    server = scene.server(PG)
+    scene.undo.callback(scene.postgres.execute, f"ALTER {what} CONNECTION LIMIT -1")
+    scene.postgres.execute(f"ALTER {what} CONNECTION LIMIT 0")
+    await scene.fails(server, case)
+    scene.postgres.execute(scene.advice(f"ALTER {what} CONNECTION LIMIT -1"))
+    await scene.passes(server)
+
+
+async def mariadb_is_full(scene: Scene, case: Case) -> None:
+    server = scene.server(MY)
+    scene.undo.callback(scene.mariadb.execute, "SET GLOBAL max_connections = 151")
+    scene.mariadb.execute("SET GLOBAL max_connections = 10")
+    with contextlib.ExitStack() as clients:
+        for _ in range(10):
+            client = clients.enter_context(socket.create_connection((HERE, scene.mariadb.port)))
+            client.recv(1)  # its greeting: the connection counts
+        await scene.fails(server, case)
+        scene.mariadb.execute(scene.advice("SET GLOBAL max_connections = "))
+        await scene.passes(server)
+
+
+async def mariadb_limits_the_user(limit: str, scene: Scene, case: Case) -> None:
+    server = scene.server(MY)
+    free = "ALTER USER canary@'%' WITH MAX_USER_CONNECTIONS 0 MAX_CONNECTIONS_PER_HOUR 0"
+    scene.undo.callback(scene.mariadb.execute, free)
+    scene.mariadb.execute(f"ALTER USER canary@'%' WITH {limit} 1; FLUSH USER_RESOURCES")
+    async with held(scene.world, scene.mariadb, server):
+        await scene.fails(server, case)
+        scene.mariadb.execute(scene.advice("ALTER USER 'canary'@'ADDRESS' WITH", ADDRESS="%"))
+        await scene.passes(server)
+        scene.mariadb.execute("KILL USER canary")
+
+
+async def hba_forbids(line: str, scene: Scene, case: Case) -> None:
+    server = scene.server(PG)
+    scene.hba(line)
+    await scene.fails(server, case)
+    scene.hba_advice("host orders canary")
+    await scene.passes(server)
+
+
+async def hba_is_for_tls_and_the_setting_prefers_it(scene: Scene, case: Case) -> None:
+    """The database offers no TLS, and lets nobody in without."""
+    server = scene.server(PG)
+    scene.hba("hostssl all all 127.0.0.0/8 scram-sha-256")
+    scene.postgres.execute("ALTER SYSTEM SET ssl = off")
+    scene.undo.callback(scene.postgres.reload)
+    scene.undo.callback(scene.postgres.execute, "ALTER SYSTEM RESET ssl")
+    scene.postgres.reload()
+    await scene.fails(server, case)
+    scene.hba_advice("host orders canary")
+    await scene.passes(server)
+
+
+async def mariadb_knows_no_such_host(scene: Scene, case: Case) -> None:
+    server = scene.server(MY)
+    scene.mariadb.execute("RENAME USER canary@'%' TO canary@'127.0.0.9'; FLUSH PRIVILEGES")
+    scene.undo.callback(scene.mariadb.execute, "RENAME USER canary@'127.0.0.9' TO canary@'%'")
+    await scene.fails(server, case)
+    create = scene.advice("CREATE USER 'canary'@", ADDRESS=HERE, PASSWORD=scene.mariadb.password)
+    scene.undo.callback(scene.mariadb.execute, f"DROP USER canary@'{HERE}'")
+    scene.mariadb.execute(create)
+    scene.mariadb.execute(scene.advice("GRANT SELECT ON orders.*", ADDRESS=HERE))
+    await scene.passes(server)
+
+
+async def mariadb_blocks_the_host(scene: Scene, case: Case) -> None:
+    """Probes in PostgreSQL's words, seen from 127.0.0.2, are broken off: MariaDB counts each."""
+    database = scene.mariadb
+    scene.undo.callback(database.restart)
+    scene.undo.callback(setattr, database, "resolve_names", False)
+    database.resolve_names = True
+    scene.restarted(MY, **{"max-connect-errors": "3"})
+    with Proxy((database.host, database.port), source="127.0.0.2") as proxy:
+        server = scene.server(MY, port=proxy.port)
+        for _ in range(4):
+            await scene.world.probe(msgspec.structs.replace(server, engine=PG))
+        await scene.fails(server, case)
+        database.execute(scene.advice("FLUSH HOSTS;"))
+        await scene.passes(server)
+
+
+async def mysql_says_blocked(scene: Scene, case: Case) -> None:
+    """A fake: MySQL 8.4, which has another remedy, says it with the same number."""
+    words = b"Host '192.0.2.7' is blocked because of many connection errors"
+    with Says(packet(b"\xff" + (1129).to_bytes(2, "little") + words, 0), "close") as fake:
+        await scene.fails(scene.server(MY, port=fake.port), case)
+    assert scene.advice("TRUNCATE TABLE performance_schema.host_cache;")
+
+
+HBA = "pg_hba.conf"
+FULL, FORBIDDEN = C.DATABASE_TOO_MANY_CONNECTIONS, C.DATABASE_HOST_NOT_ALLOWED
+CASES = (
+    Case("PostgreSQL shuts down", C.DATABASE_STARTING, S.LOGIN, shutting_down),
+    Case("a standby without queries", C.DATABASE_STARTING, S.LOGIN, standby_without_queries),
+    Case("PostgreSQL is full", FULL, S.LOGIN, postgresql_is_full),
+    *(
+        Case(f"PostgreSQL limits {what}", FULL, S.LOGIN, partial(postgresql_limits, what))
+        for what in ("ROLE canary", "DATABASE orders")
+    ),
+    Case("MariaDB is full", FULL, S.LOGIN, mariadb_is_full),
+    *(
+        Case(f"MariaDB has {limit}", FULL, S.LOGIN, partial(mariadb_limits_the_user, limit))
+        for limit in ("MAX_USER_CONNECTIONS", "MAX_CONNECTIONS_PER_HOUR")
+    ),
+    Case(f"{HBA} rejects", FORBIDDEN, S.LOGIN, partial(hba_forbids, "host all all 127.0.0.0/8 reject")),
+    Case(f"{HBA} has no line", FORBIDDEN, S.LOGIN, partial(hba_forbids, "host all all 192.0.2.0/24 trust")),
+    Case(f"{HBA} wants TLS, none offered", FORBIDDEN, S.LOGIN, hba_is_for_tls_and_the_setting_prefers_it),
+    Case("MariaDB knows no such host", FORBIDDEN, S.DATABASE, mariadb_knows_no_such_host),
+    Case("MariaDB blocks the host", C.DATABASE_HOST_BLOCKED, S.DATABASE, mariadb_blocks_the_host),
+    Case("MySQL blocks the host", C.DATABASE_HOST_BLOCKED, S.DATABASE, mysql_says_blocked),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
+    await case.run(scene, case)

@@ -1,0 +1,106 @@
+"""The matrix: the connection stands, but what answers is no such database, or nothing does."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.servers.model import Engine, TlsMode
+from tests.harness.misbehave import ClosesAtOnce, Says
+from tests.harness.proxy import Proxy
+from tests.servers.matrix import Case
+from tests.servers.scene import Scene, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PG, MY = Engine.POSTGRESQL, Engine.MYSQL
+OTHER = {PG: MY, MY: PG}
+C, S = Cause, Stage
+
+
+async def other_engine(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+    """Settings for one engine lead to the other; the remedy is the right ``engine``."""
+    right = scene.server(OTHER[engine], tls=tls, timeout=2.0)
+    await scene.fails(msgspec.structs.replace(right, engine=engine), case)
+    assert scene.advice(engine.value)
+    await scene.passes(msgspec.structs.replace(right, engine=OTHER[engine]))
+
+
+async def ssh_port(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+    """The port is that of a real sshd; the remedy is the right ``database.port``."""
+    await scene.fails(scene.server(engine, tls=tls, port=scene.sshd.port, timeout=2.0), case)
+    assert scene.advice("database.port")
+    await scene.passes(scene.server(engine))
+
+
+async def web_server(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+    """A fake: it refuses the request that it takes our words for, as nginx does."""
+    with Says(b"HTTP/1.1 400 Bad Request\r\n\r\n", "close", after_client=True) as fake:
+        await scene.fails(scene.server(engine, tls=tls, port=fake.port, timeout=2.0), case)
+    await scene.passes(scene.server(engine))
+
+
+async def closed_at_once(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+    """A fake: it closes the connections that it accepts."""
+    with ClosesAtOnce() as fake:
+        await scene.fails(scene.server(engine, tls=tls, port=fake.port), case)
+    await scene.passes(scene.server(engine))
+
+
+async def balancer_without_database(engine: Engine, scene: Scene, case: Case) -> None:
+    """A proxy accepts for a database that is down; the remedy is to see to the one behind it."""
+    database = scene.real(engine)
+    with Proxy((database.host, database.port)) as proxy:
+        server = scene.server(engine, port=proxy.port)
+        await in_thread(database.stop)
+        scene.undo.callback(database.start)
+        await scene.fails(server, case)
+        assert any("a database behind it is up" in line for line in scene.failure.remedies)
+        await in_thread(database.start)
+        await scene.passes(server)
+
+
+async def standing_still(engine: Engine, scene: Scene, case: Case) -> None:
+    """The database is stopped (SIGSTOP): its kernel accepts, and nobody answers."""
+    database = scene.real(engine)
+    server = scene.server(engine, timeout=1.0)
+    database.suspend()
+    scene.undo.callback(database.resume)
+    await scene.fails(server, case)
+    database.resume()
+    await scene.passes(server)
+
+
+def _both(name: str, cause: Cause, run: Callable[..., Awaitable[None]], *modes: TlsMode) -> tuple[Case, ...]:
+    """A way that both engines know, with each of these TLS modes."""
+    return tuple(
+        Case(f"{name}, {engine} tls {mode}", cause, S.DATABASE, partial(run, engine, mode))
+        for engine in (PG, MY)
+        for mode in modes
+    )
+
+
+CASES = (
+    *_both("the other engine's port", C.WRONG_PROTOCOL, other_engine, TlsMode.DISABLE, TlsMode.REQUIRE),
+    *_both("an SSH server's port", C.WRONG_PROTOCOL, ssh_port, TlsMode.DISABLE, TlsMode.PREFER),
+    *_both("a web server's port", C.WRONG_PROTOCOL, web_server, TlsMode.DISABLE, TlsMode.PREFER),
+    *_both("closes at once", C.DATABASE_CLOSED_EARLY, closed_at_once, TlsMode.DISABLE, TlsMode.PREFER),
+    *(
+        Case(f"{name}, {engine}", cause, S.DATABASE, partial(run, engine))
+        for engine in (PG, MY)
+        for name, cause, run in (
+            ("a balancer without a database", C.DATABASE_CLOSED_EARLY, balancer_without_database),
+            ("stands still", C.DATABASE_NO_ANSWER, standing_still),
+        )
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
+    await case.run(scene, case)
