@@ -17,12 +17,15 @@ COMMANDS = {
     "audit": "Prove what a server's key can and cannot do.",
     "connect": "Open a server's tunnel, for a command or until Ctrl-C.",
     "demo": "Look around: a small fleet of real servers in every state.",
+    "incidents": "List what broke, for how long, and what ended it.",
     "key": "Print a server's public key, or how to install it.",
     "list": "List the servers and how they are reached.",
+    "log": "Print what happened to servers, from the history.",
     "password": "Keep a database password in the system's keyring.",
     "probe": "Probe servers once and say what is wrong.",
     "remove": "Remove a server; its key is moved aside.",
     "trust": "Look at an SSH server's host key and decide.",
+    "watch": "Hold the tunnels and probe without screens, for a service.",
 }
 EPILOG = """Exit status: 0 all well; 1 a probe or a tunnel failed; 2 wrong usage, or a file that cannot
 be read; 130 interrupted."""

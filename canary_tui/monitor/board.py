@@ -12,8 +12,9 @@ import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, ProbeResult
 from canary_tui.monitor import events
+from canary_tui.monitor.durations import duration_words
 from canary_tui.monitor.events import TunnelState
-from canary_tui.servers.model import Server, format_duration
+from canary_tui.servers.model import Server
 
 RECENT = 40
 """How many of a server's last probes a row carries."""
@@ -143,9 +144,7 @@ class Board:
             case events.Noted():
                 self._write(event.at, event.server, text=event.text)
             case events.Slept():
-                self._write(
-                    event.at, "", text=f"the machine slept for {format_duration(round(event.seconds))}"
-                )
+                self._write(event.at, "", text=f"the machine slept for {duration_words(event.seconds)}")
             case events.PasswordWanted():
                 self._update(event.server, event.at, password_wanted=True)
 

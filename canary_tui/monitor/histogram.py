@@ -24,7 +24,7 @@ _LOG = math.log(GROWTH)
 
 
 class Histogram:
-    """How many latencies fell into which bucket: ``n`` is for those in (GROWTH ** (n - 1), GROWTH ** n] ms."""
+    """How many latencies fell into which bucket: ``n`` is for (GROWTH ** (n - 1), GROWTH ** n] ms."""
 
     __slots__ = ("_buckets",)
 

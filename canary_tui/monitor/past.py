@@ -43,7 +43,7 @@ class Past:
         after: float | None = None,
         limit: int = 200,
     ) -> Future[list[LogLine]]:
-        """Return a page of the log, oldest first: the last lines before ``before``, or the first after ``after``.
+        """Return a page of the log, oldest first: the last before ``before``, or the first after ``after``.
 
         A line's ``at``, given as ``before`` or ``after``, is where the next page begins. ``seq`` is not the
         live log's.

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
+    from canary_tui.tunnels.audit import AuditReport
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -128,6 +129,7 @@ class Monitor(Past):
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._choosing_port = asyncio.Lock()
         recording = asyncio.create_task(self._record(), name="history")
+        recording.add_done_callback(self._history_ended)
         watching = asyncio.create_task(self._watch_file(), name="servers file")
         sleeping = asyncio.create_task(self._watch_sleep(), name="sleep")
         await self._stopping.wait()
@@ -174,13 +176,13 @@ class Monitor(Past):
         # Before anything that happens on waking: the time asleep belongs to nothing else.
         self._notice_sleep()
         self._board.apply(event)
+        for listener in self._listeners:
+            listener(event)
         if self._recorder is not None:
             self._recorder.feed(event)
             for line in self._board.log_after(self._recorded, 100):
                 self._recorder.keep(line)
                 self._recorded = line.seq
-        for listener in self._listeners:
-            listener(event)
         if not self._publishing:
             self._publishing = True
             self._loop.call_later(PUBLISH_SECONDS, self._publish)
@@ -196,6 +198,11 @@ class Monitor(Past):
 
         self._recorder = Recorder(self.paths, self._lock, self._emit)
         await self._recorder.run()
+
+    def _history_ended(self, recording: asyncio.Task[None]) -> None:
+        if not recording.cancelled() and (error := recording.exception()) is not None:
+            text = f"the history is not kept any more: {type(error).__name__}: {error}"
+            self._emit(Noted(at=time.time(), server="", text=text))
 
     async def _watch_sleep(self) -> None:
         while True:
@@ -422,6 +429,15 @@ class Monitor(Past):
 
     async def _key_info(self, name: str) -> KeyInfo:
         return await self._ready_tools().key_info(self._known(name))
+
+    def audit(self, name: str) -> Future[AuditReport]:
+        """Prove what a server's key can and cannot do, over an SSH login of its own."""
+        return self._call(self._audit(name))
+
+    async def _audit(self, name: str) -> AuditReport:
+        from canary_tui.monitor.audit import audit
+
+        return await audit(self._known(name), self._ready_tools())
 
     def client_env(self, name: str) -> Future[tuple[list[str], dict[str, str]]]:
         """Return the command and the environment by which the engine's own client uses the local port."""

@@ -27,7 +27,7 @@ class Watcher:
     """Holds one server's tunnel and probes through it, never two probes at once.
 
     ``probes`` limits how many probes are under way over all servers, ``gate`` how many logins go to
-    one SSH server at a time.
+    one SSH server at a time. ``clock`` gives seconds and never steps back.
     """
 
     def __init__(
@@ -39,10 +39,11 @@ class Watcher:
         gate: asyncio.Semaphore,
         probes: asyncio.Semaphore,
         chance: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = server
         self.supervisor = Supervisor(server, tools, emit, gate=gate, chance=chance)
-        self.schedule = Schedule(time.monotonic, chance)
+        self.schedule = Schedule(clock, chance)
         self._tools = tools
         self._emit = emit
         self._probes = probes

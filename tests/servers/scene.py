@@ -91,7 +91,7 @@ class Scene:
 
     async def fails(self, server: Server, case: Case) -> None:
         """See the probe fail as the case says, within its time, and leave nothing behind."""
-        result = await self._probe(server)
+        result = await probe_cleanly(self.world, server)
         assert result.failure is not None, f"passed: {result.stages}"
         self.failure = result.failure
         assert (self.failure.stage, self.failure.cause) == (case.stage, case.cause), self.failure
@@ -102,7 +102,7 @@ class Scene:
 
     async def passes(self, server: Server) -> None:
         """See the probe turn green."""
-        result = await self._probe(server)
+        result = await probe_cleanly(self.world, server)
         assert result.ok, result.failure
 
     def advice(self, start: str, **filled: str) -> str:
@@ -185,18 +185,20 @@ class Scene:
             await eventually(lambda d=database, q=query: d.execute(q) == "0", what=f"no session at {engine}")  # type: ignore[misc]
         await eventually(lambda: not self.sshd.sessions(), what="no SSH session is left")
 
-    async def _probe(self, server: Server) -> ProbeResult:
-        reported: list[dict[str, Any]] = []
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: reported.append(context))
-        tasks, sockets = asyncio.all_tasks(), own_sockets()
-        async with asyncio.timeout(server.probe.timeout + GRACE):
-            result = await self.world.probe(server)
-        assert asyncio.all_tasks() <= tasks
-        # What a fake holds of it closes in a thread of its own.
-        await eventually(lambda: own_sockets() <= sockets, what="every socket is closed")
-        assert reported == []
-        return result
+
+async def probe_cleanly(world: World, server: Server) -> ProbeResult:
+    """Probe once; see it end within its time and leave no task, no socket and no complaint behind."""
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    tasks, sockets = asyncio.all_tasks(), own_sockets()
+    async with asyncio.timeout(server.probe.timeout + GRACE):
+        result = await world.probe(server)
+    assert asyncio.all_tasks() <= tasks
+    # What a fake holds of it closes in a thread of its own.
+    await eventually(lambda: own_sockets() <= sockets, what="every socket is closed")
+    assert reported == []
+    return result
 
 
 def own_sockets() -> int:

@@ -108,9 +108,7 @@ class Stand:
 
     def line(self, server: Server) -> str:
         """Return the line to install for a server, as ``canary key`` prints it."""
-        return restricted_line(
-            self.world.key(server.name).line, server.database.host, server.database.port
-        )
+        return restricted_line(self.world.key(server.name).line, server.database.host, server.database.port)
 
     async def fails(
         self, server: Server, watch: Watch | None = None, *, route: Route | None = None

@@ -156,7 +156,9 @@ def answered(code: int, words: str) -> Callable[[Stand], Awaitable[None]]:
 
         host_key = asyncssh.generate_private_key("ssh-ed25519")
         server = stand.server()
-        async with await asyncssh.listen("127.0.0.1", 0, server_factory=Refusing, server_host_keys=[host_key]) as fake:
+        async with await asyncssh.listen(
+            "127.0.0.1", 0, server_factory=Refusing, server_host_keys=[host_key]
+        ) as fake:
             port = fake.get_port()
             public = " ".join(host_key.export_public_key().decode().split()[:2])
             stand.trust(HostKeyOffer(

@@ -101,9 +101,7 @@ DENIED = asyncssh.PermissionDenied("Permission denied for user u on host h")
         (2, Cause.KEY_NOT_ACCEPTED),
     ],
 )
-def test_a_refused_login_is_told_apart_by_how_often_a_key_was_asked_for(
-    requests: int, cause: Cause
-) -> None:
+def test_a_refused_login_is_told_apart_by_how_often_a_key_was_asked_for(requests: int, cause: Cause) -> None:
     failed = login_failure(DENIED, Stage.AUTH, key_requests=requests)
     assert (failed.cause, failed.detail) == (cause, "Permission denied for user u on host h")
 

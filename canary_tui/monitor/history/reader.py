@@ -207,7 +207,7 @@ class HistoryReader:
 
 
 def _check(database: sqlite3.Connection) -> bool:
-    """Tell whether the history is there; False: it is being made. Raises ValueError when it is none of ours."""
+    """Tell whether the history is there; False: it is being made. Raises ValueError when it is not ours."""
     (owner,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):

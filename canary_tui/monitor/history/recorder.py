@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.5
-"""How long lines are gathered before they are written: with the write's own time, what a ``kill -9`` costs."""
+"""How long lines are gathered before they are written: this and the write are what a ``kill -9`` costs."""
 TICK_SECONDS = 5.0
 """How often the seconds of servers that were not probed meanwhile are counted and written."""
 AGAIN_SECONDS = 2.0
@@ -106,16 +106,17 @@ class Recorder:
 
     async def run(self) -> None:
         """Open, write, prune, until ``close``. To be ended by that, not by cancelling."""
-        while not self._closing.is_set():
-            usable = self._writer is not None or await self._open()
-            written = usable and await self._write()
-            if written:
-                await self._prune()
-            await self._pause(BATCH_SECONDS if written else AGAIN_SECONDS)
-        self._ticked = 0.0  # the seconds until now count
-        if self._writer is not None:
+        try:
+            while not self._closing.is_set():
+                usable = self._writer is not None or await self._open()
+                written = usable and await self._write()
+                if written:
+                    await self._prune()
+                await self._pause(BATCH_SECONDS if written else AGAIN_SECONDS)
+            self._ticked = 0.0  # the seconds until now count
             await self._write()
-        await self._close_file()
+        finally:
+            await self._close_file()
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -39,7 +39,7 @@ class Search:
             self._look_for(text.lower().split())
 
     def lines(self, *, before: float | None, after: float | None, limit: int) -> list[LogLine]:
-        """Return a page of lines, oldest first: the first after ``after``, else the last before ``before``."""
+        """Return a page, oldest line first: the first after ``after``, else the last before ``before``."""
         forward = after is not None and before is None
         low = FIRST if after is None else round(after * MICRO)
         high = LAST if before is None else round(before * MICRO)
