@@ -19,6 +19,7 @@ from canary_tui.databases.mysql_wire import (
     read_greeting,
     retreat,
 )
+from canary_tui.databases.postgresql_wire import SSL_REQUEST
 from canary_tui.databases.tls import context_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
 
-POSTGRESQL_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 PATIENCE = 0.8
 """The part of a probe's time after which a server that must speak first is asked who it is."""
 GOODBYE = 0.5
@@ -197,7 +197,7 @@ async def _silent(link: Link) -> Failed:
     This probe has failed already: its time is nearly over, and what a MySQL server would still say comes
     too late. The caller's limit ends the wait.
     """
-    await link.send(POSTGRESQL_SSL_REQUEST)
+    await link.send(SSL_REQUEST)
     answer = await link.peek(1)
     if answer in {b"S", b"N"}:
         return Failed(Cause.WRONG_PROTOCOL, detail="silent until asked in PostgreSQL's words, then answered")

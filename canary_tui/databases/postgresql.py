@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import struct
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -13,6 +12,13 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pgproto.pgproto import BufferError as TooShort
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.postgresql_wire import (
+    EARLY,
+    POOLER_IS_FULL,
+    is_answer,
+    not_postgresql,
+    offers_tls,
+)
 from canary_tui.databases.tls import context_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
@@ -27,26 +33,16 @@ if TYPE_CHECKING:
 
     Connection = asyncpg.Connection[asyncpg.Record]
 
-SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-"""PostgreSQL 15 documentation §55.7, SSLRequest."""
-LONGEST_ERROR = 30_000
-"""Bytes of a message that may come before the login is done; libpq's own limit for one."""
-MYSQL_GREETS = b"\x00\x00\x00\x0a"
-"""What follows the first byte of a MySQL greeting; to PostgreSQL, a message of six bytes."""
 OWN_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, TooShort, *STUMBLES)
 """What asyncpg raises by itself, without a word of the server's."""
 GOODBYE = 0.5
 """Seconds that a server has to close the session after we said good-bye."""
 
-AT_LOGIN: dict[str, Cause] = {
+AT_LOGIN: dict[str, Cause] = EARLY | {
     "28P01": Cause.PASSWORD_REJECTED,
     "3D000": Cause.DATABASE_NOT_FOUND,
     "42501": Cause.DATABASE_ACCESS_DENIED,
     "55000": Cause.DATABASE_ACCESS_DENIED,  # ALLOW_CONNECTIONS false
-    "53300": Cause.DATABASE_TOO_MANY_CONNECTIONS,
-    "57P01": Cause.DATABASE_STARTING,
-    "57P02": Cause.DATABASE_STARTING,
-    "57P03": Cause.DATABASE_STARTING,
 }
 AT_QUERY: dict[str, Cause] = {
     "42501": Cause.QUERY_DENIED,
@@ -68,7 +64,7 @@ AUTHORIZATION: tuple[tuple[str, Cause], ...] = (
 POOLER: tuple[tuple[str, Cause], ...] = (
     ("no such database", Cause.DATABASE_NOT_FOUND),
     ("no such user", Cause.PASSWORD_REJECTED),
-    ("no more connections allowed", Cause.DATABASE_TOO_MANY_CONNECTIONS),
+    (POOLER_IS_FULL, Cause.DATABASE_TOO_MANY_CONNECTIONS),
 )
 """What PgBouncer calls a protocol violation (08P01)."""
 
@@ -132,76 +128,8 @@ async def _first_answer(link: Link, trace: Trace) -> AsyncIterator[None]:
                 listening = False
     except (OSError, asyncpg.PostgresError, *OWN_ERRORS):  # TimeoutError is an OSError
         if foreign:
-            raise _not_postgresql(foreign) from None
+            raise not_postgresql(foreign) from None
         raise
-
-
-def is_answer(first: bytes) -> bool:
-    """Whether bytes can be the start of what PostgreSQL answers to a login.
-
-    Authentication, error, notice or NegotiateProtocolVersion, and the length of that message (PostgreSQL 15
-    documentation §55.7). An error may be a text of protocol 2.
-    """
-    if first[:1] not in {b"R", b"E", b"N", b"v"} or first[1:5] == MYSQL_GREETS:
-        return False
-    return len(first) < 5 or first[:1] == b"E" or 4 < int.from_bytes(first[1:5], "big") < LONGEST_ERROR
-
-
-def _not_postgresql(first: bytes) -> Failed:
-    return Failed(Cause.WRONG_PROTOCOL, stage=Stage.DATABASE, detail=f"answered with {first[:40]!r}")
-
-
-async def offers_tls(link: Link) -> bool:
-    """Ask whether the server does TLS.
-
-    We ask, not asyncpg: its ``prefer`` goes on without TLS after *any* failure, over a second connection,
-    and it keeps a server's reason for refusing from us. Raises Failed where the answer is no answer.
-    """
-    await link.send(SSL_REQUEST)
-    answer = await link.receive(1)
-    if answer in {b"S", b"N"} and not await _says_more(link):
-        return answer == b"S"
-    if not answer:
-        raise Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without an answer to SSLRequest")
-    if answer == b"E":
-        raise await _early_error(link)
-    raise Failed(Cause.WRONG_PROTOCOL, detail=f"answered SSLRequest with {answer!r}")
-
-
-async def _says_more(link: Link) -> bool:
-    """Whether more came with the answer (``SSH-2.0-…``), though the next word is ours: CVE-2021-23222."""
-    try:
-        async with asyncio.timeout(0):
-            return bool(await link.peek(1))
-    except TimeoutError:
-        return False
-
-
-async def _early_error(link: Link) -> Failed:
-    """Read an error that came in place of the TLS answer: a pooler or a postmaster that is full.
-
-    Anybody on the way could have written it (CVE-2024-10977), so it decides no more than why this
-    connection ends here, and nothing about logins.
-    """
-    head = await link.receive(4)
-    length = int.from_bytes(head, "big")
-    if len(head) == 4 and 4 < length < LONGEST_ERROR:
-        fields = error_fields(await link.receive(length - 4))
-        state, text = fields.get("C", ""), fields.get("M", "")
-    else:  # the form of protocol 2, used when no process could be started: text up to a zero byte
-        state, text = "", head.rstrip(b"\0").decode(errors="replace")
-        while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
-            text += byte.decode(errors="replace")
-    cause = AT_LOGIN.get(state) or _by_text(text, POOLER)
-    if cause not in {Cause.DATABASE_STARTING, Cause.DATABASE_TOO_MANY_CONNECTIONS}:
-        cause = Cause.DATABASE_CLOSED_EARLY
-    return Failed(cause, detail=one_line(text))
-
-
-def error_fields(payload: bytes) -> dict[str, str]:
-    """Return an ErrorResponse's fields by their letter (PostgreSQL 15 documentation §55.8)."""
-    parts = payload.decode(errors="replace").split("\0")
-    return {part[0]: part[1:] for part in parts if part}
 
 
 def _without_tls(mode: TlsMode, trace: Trace) -> None:

@@ -35,6 +35,7 @@ EXAMPLE: dict[str, str] = {
     "known": "SHA256:0ld…",
     "pid": "4711",
     "program": "ssh",
+    "free_port": "15433",
 }
 """The server of the page's examples."""
 

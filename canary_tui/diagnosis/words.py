@@ -37,6 +37,7 @@ STAND_INS: dict[str, str] = {
     "known": "the key that was trusted",
     "pid": "unknown",
     "program": "another program",
+    "free_port": "another port",
     # What follows from the words above:
     "db_at": "(host not known)",
     "ssh_at": "(host not known)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from canary_tui.diagnosis.stages import Cause
+from canary_tui.servers.model import Engine
 
 
 class Retry(Enum):
@@ -18,11 +19,13 @@ class Retry(Enum):
     """Backs off from half a second to half a minute, for ever."""
     REFUSED = "refused"
     """Was answered with no: once a minute at first, once a quarter of an hour later."""
+    BROKEN_OFF = "broken_off"
+    """Our limit broke a MySQL handshake off: as usual at first, then ever more seldom."""
     PERSON = "person"
     """Not tried again until a person acted or the settings changed."""
 
 
-SPANS = {Retry.NETWORK: (0.5, 30.0), Retry.REFUSED: (60.0, 900.0)}
+SPANS = {Retry.NETWORK: (0.5, 30.0), Retry.REFUSED: (60.0, 900.0), Retry.BROKEN_OFF: (5.0, 900.0)}
 """First and longest wait, in seconds."""
 
 C = Cause
@@ -43,6 +46,8 @@ DATABASE_FOR_PERSON = frozenset({
     # MySQL counts what speaks PostgreSQL to it, and blocks the whole jumpbox in the end.
     C.WRONG_PROTOCOL, C.DATABASE_HOST_BLOCKED, C.PASSWORD_MISSING, C.CA_FILE_UNREADABLE
 })  # fmt: skip
+BREAKS_OFF = frozenset({C.DATABASE_NO_ANSWER, C.TLS_TIMED_OUT, C.LOGIN_TIMED_OUT})
+"""Where our limit ends a handshake that the database has begun."""
 
 
 def retry_of_tunnel(cause: Cause) -> Retry:
@@ -52,10 +57,16 @@ def retry_of_tunnel(cause: Cause) -> Retry:
     return Retry.REFUSED if cause in TUNNEL_REFUSED else Retry.NETWORK
 
 
-def retry_of_probe(cause: Cause) -> Retry | None:
-    """Say how a probe's failure is met; None: the next probe comes when it is due."""
+def retry_of_probe(cause: Cause, engine: Engine | None = None) -> Retry | None:
+    """Say how a probe's failure is met; None: the next probe comes when it is due.
+
+    MySQL counts handshakes that are broken off in a row, and at 100 (``max_connect_errors``) it blocks
+    everybody behind the jumpbox: a slow database, probed every ten seconds, within 17 minutes.
+    """
     if cause in DATABASE_FOR_PERSON:
         return Retry.PERSON
+    if cause in BREAKS_OFF and engine is Engine.MYSQL:
+        return Retry.BROKEN_OFF
     return Retry.REFUSED if cause in DATABASE_REFUSED else None
 
 

@@ -92,7 +92,7 @@ async def _all_stages(server: Server, tools: Tools, trace: Trace, route: Route |
     except TimeoutError:
         if not limit.expired():
             raise
-        raise trace.timed_out() from None
+        raise _tunnel_is_silent(route) or trace.timed_out() from None
     except Failed as failed:
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server.name)
@@ -102,6 +102,12 @@ async def _all_stages(server: Server, tools: Tools, trace: Trace, route: Route |
 def _lost_on_the_way(failed: Failed, way: Route) -> Failed | None:
     """Return ``tunnel_lost`` where a connection ended because the SSH connection under it did."""
     reason = way.lost() if failed.cause in CUT_OFF else ""
+    return Failed(Cause.TUNNEL_LOST, detail=reason) if reason else None
+
+
+def _tunnel_is_silent(route: Route | None) -> Failed | None:
+    """Return ``tunnel_lost`` where the silence is the SSH server's, and not the database's."""
+    reason = route.lost() if route else ""
     return Failed(Cause.TUNNEL_LOST, detail=reason) if reason else None
 
 

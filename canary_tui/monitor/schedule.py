@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from canary_tui.diagnosis.stages import Cause
+    from canary_tui.servers.model import Engine
 
 
 class Schedule:
@@ -27,6 +28,11 @@ class Schedule:
         self._attempt = 0
         self._due: float | None = clock()
 
+    @property
+    def due(self) -> float | None:
+        """When the next probe is due, by the clock; None: when a person asks for it."""
+        return self._due
+
     def spread(self, every: float) -> None:
         """Start at a random point of the first interval, so that servers do not probe in step."""
         self._due = self._clock() + self._chance() * every
@@ -36,13 +42,18 @@ class Schedule:
         self._attempt = 0
         self._wake.set()
 
-    def ended(self, cause: Cause | None, every: float) -> None:
+    def soon(self) -> None:
+        """Make the next probe due at once, unless the last one was met with a longer wait or a person's."""
+        if not self._attempt:
+            self.now()
+
+    def ended(self, cause: Cause | None, every: float, engine: Engine | None = None) -> None:
         """Note that a probe ended (``cause`` None: it passed) and set when the next one is due."""
-        retry = retry_of_probe(cause) if cause else None
+        retry = retry_of_probe(cause, engine) if cause else None
         self._attempt = self._attempt + 1 if retry else 0
         if retry is Retry.PERSON:
             self._due = None
-        elif retry is Retry.REFUSED:
+        elif retry is not None:
             self._due = self._clock() + max(every, delay(retry, self._attempt, self._chance()))
         else:
             now, due = self._clock(), self._due

@@ -215,7 +215,7 @@ class Monitor(Past):
         if seconds > 0:
             self._emit(Slept(at=time.time(), seconds=seconds))
             for watcher in self._watchers.values():
-                watcher.retry_now()
+                watcher.woke()
 
     # The servers file
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.backoff import Retry, delay, retry_of_tunnel
-from canary_tui.monitor.events import ClientRefused, ClientsChanged, TunnelChanged, TunnelState
-from canary_tui.servers.model import Listen
+from canary_tui.monitor.doorway import Doorway, Down
+from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.tunnels.dial import dial
-from canary_tui.tunnels.relay import Relay
+from canary_tui.tunnels.pulse import opens_channels
 from canary_tui.tunnels.route import DirectRoute, SshRoute
 
 if TYPE_CHECKING:
@@ -29,14 +29,27 @@ if TYPE_CHECKING:
 
 DIAL_SECONDS = 15.0
 """How long opening a tunnel may take; a probe's own limit is shorter as a rule."""
-BIND_SECONDS = 5.0
-"""How often a local port that somebody else has is asked for again."""
 STEADY_SECONDS = 30.0
 """A tunnel that stood so long is steady: its next loss is met as a first one."""
+SOON_SECONDS = 1.0
+"""A lost tunnel that is tried again so soon is not shown as waiting."""
+CHECK_SECONDS = 5.0
+"""How long the SSH server may take to answer when the tunnel is in doubt."""
+DOUBT_SECONDS = 60.0
+"""How often probes may put a tunnel in doubt: a database that is silent does so with each of them."""
+
+log = logging.getLogger(__name__)
 
 
 class Supervisor:
     """Keeps one server's tunnel. ``run`` is its life; everything happens on one event loop.
+
+    The tunnel is in one ``TunnelState`` at any moment. Each state has one step, which ends by entering
+    the next::
+
+        closed → opening → up → lost → opening …
+                    ↓ ↑         ↓
+              stopped, waiting ←┘
 
     ``gate`` limits how many logins go to one SSH server at a time; ``chance`` gives random numbers.
     """
@@ -54,28 +67,39 @@ class Supervisor:
         self.server = server
         self.state = TunnelState.CLOSED
         self.failure: Failure | None = None
+        """What keeps the tunnel from standing; None while it stands or is opened for the first time."""
         self.host_key: HostKeyOffer | None = None
+        self.openings = 0
+        """How often the tunnel has come up."""
         self._tools = tools
         self._emit = emit
         self._gate = gate
         self._chance = chance
-        self._any_port = any_port
         self._ssh: SshConnection | None = None
-        self._local = ""
         self._changed = asyncio.Event()
         self._wake = asyncio.Event()
-        self._attempt = 0
-        self._relay = Relay(self._route_for_client, changed=self._tell_clients, refused=self._tell_refused)
+        self._retry, self._attempt = Retry.NETWORK, 0
+        self._retry_at: float | None = None
+        self._check: asyncio.Task[None] | None = None
+        self._checked = -DOUBT_SECONDS
+        self._door = Doorway(server, tools, emit, way=self._way_for_client, any_port=any_port)
+        self._steps = {
+            TunnelState.OPENING: self._open,
+            TunnelState.UP: self._stay_up,
+            TunnelState.LOST: self._after_loss,
+            TunnelState.WAITING: self._wait,
+            TunnelState.STOPPED: self._wait,
+        }
 
     @property
     def local(self) -> str:
         """``127.0.0.1:15432`` or a socket's path; empty while nothing is bound."""
-        return self._local
+        return self._door.local
 
     @property
     def clients(self) -> int:
         """How many clients use the tunnel now."""
-        return self._relay.clients
+        return self._door.clients
 
     async def run(self) -> None:
         """Open the tunnel and keep it open, until cancelled; then everything of it is closed."""
@@ -83,21 +107,34 @@ class Supervisor:
             if self.server.tunnel is None:
                 self._become(TunnelState.UP)
                 await asyncio.Event().wait()
-            else:
-                await self._bind()
-                while True:
-                    await self._once(self.server.tunnel)
+            self._become(TunnelState.OPENING)
+            while True:
+                await self._steps[self.state]()
         finally:
-            await self._relay.close()
+            self._end_check()
+            await self._door.close()
             if self._ssh is not None:
                 await self._ssh.close()
                 self._ssh = None
-            self._local = ""
+            self.failure = self.host_key = None
             self._become(TunnelState.CLOSED)
 
     def retry_now(self) -> None:
-        """Stop waiting and try at once: a person asked, or the machine woke up."""
-        self._wake.set()
+        """Try at once: a person asked. A tunnel that is up is seen to be so."""
+        if self.state is TunnelState.UP:
+            self._begin_check()
+        else:
+            self._wake.set()
+
+    def woke(self) -> None:
+        """The machine woke up, or its network changed: try at once what only the network keeps down."""
+        if self.state is TunnelState.UP or self._retry is Retry.NETWORK:
+            self.retry_now()
+
+    def doubt(self) -> None:
+        """A probe waited in vain for a channel: see whether the tunnel is up or only looks so."""
+        if time.monotonic() - self._checked >= DOUBT_SECONDS:
+            self._begin_check()
 
     def route(self) -> Route | None:
         """Return the way to the database if it stands now."""
@@ -122,31 +159,33 @@ class Supervisor:
         while self.state is not TunnelState.UP:
             await self._next_change()
 
-    async def _once(self, ssh: SshServer) -> None:
-        """Open the tunnel once and see it to its end, or wait for the next attempt."""
-        self._become(TunnelState.OPENING)
+    async def until_reopened(self, openings: int) -> None:
+        """Wait until the tunnel has come up since it had done so ``openings`` times."""
+        while self.openings == openings:
+            await self._next_change()
+
+    # The steps, one for each state
+
+    async def _open(self) -> None:
+        """Bind the local end, log in; then up, or put off."""
+        ssh = self.server.tunnel
+        assert ssh is not None  # noqa: S101 - a direct server is never opening
+        self._wake.clear()
         trace = Trace(time.perf_counter)
         try:
-            connection = await self._dial(ssh, trace)
+            trace.enter(Stage.SETTINGS)
+            if not self._door.local:
+                await self._door.open()
+            self._ssh = await self._log_in(ssh, trace)
         except Failed as failed:
             self.host_key = failed.host_key
-            await self._wait(self._explain(failed, trace.fail(failed)))
-            return
-        self._ssh = connection
-        opened = time.monotonic()
-        self.failure = self.host_key = None
-        self._become(TunnelState.UP)
-        reason = await connection.lost()
-        if time.monotonic() - opened >= STEADY_SECONDS:
-            self._attempt = 0
-        self._ssh = None
-        self._become(TunnelState.LOST, reason=reason)
-        # The first attempt follows soon, but not at once: many servers lose one jumpbox together.
-        await self._sleep(delay(Retry.NETWORK, self._attempt + 1, self._chance()))
-        self._attempt += 1
+            self._put_off(explain(failed, trace.fail(failed), self.server.words | failed.facts))
+        else:
+            self.failure = self.host_key = None
+            self.openings += 1
+            self._become(TunnelState.UP)
 
-    async def _dial(self, ssh: SshServer, trace: Trace) -> SshConnection:
-        trace.enter(Stage.SETTINGS)
+    async def _log_in(self, ssh: SshServer, trace: Trace) -> SshConnection:
         key = await self._tools.key_of(self.server)
         async with self._gate:
             try:
@@ -154,23 +193,63 @@ class Supervisor:
                     connection = await dial(ssh, key.private, self._tools.known_hosts, trace)
             except TimeoutError:
                 raise trace.timed_out() from None
+            except Failed:
+                raise
+            except Exception as error:
+                # A tunnel is held for weeks: what nobody has thought of must not end that.
+                log.debug("tunnel of %s", self.server.name, exc_info=True)
+                raise Failed(Cause.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}") from None
         self._tools.versions[ssh.host, ssh.port] = connection.server_version
         return connection
 
-    async def _wait(self, failure: Failure) -> None:
+    async def _stay_up(self) -> None:
+        """Hold the tunnel until it breaks."""
+        ssh = self._ssh
+        assert ssh is not None  # noqa: S101 - that is what up means
+        opened = time.monotonic()
+        reason = await ssh.lost()
+        if self._check is not None and self._check.done():
+            reason = f"it was open, but the SSH server opened no channel within {CHECK_SECONDS:g} s"
+        self._end_check()
+        self._ssh = None
+        if time.monotonic() - opened >= STEADY_SECONDS:
+            self._attempt = 0
+        lost = Failed(Cause.TUNNEL_LOST, detail=reason)
+        self.failure = explain(lost, Stage.FORWARD, self.server.words)
+        self._become(TunnelState.LOST, reason=reason)
+
+    async def _after_loss(self) -> None:
+        """Try again soon, but not at once: many servers lose one jumpbox together."""
+        seconds = self._next_delay(Retry.NETWORK)
+        if seconds > SOON_SECONDS:
+            self._become(TunnelState.WAITING, wait=seconds)
+        else:
+            await self._sleep(seconds)
+            self._become(TunnelState.OPENING)
+
+    async def _wait(self) -> None:
+        """Wait for the next attempt's time, or for a person."""
+        await self._sleep(None if self._retry_at is None else max(0.0, self._retry_at - time.monotonic()))
+        self._become(TunnelState.OPENING)
+
+    def _put_off(self, failure: Failure) -> None:
+        """Enter the state in which the next attempt is waited for."""
         self.failure = failure
-        self._attempt += 1
         retry = retry_of_tunnel(failure.cause)
         if retry is Retry.PERSON:
+            self._retry, self._attempt = retry, 0
             self._become(TunnelState.STOPPED)
-            await self._sleep(None)
         else:
-            seconds = delay(retry, self._attempt, self._chance())
-            self._become(TunnelState.WAITING, retry_at=time.time() + seconds)
-            await self._sleep(seconds)
+            self._become(TunnelState.WAITING, wait=self._next_delay(retry))
+
+    def _next_delay(self, retry: Retry) -> float:
+        """Return the seconds to wait. Each kind of failure is counted by itself."""
+        self._attempt = self._attempt + 1 if retry is self._retry else 1
+        self._retry = retry
+        return delay(retry, self._attempt, self._chance())
 
     async def _sleep(self, seconds: float | None) -> None:
-        self._wake.clear()
+        """Sleep until the time is over or ``retry_now`` was called since the last attempt began."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -178,51 +257,40 @@ class Supervisor:
             return
         self._attempt = 0
 
-    async def _bind(self) -> None:
-        """Bind the local end; as long as somebody else has the port, say so and ask again."""
-        while True:
-            try:
-                self._local = await self._listen()
-            except OSError as error:
-                port = self.server.ssh.local_port if self.server.ssh else None
-                failed = Failed(
-                    Cause.LOCAL_PORT_TAKEN,
-                    stage=Stage.SETTINGS,
-                    detail=f"{error.strerror or error}",
-                    facts={"local_port": str(port)},
-                )
-                self.failure = self._explain(failed, Stage.SETTINGS)
-                self._become(TunnelState.WAITING, retry_at=time.time() + BIND_SECONDS)
-                await self._sleep(BIND_SECONDS)
-            else:
-                self.failure = None
-                return
+    # A tunnel in doubt
 
-    async def _listen(self) -> str:
-        ssh = self.server.ssh
-        assert ssh is not None  # noqa: S101 - only a server with a tunnel is bound
-        if ssh.listen is Listen.SOCKET:
-            name = socket_name(self.server)
-            return str(await self._relay.listen_socket(self._tools.paths.runtime / self.server.name / name))
-        try:
-            port = await self._relay.listen_port(0 if ssh.local_port is None else ssh.local_port)
-        except OSError as error:
-            if not self._any_port or error.errno != errno.EADDRINUSE:
-                raise
-            port = await self._relay.listen_port(0)
-        return f"127.0.0.1:{port}"
+    def _begin_check(self) -> None:
+        ssh = self._ssh
+        if ssh is None or (self._check is not None and not self._check.done()):
+            return
+        self._checked = time.monotonic()
+        self._check = asyncio.get_running_loop().create_task(self._cut_if_dead(ssh), name="check of a tunnel")
 
-    async def _route_for_client(self) -> Route:
-        """Return the way for a client; one that is being rebuilt is waited for, ``connect_wait`` at most."""
+    async def _cut_if_dead(self, ssh: SshConnection) -> None:
+        if await opens_channels(ssh, CHECK_SECONDS):
+            self._check = None
+        else:
+            ssh.abort()
+
+    def _end_check(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+
+    # Clients of the local end
+
+    async def _way_for_client(self) -> Route:
+        """Return the way for a client; one that is being rebuilt is waited for, ``connect_wait`` at most.
+
+        Not waited for when it cannot come back within that. Raises Failed.
+        """
         ssh = self.server.ssh
         deadline = time.monotonic() + (ssh.connect_wait if ssh else 0)
         while (route := self.route()) is None:
+            late = self._retry_at is not None and self._retry_at > deadline
             left = deadline - time.monotonic()
-            if left <= 0:
-                raise Failed(
-                    self.failure.cause if self.failure else Cause.TUNNEL_LOST,
-                    detail=self.failure.summary if self.failure else "the tunnel is not open",
-                )
+            if self.state is TunnelState.STOPPED or late or left <= 0:
+                raise Down(self.failure)
             try:
                 async with asyncio.timeout(left):
                     await self._next_change()
@@ -234,43 +302,21 @@ class Supervisor:
         self._changed.clear()
         await self._changed.wait()
 
-    def _explain(self, failed: Failed, stage: Stage) -> Failure:
-        return explain(failed, stage, self.server.words | failed.facts)
-
-    def _become(self, state: TunnelState, *, reason: str = "", retry_at: float | None = None) -> None:
+    def _become(self, state: TunnelState, *, reason: str = "", wait: float | None = None) -> None:
+        """Enter a state and tell it, with the reason; ``wait``: seconds to the next attempt."""
         self.state = state
+        self._retry_at = None if wait is None else time.monotonic() + wait
         self._changed.set()
+        down = state in {TunnelState.WAITING, TunnelState.STOPPED}
         self._emit(
             TunnelChanged(
                 at=time.time(),
                 server=self.server.name,
                 state=state,
                 reason=reason or (self.failure.summary if self.failure else ""),
-                failure=self.failure if state in {TunnelState.WAITING, TunnelState.STOPPED} else None,
+                failure=self.failure if down else None,
                 host_key=self.host_key,
-                retry_at=retry_at,
-                local=self._local,
+                retry_at=None if wait is None else time.time() + wait,
+                local=self._door.local,
             )
         )
-
-    def _tell_clients(self) -> None:
-        relay = self._relay
-        self._emit(
-            ClientsChanged(
-                at=time.time(),
-                server=self.server.name,
-                clients=relay.clients,
-                bytes_up=relay.bytes_up,
-                bytes_down=relay.bytes_down,
-            )
-        )
-
-    def _tell_refused(self, reason: str) -> None:
-        self._emit(ClientRefused(at=time.time(), server=self.server.name, reason=reason))
-
-
-def socket_name(server: Server) -> str:
-    """Return the socket's file name by which the engine's own clients find it in its folder."""
-    if server.engine.value == "postgresql":
-        return f".s.PGSQL.{server.database.port}"
-    return "mysql.sock"

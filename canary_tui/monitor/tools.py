@@ -82,10 +82,16 @@ def with_local_port(server: Server, taken: set[int]) -> Server:
     if server.ssh is None or server.ssh.local_port is not None:
         return server
     first = FIRST_PORTS[server.engine.value]
-    port = next((p for p in range(first, first + PORT_TRIES) if p not in taken and _is_free(p)), None)
+    port = next_free_port(first, taken)
     if port is None:
         raise Failed(Cause.LOCAL_PORT_TAKEN, stage=Stage.SETTINGS, detail=f"no free port from {first} on")
     return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, local_port=port))
+
+
+def next_free_port(first: int, taken: set[int]) -> int | None:
+    """Return the first port from ``first`` on that is free now and is none of ``taken``."""
+    last = min(first + PORT_TRIES, 65536)
+    return next((port for port in range(first, last) if port not in taken and _is_free(port)), None)
 
 
 def _is_free(port: int) -> bool:

@@ -16,6 +16,7 @@ from canary_tui.monitor.histogram import Histogram
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Cause
+    from canary_tui.servers.model import Engine
 
 HOUR = 3600
 SHORTEST_HOLD = 30.0
@@ -59,18 +60,18 @@ class Totals:
         self.latencies.merge(other.latencies)
 
 
-def holds(cause: Cause | None, every: float) -> float:
+def holds(cause: Cause | None, every: float, engine: Engine | None = None) -> float:
     """Return the seconds that a probe answers for at most; ``cause`` None: it passed.
 
     As a rule three intervals. A server that the monitor probes less often on purpose, because more
     rejected logins would make things worse, stays known to be down meanwhile: else a password that is
     wrong for a day would count as half a minute in fifteen.
     """
-    retry = retry_of_probe(cause) if cause else None
+    retry = retry_of_probe(cause, engine) if cause else None
     if retry is Retry.PERSON:
         return math.inf
     rule = max(3 * every, SHORTEST_HOLD)
-    return max(rule, SPANS[Retry.REFUSED][1] + SHORTEST_HOLD) if retry is Retry.REFUSED else rule
+    return rule if retry is None else max(rule, SPANS[retry][1] + SHORTEST_HOLD)
 
 
 class Account:

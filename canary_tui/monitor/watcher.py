@@ -10,7 +10,7 @@ import msgspec
 
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
-from canary_tui.monitor.events import PasswordWanted, ProbeFinished, ProbeStarted, TunnelState
+from canary_tui.monitor.events import PasswordWanted, ProbeFinished, ProbeStarted
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.schedule import Schedule
 from canary_tui.monitor.supervisor import Supervisor
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server
+
+NO_CHANNEL = frozenset({Cause.DATABASE_TIMED_OUT, Cause.TUNNEL_LOST})
+"""What a tunnel that only looks open does to a probe."""
 
 
 class Watcher:
@@ -77,19 +80,27 @@ class Watcher:
         self.supervisor.retry_now()
         self.schedule.now()
 
+    def woke(self) -> None:
+        """The machine woke up, or its network changed: try again what waits for nothing else."""
+        self.supervisor.woke()
+        self.schedule.soon()
+
     async def _probe_for_ever(self) -> None:
         while True:
             await self.schedule.wait()
             await self.supervisor.settled(self.server.probe.timeout)
+            openings = self.supervisor.openings
             async with self._probes:
                 result = await self._probe()
             cause = result.failure.cause if result.failure else None
             self._emit(ProbeFinished(at=time.time(), result=result))
+            if cause in NO_CHANNEL:
+                self.supervisor.doubt()
             if cause is Cause.PASSWORD_MISSING:
                 self._emit(PasswordWanted(at=time.time(), server=self.server.name))
-            self.schedule.ended(cause, self.server.probe.every)
-            if self.supervisor.state in {TunnelState.OPENING, TunnelState.WAITING, TunnelState.STOPPED}:
-                await self._until_up()
+            self.schedule.ended(cause, self.server.probe.every, self.server.engine)
+            if not result.ok:
+                await self._until_due_or_reopened(openings)
 
     async def _probe(self) -> ProbeResult:
         """Probe through the tunnel; where it does not stand, say why without another SSH login."""
@@ -112,16 +123,17 @@ class Watcher:
             host_key=self.supervisor.host_key,
         )
 
-    async def _until_up(self) -> None:
-        """While the tunnel is down, wait for it or for the next interval, whichever comes first."""
+    async def _until_due_or_reopened(self, openings: int) -> None:
+        """After a failure wait for the next interval, or for another tunnel, whichever comes first."""
         due = asyncio.ensure_future(self.schedule.wait())
-        up = asyncio.ensure_future(self.supervisor.until_up())
+        reopened = asyncio.ensure_future(self.supervisor.until_reopened(openings))
         try:
-            await asyncio.wait({due, up}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({due, reopened}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             due.cancel()
-            up.cancel()
-        self.schedule.now()
+            reopened.cancel()
+        if reopened.done():
+            self.schedule.soon()
 
 
 def same_tunnel(old: Server, new: Server) -> bool:

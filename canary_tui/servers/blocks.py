@@ -97,8 +97,8 @@ class Block:
             return placeholder
         return self.get(key, convert, placeholder)
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of texts; a single one may stand without brackets."""
+    def texts(self, key: str, convert: Callable[[str], str] = fields.some_words) -> tuple[str, ...]:
+        """Return a list of texts."""
         node = self.node(key)
         if node is None:
             return ()
@@ -106,9 +106,7 @@ class Block:
             self.reader.problem(node, self.at(key), f"is {what(node)}, where a list [a, b] belongs")
             return ()
         items = enumerate(node.items)
-        return tuple(
-            self.reader.scalar(item, f"{self.at(key)}[{i}]", fields.some_words, "") for i, item in items
-        )
+        return tuple(self.reader.scalar(item, f"{self.at(key)}[{i}]", convert, "") for i, item in items)
 
 
 def what(node: Node) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pwd
 import re
 from typing import TYPE_CHECKING, TypeVar
 
@@ -80,6 +81,15 @@ def name(text: str) -> str:
     """Return a server's name."""
     if problem := name_problem(text):
         raise ValueError(problem)
+    return text
+
+
+def account(text: str) -> str:
+    """Return the name of a user of this machine."""
+    try:
+        pwd.getpwnam(text)
+    except (KeyError, ValueError):
+        raise ValueError("is no user of this machine") from None
     return text
 
 

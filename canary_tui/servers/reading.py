@@ -188,8 +188,17 @@ class _Reader:
             local_port=local_port,
             listen=block.get("listen", listen, plan.listen),
             connect_wait=block.get("connect_wait", fields.connect_wait, plan.connect_wait),
-            allow_users=block.texts("allow_users"),
+            allow_users=self._allow_users(block),
         )
+
+    def _allow_users(self, ssh: Block) -> tuple[str, ...]:
+        """Read who else may use the local port: accounts of this machine, each known to it."""
+        names = ssh.texts("allow_users", fields.account)
+        kind = ssh.node("listen")
+        if names and isinstance(kind, Scalar) and kind.text == Listen.SOCKET:
+            message = "does not go with listen: socket, whose folder only you can enter"
+            self.problem(ssh.values["allow_users"], ssh.at("allow_users"), message)
+        return names
 
     def _claim(self, local_port: int, block: Block, name: str) -> None:
         node = block.values["local_port"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from canary_tui.monitor.board import LogLine, Snapshot
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
+    from canary_tui.tunnels.audit import AuditReport
 
 
 class RunningTest(TestView, Protocol):
@@ -72,6 +73,9 @@ class MonitorApi(Protocol):
 
     def key_info(self, name: str) -> Future[KeyInfo]:
         """Return the public half of a server's key and how to install it."""
+
+    def audit(self, name: str) -> Future[AuditReport]:
+        """Prove what a server's key can and cannot do; cancelling the future calls it off."""
 
     def client_env(self, name: str) -> Future[tuple[list[str], dict[str, str]]]:
         """Return the client program's command line and environment for the server's local port."""

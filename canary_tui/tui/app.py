@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.worker import Worker, WorkerState
 
 from canary_tui.monitor.board import Snapshot
 from canary_tui.tui.files import Choices, read_choices, write_choices
+from canary_tui.tui.holding import Holding
 from canary_tui.tui.palette import ServerCommands
 from canary_tui.tui.screens.dialogs import AskPassword, Confirm
 from canary_tui.tui.screens.help import Reading, help_lines
@@ -39,15 +38,13 @@ if TYPE_CHECKING:
 
 TICK = 0.1
 """Seconds between two looks at the monitor's facts."""
-HOLD_AGAIN = 1.0
-"""Seconds before a tunnel's worker that ended by itself is started once more."""
 
 
 class CanaryApp(App[None]):
     """Screens over a monitor that runs on a thread of its own."""
 
     TITLE = "canary"
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-high")]  # noqa: RUF012 - Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-low"), (22, "-medium"), (30, "-tall")]  # noqa: RUF012 - Textual declares it so
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012
     COMMANDS = App.COMMANDS | {ServerCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,10 +65,7 @@ class CanaryApp(App[None]):
         self._state = state
         self._second = 0
         self._away = False
-        self._unheld = True
-        self._held: dict[str, Worker[None]] = {}
-        self._held_since: dict[str, float] = {}
-        self._refused: dict[str, Server] = {}
+        self._holding = Holding(self, monitor)
         self._removed: list[Server] = []
         for theme in THEMES:
             self.register_theme(theme)
@@ -97,65 +91,24 @@ class CanaryApp(App[None]):
         changed = snapshot.version != self.facts.version
         if changed:
             self.facts = snapshot
-        if changed or self._unheld:
-            self._reconcile()
+        if changed or self._holding.unsettled:
+            self._holding.reconcile(self.facts)
         page = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
-        if page is not None and page.ready and not self._away:
-            # At the application's end a screen loses its widgets while this timer still runs.
-            with suppress(NoMatches):
-                if changed or second != self._second:
-                    page.show_facts(self.facts)
-                page.tick()
+        # A screen that is being torn down has lost its widgets while this timer still runs.
+        if page is not None and page.in_use and not self._away:
+            if changed or second != self._second:
+                page.show_facts(self.facts)
+            page.tick()
         self._second = second
-
-    # Tunnels as workers
-
-    def _reconcile(self) -> None:
-        """Hold every enabled server by a worker of its own, and no other."""
-        wanted = {row.server.name: row.server for row in self.facts.rows if row.server.enabled}
-        for name, worker in list(self._held.items()):
-            if name not in wanted:
-                del self._held[name]
-                worker.cancel()
-        now = time.monotonic()
-        self._unheld = False
-        for name, server in wanted.items():
-            worker_of = self._held.get(name)
-            if worker_of is not None and not worker_of.is_finished:
-                continue
-            # What failed for its settings is not tried again with the same ones.
-            if self._refused.get(name) == server:
-                continue
-            if now - self._held_since.get(name, -HOLD_AGAIN) < HOLD_AGAIN:
-                self._unheld = True
-                continue
-            self._held_since[name] = now
-            self._held[name] = self.run_worker(
-                self._hold(name), name=name, group=f"tunnel:{name}", exclusive=True, exit_on_error=False
-            )
-
-    async def _hold(self, name: str) -> None:
-        """Be the tunnel's worker: it lives as long as the tunnel is wanted."""
-        try:
-            await asyncio.wrap_future(self.monitor.hold(name))
-        except asyncio.CancelledError:
-            worker = self._held.get(name)
-            if worker is None or worker.is_cancelled:
-                self.monitor.close(name)
-            raise
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say why a tunnel's worker, or something that was asked for, ended badly."""
+        self._holding.ended(event)
         worker = event.worker
-        if event.state is WorkerState.SUCCESS and worker.group.startswith("tunnel:"):
-            self._unheld = True
-        if event.state is not WorkerState.ERROR or worker.error is None:
-            return
-        if worker.group.startswith("tunnel:"):
-            row = self.facts.row(worker.name)
-            if row is not None:
-                self._refused[worker.name] = row.server
-        self.notify(error_words(worker.error), title=worker.name, severity="error", timeout=12, markup=False)
+        if event.state is WorkerState.ERROR and worker.error is not None:
+            self.notify(
+                error_words(worker.error), title=worker.name, severity="error", timeout=12, markup=False
+            )
 
     # Places
 
@@ -182,6 +135,12 @@ class CanaryApp(App[None]):
         from canary_tui.tui.screens.key_view import KeyView
 
         self._go(KeyView(name))
+
+    def open_audit(self, name: str) -> None:
+        """Audit what a server's key can do."""
+        from canary_tui.tui.screens.audit import AuditView
+
+        self._go(AuditView(name))
 
     def open_test(self, name: str) -> None:
         """Test a server; where its test is open already, once more."""
@@ -210,7 +169,7 @@ class CanaryApp(App[None]):
 
     def saved(self, server: Server, was: Server | None) -> None:
         """A form was saved: its server is the one under the cursor from now on."""
-        self._refused.pop(server.name, None)
+        self._holding.try_again(server.name)
         verb = "Added" if was is None else "Saved"
         self.notify(f"{verb} {server.name}.", markup=False)
         self.home.select_soon(server.name)

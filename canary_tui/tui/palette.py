@@ -29,6 +29,7 @@ class ServerCommands(Provider):
             ]
             if row.server.tunnel is not None:
                 commands.append((f"{name}: public key", partial(app.open_key, name)))
+                commands.append((f"{name}: audit of the key", partial(app.open_audit, name)))
             for words, call in commands:
                 score = matcher.match(words)
                 if score > 0:

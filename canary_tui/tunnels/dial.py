@@ -5,41 +5,28 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncssh
-from asyncssh.packet import PacketDecodeError, SSHPacket
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.addresses import open_socket
-from canary_tui.tunnels.failures import NONSENSE, greeting_failure, is_revoked, login_failure, words_of
+from canary_tui.tunnels.algorithms import CIPHERS, HOST_KEY_ALGORITHMS, nothing_in_common
+from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
+from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import SshServer
     from canary_tui.tunnels.host_keys import KnownHosts
+
+    Address = tuple[str, int] | tuple[str, int, int, int]
 
 KEEPALIVE_SECONDS = 4
 KEEPALIVE_MISSES = 2
 """A peer that is gone is noticed after interval × (misses + 1) = 12 s."""
 CLOSE_SECONDS = 1.0
-GREETING_BYTES = 4096
-QUIET_SECONDS = 1.0
-"""After so long without a word we greet first: a web server or a database waits for its client."""
-VERSION = "canary-tui"
-
-HOST_KEY_ALGORITHMS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
 
 
 class SshConnection:
@@ -158,8 +145,8 @@ async def dial(
     sock = await open_socket(ssh.host, ssh.port, trace, (Stage.HANDSHAKE, Cause.SSH_CLOSED_EARLY))
     try:
         trace.enter(Stage.HANDSHAKE)
-        peer = sock.getpeername()
-        if not await _greeted(sock):
+        peer = _peer(sock)
+        if not await greeted(sock):
             # It waits for its client to speak, and has been spoken to: begin again on a new socket.
             sock.close()
             sock = await _connect_again(peer)
@@ -228,8 +215,11 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             trace.enter(Stage.HOST_KEY)
             if certificates and not is_revoked(error):
                 raise _CertificateRefused from None
-        if client.connection is not None and (failed := _no_common_host_key(client.connection)):
-            raise failed from None
+        if trace.stage is Stage.HANDSHAKE and client.connection is not None:
+            # Only asyncssh keeps the server's lists; without them the failure has its general name.
+            offer = getattr(client.connection, "_server_kexinit", b"")
+            if lacking := nothing_in_common(offer, HOST_KEY_ALGORITHMS, CIPHERS):
+                raise Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=lacking) from None
         failed = login_failure(error, trace.stage, key_requests=client.key_requests)
         failed.facts["known_hosts_path"] = target.known_hosts_path
         raise failed from None
@@ -240,28 +230,6 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
     return SshConnection(connection, client, sock)
 
 
-def _no_common_host_key(connection: asyncssh.SSHClientConnection) -> Failed | None:
-    """Say so when the server has no type of host key that we take.
-
-    Asyncssh leaves that to be noticed by the server, which then just closes (RFC 4253 §7.1).
-    """
-    # Only asyncssh itself keeps the server's lists; without them the failure has its general name.
-    offer: bytes = getattr(connection, "_server_kexinit", b"")
-    try:
-        packet = SSHPacket(offer[17:])  # the message's number and its cookie come first
-        packet.get_namelist()
-        offered = [name.decode("ascii", "replace") for name in packet.get_namelist()]
-    except PacketDecodeError:
-        return None
-    if not offered or set(offered) & set(HOST_KEY_ALGORITHMS):
-        return None
-    return Failed(
-        Cause.SSH_NO_COMMON_ALGORITHM,
-        detail=f"No matching host key algorithm found, sent {','.join(HOST_KEY_ALGORITHMS)} "
-        f"and received {','.join(offered)}",
-    )
-
-
 def _host_key_algorithms(entry: HostEntry, *, certificates: bool) -> list[str]:
     """Ask for the types that are known first: a server with several then shows the one we trust."""
     wanted = list(dict.fromkeys([*entry.algorithms, *HOST_KEY_ALGORITHMS]))
@@ -270,117 +238,23 @@ def _host_key_algorithms(entry: HostEntry, *, certificates: bool) -> list[str]:
     return [*signed, *usable]
 
 
-async def _greeted(sock: socket.socket) -> bool:
-    """Look at the server's first bytes without taking them; asyncssh reads them again.
-
-    Asyncssh reports every wrong greeting as one error, or waits silence out. Returns False when the
-    server speaks SSH but only after its client. Raises Failed when it does not speak SSH.
-    """
+def _peer(sock: socket.socket) -> Address:
     try:
-        async with asyncio.timeout(QUIET_SECONDS):
-            greeting = await _peek_line(sock)
-    except TimeoutError:
-        return await _greet_first(sock)
-    failed = greeting_failure(greeting)
-    if failed is not None:
-        raise failed
-    return True
-
-
-async def _greet_first(sock: socket.socket) -> bool:
-    loop = asyncio.get_running_loop()
-    try:
-        await loop.sock_sendall(sock, f"SSH-2.0-{VERSION}\r\n".encode())
-        greeting = await _peek_line(sock)
-    except OSError as error:
+        address: Address = sock.getpeername()
+    except OSError as error:  # it was reset already
         raise Failed(Cause.SSH_CLOSED_EARLY, detail=words_of(error)) from None
-    if not greeting:
-        detail = "it said nothing, and closed the connection when it was greeted as an SSH server"
-        raise Failed(Cause.NOT_SSH, detail=detail)
-    failed = greeting_failure(greeting)
-    if failed is not None:
-        raise failed
-    return False
+    return address
 
 
-async def _peek_line(sock: socket.socket) -> bytes:
-    """Return what the server has sent once the version line is whole, it closed, or it sent too much."""
-    seen = b""
-    while True:
-        await _readable(sock)
-        try:
-            data = sock.recv(GREETING_BYTES, socket.MSG_PEEK)
-        except OSError as error:
-            raise Failed(Cause.SSH_CLOSED_EARLY, detail=words_of(error)) from None
-        lines = data.split(b"\n")[:-1]
-        if not data or len(data) == GREETING_BYTES or any(line.startswith(b"SSH-") for line in lines):
-            return data
-        if not _may_go_on(data):
-            return data
-        if data == seen:
-            if await _ended(sock):
-                return data
-            # The socket stays readable while bytes lie unread, so the loop cannot tell of new ones.
-            await asyncio.sleep(0.02)
-        seen = data
-
-
-def _may_go_on(data: bytes) -> bool:
-    """Whether a version line may still follow: binary words, or another protocol's known ones, end the wait."""
-    if b"\0" in data:
-        return False
-    others = (b"220", b"HTTP/", b"+OK", b"* OK", b"Exceeded", b"Not allowed")
-    return b"\n" not in data or not data.startswith(others)
-
-
-async def _readable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, _settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
-
-
-def _settle(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-async def _ended(sock: socket.socket) -> bool:
-    """Whether the other side has closed, with bytes of it still unread (Linux tells by TCP_INFO)."""
-    if not hasattr(socket, "TCP_INFO"):
-        return False
-    close_wait = 8
-    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == close_wait
-
-
-async def _connect_again(peer: tuple[str, int]) -> socket.socket:
+async def _connect_again(peer: Address) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in peer[0] else socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(sock, peer)
+    except OSError as error:
+        sock.close()
+        raise connect_failure(error) from None
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def _ciphers(has_aes: Callable[[], bool]) -> list[str]:
-    """AES-GCM first where the processor has AES, ChaCha20 first elsewhere: both are safe, one is fast."""
-    aes = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
-    rest = ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
-    chacha = ["chacha20-poly1305@openssh.com"]
-    return [*aes, *chacha, *rest] if has_aes() else [*chacha, *aes, *rest]
-
-
-def _processor_has_aes() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return True  # other systems of today: Apple's processors have it
-    return " aes" in flags
-
-
-CIPHERS = _ciphers(_processor_has_aes)

@@ -131,6 +131,14 @@ class End(asyncio.Protocol):
             await self._news.wait()
         return bytes(self.held[:count])
 
+    async def take(self) -> bytes:
+        """Wait for bytes and take all that are held; none at the end of file."""
+        self.resume_reading()
+        await self.held_bytes(1)
+        data = bytes(self.held)
+        self.held.clear()
+        return data
+
     def write(self, data: bytes) -> None:
         """Write, unless this end is gone."""
         if self._wire is not None and not self._wire.is_closing():

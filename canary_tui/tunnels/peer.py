@@ -1,12 +1,15 @@
 """Who is at the other end of a local connection: the uid, asked of the Linux kernel.
 
 ``/proc/net/tcp`` is slow and shows uid 0 for a client that closes at once; a ``SOCK_DIAG`` query for
-exactly one socket (sock_diag(7)) is exact and takes microseconds.
+exactly one socket (sock_diag(7)) is exact and takes microseconds. A unix socket's peer is told by
+``SO_PEERCRED`` (unix(7)).
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import pwd
 import socket
 import struct
 import sys
@@ -26,21 +29,44 @@ UID_OFFSET = HEADER.size + 64
 """Where ``inet_diag_msg`` keeps the uid; the inode follows."""
 
 
+CREDENTIALS = struct.Struct("=iII")
+"""``struct ucred``: process, user, group."""
+
+
 def stranger(transport: asyncio.Transport, allowed: frozenset[int]) -> str:
     """Say who is at the other end where it is none of the ``allowed`` uids; empty when it is.
 
-    A unix socket's folder lets only its owner in, and only Linux can tell for a TCP socket: there
-    and elsewhere nobody is a stranger.
+    Only Linux can tell: elsewhere nobody is a stranger.
     """
-    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    if not sys.platform.startswith("linux") or not isinstance(server, tuple):
+    if not sys.platform.startswith("linux"):
         return ""
-    if not client:
-        return "a client that is gone already"
-    uid = uid_of(client[:2], server[:2])
-    if uid is None:
-        return f"a client (port {client[1]}) whose user the system does not know"
-    return "" if uid in allowed else f"a client of another user (uid {uid}, port {client[1]})"
+    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    if isinstance(server, tuple):
+        if not client:
+            return "a client that is gone already"
+        uid, where = uid_of(client[:2], server[:2]), f"port {client[1]}"
+        if uid is None:
+            return f"a client ({where}) whose user the system does not know"
+    else:
+        pid, uid = _unix_peer(transport.get_extra_info("socket"))
+        where = f"process {pid}"
+    return "" if uid in allowed else f"a client of another user ({name_of(uid)}, uid {uid}, {where})"
+
+
+@functools.lru_cache(256)  # asked again and again, the answer may have to come from a directory server
+def name_of(uid: int) -> str:
+    """Return the account's name; a uid without one is said to have none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return "no account"
+
+
+def _unix_peer(sock: socket.socket) -> tuple[int, int]:
+    """Return the process and the uid that connected to a unix socket."""
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    pid, uid, _ = CREDENTIALS.unpack(data)
+    return pid, uid
 
 
 def uid_of(client: tuple[str, int], server: tuple[str, int]) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.diagnosis.trace import Trace
@@ -20,18 +22,34 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.route import Route
 
 CLOSE_SECONDS = 1.0
+OPEN_SECONDS = 20.0
+"""How long the way to the database may take to open for one client: TCP's own limit is two minutes."""
+FAREWELL_SECONDS = 2.0
+FAREWELL_BYTES = 64 * 1024
+"""How long, and to how much, a client is listened to that cannot be served."""
 
 
-class Refused(Exception):
-    """A client is not served; the text says why."""
+class Stranger(Exception):
+    """A client of another user; the text says who it is. It is not told anything."""
+
+
+class Farewell(Protocol):
+    """How a client is told in its own protocol why it is not served."""
+
+    over: bool
+    """Whether nothing more is to be said."""
+
+    def hear(self, data: bytes) -> bytes:
+        """Take what the client sent (nothing, at first) and return what to send."""
 
 
 class Relay:
-    """Serves a local port (or socket) of one server, to this user's own processes only.
+    """Serves a local port (or socket) of one server, to the users whose uids are allowed.
 
     It stays bound whatever happens behind it. ``route`` is awaited for each client and may wait for
     a tunnel that is being rebuilt; it raises Failed when there is none. ``changed`` is called when a
-    client came or went, ``refused`` with the reason for each client that was turned away.
+    client came or went, ``refused`` with the reason for each client that is not served: it returns how
+    that one is told, None to just close.
     """
 
     def __init__(
@@ -39,7 +57,7 @@ class Relay:
         route: Callable[[], Awaitable[Route]],
         *,
         changed: Callable[[], None],
-        refused: Callable[[str], None],
+        refused: Callable[[Stranger | Failed], Farewell | None],
         allowed_uids: frozenset[int] | None = None,
     ) -> None:
         self._route = route
@@ -47,6 +65,7 @@ class Relay:
         self._refused = refused
         self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.getuid()})
         self._server: asyncio.Server | None = None
+        self._path: Path | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
         self._pairs: dict[End, End] = {}
         self._bytes = [0, 0]
@@ -74,15 +93,22 @@ class Relay:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def listen_socket(self, path: Path) -> Path:
-        """Bind a unix socket in a folder that only this user can enter. Raises OSError."""
+        """Bind a unix socket in a folder that only this user can enter.
+
+        Raises OSError: EADDRINUSE when another process listens there.
+        """
         _make_room(path)
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: _LocalEnd(self), path)
+        self._path = path
         return path
 
     async def close(self) -> None:
         """Stop listening and close what runs through; returns when it is closed."""
         if self._server is not None:
             self._server.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
         ends = [*self._clients, *self._pairs.values()]
         tasks = list(self._clients.values())
         for task in tasks:
@@ -96,11 +122,6 @@ class Relay:
         if waits:
             await asyncio.wait(waits, timeout=CLOSE_SECONDS)
 
-    def abort_clients(self) -> None:
-        """Cut off what runs through now, and keep listening: the tunnel behind it is gone."""
-        for end in [*self._pairs, *self._pairs.values()]:
-            end.abort()
-
     def arrived(self, local: End, transport: asyncio.Transport) -> None:
         """Serve a client that has connected."""
         task = asyncio.get_running_loop().create_task(self._serve(local, transport), name="relay client")
@@ -110,9 +131,17 @@ class Relay:
     async def _way_out(self, transport: asyncio.Transport) -> End:
         stranger = peer.stranger(transport, self._allowed)
         if stranger:
-            raise Refused(stranger)
+            raise Stranger(stranger)
         route = await self._route()
-        return await route.open(Trace(time.perf_counter))
+        trace = Trace(time.perf_counter)
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                return await route.open(trace)
+        except TimeoutError:
+            raise trace.timed_out() from None
+        except Failed as failed:
+            failed.stage = failed.stage or trace.stage
+            raise
 
     async def _serve(self, local: End, transport: asyncio.Transport) -> None:
         try:
@@ -120,8 +149,10 @@ class Relay:
             self._pairs[local] = upstream
             local.join(upstream)
             await asyncio.gather(asyncio.shield(local.closed), asyncio.shield(upstream.closed))
-        except (Refused, Failed) as error:
-            self._refused(str(error))
+        except (Stranger, Failed) as reason:
+            farewell = self._refused(reason)
+            if farewell is not None:
+                await _say(farewell, local)
         finally:
             local.abort()
             paired = self._pairs.pop(local, None)
@@ -133,9 +164,37 @@ class Relay:
             self._changed()
 
 
+async def _say(farewell: Farewell, client: End) -> None:
+    """Tell a client why it is not served, and give it the time to read that."""
+    left = FAREWELL_BYTES
+    try:
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            client.write(farewell.hear(b""))
+            while not farewell.over and left > 0 and (data := await client.take()):
+                left -= len(data)
+                client.write(farewell.hear(data))
+            client.write_eof()
+            # Closed with something unread, the kernel would take back what was said (RFC 1122 §4.2.2.13).
+            while left > 0 and (data := await client.take()):
+                left -= len(data)
+    except TimeoutError:
+        return
+
+
 def _make_room(path: Path) -> None:
     private_folder(path.parent).chmod(0o700)
-    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:  # somebody listens, and has too much to do
+            pass
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:  # left behind by a process that was killed
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), str(path))
 
 
 class _LocalEnd(End):

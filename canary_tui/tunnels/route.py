@@ -13,6 +13,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, RouteKind, Stage
 from canary_tui.tunnels.addresses import open_socket
 from canary_tui.tunnels.ends import End
 from canary_tui.tunnels.failures import channel_failure
+from canary_tui.tunnels.pulse import SILENT_SECONDS, silence
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
@@ -34,7 +35,7 @@ class Route(Protocol):
         """
 
     def lost(self) -> str:
-        """Say why the way itself has ended, and with it all that ran over it; empty while it stands."""
+        """Say why the way itself is lost, and with it all that ran over it; empty while it stands."""
 
 
 class DirectRoute:
@@ -99,8 +100,11 @@ class SshRoute:
         return end
 
     def lost(self) -> str:
-        """Say why the SSH connection has ended."""
-        return self.ssh.end
+        """Say why the SSH connection has ended, or that its server does not answer keepalives."""
+        quiet = silence(self.ssh)
+        return (
+            f"the SSH server has said nothing for {quiet:.0f} s" if quiet > SILENT_SECONDS else self.ssh.end
+        )
 
     async def _acknowledge_quickly(self) -> None:
         """Have the kernel acknowledge the answer to the channel request at once (Linux).

@@ -13,6 +13,7 @@ from canary_tui.monitor.board import LogLine, Row, Snapshot
 from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.lifetime import LiveMonitor
+from canary_tui.tunnels.audit import AuditReport
 
 T = TypeVar("T")
 
@@ -67,6 +68,7 @@ class FakeMonitor:
         self.errors: dict[str, Exception] = {}
         self.holding: dict[str, Future[None]] = {}
         self.tests: list[FakeTest] = []
+        self.audits: list[Future[AuditReport]] = []
         self.client: tuple[list[str], dict[str, str]] = (["psql"], {})
         self.key: KeyInfo | None = None
         self.connected = 0
@@ -186,6 +188,12 @@ class FakeMonitor:
         if self.key is None:
             return failed(self.errors.get("key_info", OSError(2, "No such file or directory", name)))
         return ended(self.key)
+
+    def audit(self, name: str) -> Future[AuditReport]:
+        """Begin an audit that the test ends."""
+        self.asked.append(("audit", name))
+        self.audits.append(Future())
+        return self.audits[-1]
 
     def client_env(self, name: str) -> Future[tuple[list[str], dict[str, str]]]:
         """Return the client that the test has set."""

@@ -18,6 +18,7 @@ from canary_tui.keys.authorized import KeyInfo, key_info
 from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.events import TunnelState
 from canary_tui.servers.model import Database, Engine, Server, SshServer
+from canary_tui.tunnels.audit import AuditCheck, AuditReport, Found
 
 NOW = 1_790_000_000.0
 LINE = (
@@ -107,6 +108,26 @@ def key(of: Server | None = None) -> KeyInfo:
         path="/home/ana/.local/share/canary-tui/keys/orders-prod",
         server=of or server(),
     )
+
+
+def audit_report(*findings: str) -> AuditReport:
+    """Return an audit with these findings."""
+    titles = {
+        "database": ("the database 10.0.3.12:5432", "a whole probe in 3.2 ms"),
+        "other_port": ("another port of 10.0.3.12 (1)", "Connection refused"),
+        "other_host": ("another host", ""),
+        "shell": ("a shell", "a word came back"),
+        "reverse_forward_port_1": ("a reverse forward of port 1", "port 1 of the SSH server"),
+        "root_login": ("a login as root", "the login is root: an account of its own limits more"),
+    }
+    checks = []
+    for check, (title, detail) in titles.items():
+        wanted = Found.ALLOWED if check == "database" else Found.REFUSED
+        other = Found.REFUSED if check == "database" else Found.ALLOWED
+        found = other if check in findings else wanted
+        said = detail if check in findings or check == "database" else ""
+        checks.append(AuditCheck(check=check, title=title, wanted=wanted, found=found, detail=said))
+    return AuditReport(server="orders-prod", checks=tuple(checks), line=key().restricted)
 
 
 def fleet(now: float = NOW) -> tuple[Row, ...]:

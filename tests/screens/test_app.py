@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
+from textual.css.query import NoMatches
 
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.tui.app import CanaryApp
@@ -122,3 +124,23 @@ async def test_shell_where_the_terminal_cannot_be_handed_over_says_so(
     async with opened() as pilot:
         await pilot.press("s")
         await until(pilot, lambda: "cannot be handed" in screen_text(pilot))
+
+
+async def test_a_look_at_widgets_that_are_not_there_is_an_error_and_no_silence(
+    app: CanaryApp, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened():
+        monkeypatch.setattr(app.home, "tick", lambda: app.home.query_one("#no-such-widget"))
+        with pytest.raises(NoMatches):
+            app._tick()
+        monkeypatch.undo()
+
+
+async def test_facts_that_come_while_the_application_ends_hurt_nobody(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with opened():
+        pass
+    monitor.show()
+    app._tick()
+    assert app.facts.rows == ()

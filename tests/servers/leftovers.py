@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.harness.ports import eventually
@@ -55,9 +55,9 @@ async def _gone(kind: str, count: Callable[[], Set[object]], before: Set[object]
 def sockets() -> Set[object]:
     """Return the sockets of this process, by the kernel's own numbers."""
     found: set[object] = set()
-    for entry in os.scandir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(entry.path)
+            target = str(entry.readlink())
         except FileNotFoundError:  # the folder's own descriptor
             continue
         if target.startswith("socket:"):

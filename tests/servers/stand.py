@@ -87,19 +87,21 @@ class Stand:
         return sshd
 
     def server(
-        self, ssh: Sshd | None = None, *, timeout: float = 4.0, install: bool = True, **changes: object
+        self, ssh: Sshd | None = None, *, timeout: float = 4.0, install: bool = True, **changes: Any
     ) -> Server:
         """Return a server that works; ``changes`` replaces fields of its database."""
         ssh = ssh or self.sshd
         return self.world.server(self.postgres, ssh, timeout=timeout, install=install, **changes)
 
+    def direct(self, *, timeout: float = 4.0, **changes: Any) -> Server:
+        """Return a server that works without a tunnel."""
+        return self.world.server(self.postgres, timeout=timeout, **changes)
+
     def moved(self, server: Server, port: int, *, host: str = "127.0.0.1", ssh: Sshd | None = None) -> Server:
-        """Return the server with its SSH server somewhere else, where the sshd's host keys are trusted too."""
+        """Return the server with its SSH server somewhere else, the sshd's host keys trusted there too."""
         server = with_ssh(server, port=port, host=host)
         for line in (ssh or self.sshd).host_public_keys:
-            self.trust(HostKeyOffer(
-                host=host, port=port, key_type=line.split()[0], fingerprint="", public_line=line
-            ))  # fmt: skip
+            self.trust(offer_of(host, port, line))
         return server
 
     def trust(self, offer: HostKeyOffer, *, replace: bool = False) -> None:
@@ -147,6 +149,12 @@ class Stand:
         return result
 
 
+def offer_of(host: str, port: int, line: str) -> HostKeyOffer:
+    """Return a host key, given as ``type base64``, as the question that a person would be asked."""
+    kind = line.partition(" ")[0]
+    return HostKeyOffer(host=host, port=port, key_type=kind, fingerprint="", public_line=line)
+
+
 def at(stage: Stage, act: Callable[[], object]) -> Watch:
     """Return a ``watch`` for a probe that does something once, when ``stage`` begins."""
     todo = [act]
@@ -165,7 +173,7 @@ def with_database(server: Server, **changes: object) -> Server:
 
 def command(failure: Failure, *words: str) -> str:
     """Return the one command or setting (in backticks) of the remedies that has all of ``words`` in it."""
-    found = {code for remedy in failure.remedies for code in re.findall(r"`([^`]+)`", remedy)}
+    found: set[str] = {code for remedy in failure.remedies for code in re.findall(r"`([^`]+)`", remedy)}
     chosen = [code for code in found if all(word in code for word in words)]
     assert len(chosen) == 1, f"{words}: {chosen}; {failure.remedies}"
     return chosen[0]

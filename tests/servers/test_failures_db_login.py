@@ -40,8 +40,8 @@ def as_they_were(scene: Scene) -> str:
     )
 
 
-async def wrong_password(engine: Engine, scene: Scene, case: Case) -> None:
-    server = scene.server(engine, password="not this one")
+async def wrong_password(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
+    server = scene.server(engine, direct=direct, password="not this one")
     await scene.fails(server, case)
     assert "not this one" not in repr(scene.failure)
     assert scene.advice("canary password orders")
@@ -216,7 +216,7 @@ async def mariadb_grants_nothing(scene: Scene, case: Case) -> None:
 
 
 async def silent_radius(scene: Scene, case: Case) -> None:
-    """PostgreSQL asks a RADIUS server that does not answer; the remedies say which of its lines to look at."""
+    """PostgreSQL asks a RADIUS server that does not answer; the remedies name such a server."""
     with socket.socket(type=socket.SOCK_DGRAM) as radius:
         radius.bind(("127.0.0.1", 0))
         port = radius.getsockname()[1]
@@ -248,6 +248,7 @@ CASES = (
         Case(f"unknown user, {engine}", REJECTED, S.LOGIN, partial(unknown_user, engine))
         for engine in (PG, MY)
     ),
+    Case("wrong password, direct", REJECTED, S.LOGIN, partial(wrong_password, PG, direct=True)),
     Case("the password was changed", REJECTED, S.LOGIN, password_changed_meanwhile),
     Case("a new password is set", REJECTED, S.LOGIN, new_password_is_set),
     Case("role's time is over", REJECTED, S.LOGIN, role_has_expired),

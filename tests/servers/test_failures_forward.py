@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 import pytest
 
-from canary_tui.diagnosis.stages import Cause, HostKeyOffer, Stage
+from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.route import SshRoute
@@ -16,7 +16,7 @@ from tests.harness.misbehave import BlackHole
 from tests.harness.ports import free_port
 from tests.harness.proxy import Proxy
 from tests.servers.matrix import Case
-from tests.servers.stand import QUICK, at, command, with_database
+from tests.servers.stand import QUICK, at, command, offer_of, with_database
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -161,9 +161,7 @@ def answered(code: int, words: str) -> Callable[[Stand], Awaitable[None]]:
         ) as fake:
             port = fake.get_port()
             public = " ".join(host_key.export_public_key().decode().split()[:2])
-            stand.trust(HostKeyOffer(
-                host="127.0.0.1", port=port, key_type="ssh-ed25519", fingerprint="", public_line=public
-            ))  # fmt: skip
+            stand.trust(offer_of("127.0.0.1", port, public))
             failure = await stand.fails(with_ssh(server, port=port))
             assert failure.detail == words
         await stand.works(server)

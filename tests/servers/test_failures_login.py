@@ -42,7 +42,8 @@ def in_a_home(stand: Stand) -> tuple[Server, Path]:
     ssh = stand.own_sshd(HOME_FILE, strict_modes=True)
     home = ssh.account.home
     home.chmod(0o700)
-    stand.finally_(lambda: (shutil.rmtree(home / ".ssh", ignore_errors=True), home.chmod(0o700)))
+    stand.finally_(lambda: shutil.rmtree(home / ".ssh", ignore_errors=True))
+    stand.finally_(lambda: home.chmod(0o700))
     return stand.server(ssh, install=False), home
 
 

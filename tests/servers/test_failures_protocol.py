@@ -65,10 +65,10 @@ async def balancer_without_database(engine: Engine, scene: Scene, case: Case) ->
         await scene.passes(server)
 
 
-async def standing_still(engine: Engine, scene: Scene, case: Case) -> None:
+async def standing_still(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
     """The database is stopped (SIGSTOP): its kernel accepts, and nobody answers."""
     database = scene.real(engine)
-    server = scene.server(engine, timeout=1.0)
+    server = scene.server(engine, direct=direct, timeout=1.0)
     database.suspend()
     scene.undo.callback(database.resume)
     await scene.fails(server, case)
@@ -86,6 +86,7 @@ def _both(name: str, cause: Cause, run: Callable[..., Awaitable[None]], *modes: 
 
 
 CASES = (
+    Case("stands still, direct", C.DATABASE_NO_ANSWER, S.DATABASE, partial(standing_still, MY, direct=True)),
     *_both("the other engine's port", C.WRONG_PROTOCOL, other_engine, TlsMode.DISABLE, TlsMode.REQUIRE),
     *_both("an SSH server's port", C.WRONG_PROTOCOL, ssh_port, TlsMode.DISABLE, TlsMode.PREFER),
     *_both("a web server's port", C.WRONG_PROTOCOL, web_server, TlsMode.DISABLE, TlsMode.PREFER),

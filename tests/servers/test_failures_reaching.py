@@ -13,7 +13,7 @@ from tests.harness.misbehave import BlackHole
 from tests.harness.ports import free_port
 from tests.harness.proxy import Proxy
 from tests.servers.matrix import Case
-from tests.servers.stand import QUICK, Names
+from tests.servers.stand import QUICK, Names, command
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -148,19 +148,63 @@ async def only_ipv6_unreachable(stand: Stand) -> None:
     await stand.works(server)
 
 
+async def direct_name_unknown(stand: Stand) -> None:
+    failure = await stand.fails(stand.direct(host="no-such-host.invalid"))
+    assert "database.host" in failure.remedies[0]
+    await stand.works(stand.direct())
+
+
+async def direct_database_stopped(stand: Stand) -> None:
+    """A proxy that is started later stands for the database that is."""
+    way = Proxy((stand.postgres.host, stand.postgres.port))
+    server = stand.direct(port=way.port)
+    failure = await stand.fails(server)
+    assert command(failure, "systemctl start postgresql")
+    stand.open(way)
+    await stand.works(server)
+
+
+async def direct_black_hole(stand: Stand) -> None:
+    """A fake whose backlog is full stands for a firewall that drops."""
+    hole = stand.open(BlackHole())
+    server = stand.direct(port=hole.port, timeout=QUICK)
+    await stand.fails(server)
+    hole.stop()
+    stand.open(Proxy((stand.postgres.host, stand.postgres.port), port=hole.port))
+    await stand.works(server)
+
+
+async def direct_unreachable(stand: Stand) -> None:
+    await stand.fails(stand.direct(host=NOWHERE[0]))
+    await stand.works(stand.direct())
+
+
 CASES = tuple(
     Case(run.__name__, cause, stage, run)
     for stage, cause, runs in (
-        (Stage.RESOLVE, Cause.NAME_NOT_FOUND, (name_unknown, name_without_address, name_that_cannot_be)),
+        (
+            Stage.RESOLVE,
+            Cause.NAME_NOT_FOUND,
+            (name_unknown, name_without_address, name_that_cannot_be, direct_name_unknown),
+        ),
         (Stage.RESOLVE, Cause.RESOLVER_FAILED, (resolver_not_reached, resolver_broken)),
         (Stage.RESOLVE, Cause.RESOLVE_TIMED_OUT, (resolver_hanging,)),
         (
             Stage.CONNECT,
             Cause.CONNECTION_REFUSED,
-            (ssh_server_stopped, wrong_ssh_port, one_address_unreachable_the_other_refusing),
+            (
+                ssh_server_stopped,
+                wrong_ssh_port,
+                one_address_unreachable_the_other_refusing,
+                direct_database_stopped,
+            ),
         ),
-        (Stage.CONNECT, Cause.CONNECT_TIMED_OUT, (black_hole,)),
-        (Stage.CONNECT, Cause.NETWORK_UNREACHABLE, (network_unreachable, only_ipv6_unreachable)),
+        (Stage.CONNECT, Cause.CONNECT_TIMED_OUT, (black_hole, direct_black_hole)),
+        (
+            Stage.CONNECT,
+            Cause.NETWORK_UNREACHABLE,
+            (network_unreachable, only_ipv6_unreachable, direct_unreachable),
+        ),
     )
     for run in runs
 )

@@ -14,6 +14,7 @@ from canary_tui.databases.mysql_wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Says
+from tests.harness.process import run
 from tests.servers.matrix import Case
 from tests.servers.scene import Scene
 from tests.servers.test_databases import GREETING, TlsFront
@@ -67,8 +68,8 @@ async def mysql_requires(scene: Scene, case: Case) -> None:
     await scene.passes(scene.follow(scene.server(MY, tls=TlsMode.DISABLE), "database.tls: require"))
 
 
-async def untrusted(engine: Engine, scene: Scene, case: Case) -> None:
-    server = scene.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL)
+async def untrusted(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
+    server = scene.server(engine, direct=direct, host="localhost", tls=TlsMode.VERIFY_FULL)
     await scene.fails(server, case)
     assert "self-signed certificate in certificate chain" in scene.failure.detail
     await scene.passes(scene.follow(server, "database.tls: require"))
@@ -80,6 +81,7 @@ async def untrusted(engine: Engine, scene: Scene, case: Case) -> None:
 async def other_name(engine: Engine, scene: Scene, case: Case) -> None:
     server = scene.server(engine, tls=TlsMode.VERIFY_FULL, ca_file=str(scene.authority.ca))
     await scene.fails(server, case)
+    assert "DNS:localhost" in run(["bash", "-c", scene.advice("openssl s_client")])
     await scene.passes(scene.follow(server, "database.tls: verify-ca"))
     scene.certificate(engine, scene.authority.issue([scene.advice("IP:").removeprefix("IP:")]))
     await scene.passes(server)
@@ -189,6 +191,7 @@ CASES = (
     Case("required, PostgreSQL", C.TLS_REQUIRED, S.TLS, required),
     Case("required, MySQL", C.TLS_REQUIRED, S.LOGIN, mysql_requires),
     *_each("untrusted", C.CERTIFICATE_UNTRUSTED, untrusted),
+    Case("untrusted, direct", C.CERTIFICATE_UNTRUSTED, S.TLS, partial(untrusted, MY, direct=True)),
     *_each("other name", C.CERTIFICATE_NAME_MISMATCH, other_name),
     *_each("expired", C.CERTIFICATE_EXPIRED, partial(outside_its_dates, early=False)),
     *_each("not yet valid", C.CERTIFICATE_EXPIRED, partial(outside_its_dates, early=True)),

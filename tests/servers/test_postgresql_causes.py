@@ -155,6 +155,27 @@ async def test_a_server_that_shuts_down_is_starting_or_stopping(
     assert outcome.cause is Cause.DATABASE_STARTING
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"RFB 003.008\n",
+        # MySQL greetings whose length happens to be a letter that PostgreSQL's answers begin with.
+        b"R\0\0\0\x0a8.0.36-something",
+        b"N\0\0\0\x0a8.0.36",
+        b"E\0\0\0\x0a8.0.36",
+    ],
+)
+@pytest.mark.parametrize("mode", [TlsMode.DISABLE, TlsMode.PREFER])
+@pytest.mark.parametrize("asked", [False, True])
+async def test_an_answer_that_only_begins_like_postgresqls_is_the_wrong_protocol(
+    said: bytes, mode: TlsMode, asked: bool
+) -> None:
+    with Says(said, after_client=asked) as fake:
+        address = (fake.host, fake.port)
+        outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=mode, timeout=1.0))
+    assert outcome.blame == (Stage.DATABASE, Cause.WRONG_PROTOCOL)
+
+
 ERROR = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0"
 
 

@@ -95,14 +95,14 @@ class World:
             self.tools.keys.load(path) if path.exists() else self.tools.keys.create(name, "querycanary.com")
         )
 
-    def trust(self, ssh: Sshd) -> None:
-        """Pin the host keys that an sshd has now."""
+    def trust(self, ssh: Sshd, port: int | None = None) -> None:
+        """Pin the host keys that an sshd has now, for ``port`` where it is reached through a proxy."""
         for line in ssh.host_public_keys:
             kind, public = line.split()[:2]
             self.tools.known_hosts.pin(
                 HostKeyOffer(
                     host=ssh.host,
-                    port=ssh.port,
+                    port=port or ssh.port,
                     key_type=kind,
                     fingerprint="",
                     public_line=f"{kind} {public}",

@@ -49,6 +49,7 @@ FACTS = {
     "known": "SHA256:old",
     "program": "ssh",
     "pid": "4711",
+    "free_port": "15433",
 }
 SSH_ONLY = {
     cause
@@ -185,6 +186,12 @@ def test_a_taken_port_names_who_has_it_where_the_system_tells() -> None:
     told = failure(Cause.LOCAL_PORT_TAKEN, facts={"program": "ssh", "pid": "4711", "local_port": "15999"})
     assert told.summary == "Local port 15999 of orders-prod is in use by ssh, process 4711."
     assert "by another program" in failure(Cause.LOCAL_PORT_TAKEN).summary
+
+
+def test_a_taken_port_comes_with_one_that_is_free() -> None:
+    told = failure(Cause.LOCAL_PORT_TAKEN, facts={"local_port": "15999", "free_port": "16000"})
+    assert "`local_port: 16000`" in text_of(told)
+    assert "local_port: " not in text_of(failure(Cause.LOCAL_PORT_TAKEN))
 
 
 def test_a_refused_key_lists_each_possible_reason_likeliest_first() -> None:

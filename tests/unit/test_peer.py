@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import sys
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from canary_tui.tunnels.peer import stranger, uid_of
+from canary_tui.tunnels.peer import name_of, stranger, uid_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,16 +23,16 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="on
 class Transport:
     """What asyncio tells of a connection that came in."""
 
-    def __init__(self, peername: object, sockname: object) -> None:
-        self._extra = {"peername": peername, "sockname": sockname}
+    def __init__(self, peername: object, sockname: object, sock: object = None) -> None:
+        self._extra = {"peername": peername, "sockname": sockname, "socket": sock}
 
     def get_extra_info(self, name: str) -> Any:
         """Return one fact."""
         return self._extra[name]
 
 
-def transport(peername: object, sockname: object) -> asyncio.Transport:
-    return cast("asyncio.Transport", Transport(peername, sockname))
+def transport(peername: object, sockname: object, sock: object = None) -> asyncio.Transport:
+    return cast("asyncio.Transport", Transport(peername, sockname, sock))
 
 
 @contextmanager
@@ -61,7 +62,8 @@ def test_our_own_connection_is_ours(host: str) -> None:
 def test_another_users_connection_is_named() -> None:
     with connected() as (client, server):
         words = stranger(transport(client, server), frozenset({os.getuid() + 1}))
-    assert words == f"a client of another user (uid {os.getuid()}, port {client[1]})"
+    me = pwd.getpwuid(os.getuid()).pw_name
+    assert words == f"a client of another user ({me}, uid {os.getuid()}, port {client[1]})"
 
 
 def test_a_connection_that_the_kernel_does_not_know_is_nobodys() -> None:
@@ -83,5 +85,13 @@ def test_a_client_that_is_gone_before_it_is_asked_about_is_a_stranger() -> None:
     assert stranger(transport(None, ("127.0.0.1", 1)), frozenset({os.getuid()})) != ""
 
 
-def test_who_comes_through_a_unix_socket_was_let_in_by_its_folder() -> None:
-    assert stranger(transport("", "/run/canary/orders"), frozenset()) == ""
+def test_who_comes_through_a_unix_socket_is_known_too() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        peer = transport("", "/run/canary/orders", ours)
+        assert stranger(peer, frozenset({os.getuid()})) == ""
+        assert f"uid {os.getuid()}, process {os.getpid()})" in stranger(peer, frozenset())
+
+
+def test_an_account_that_was_removed_has_no_name() -> None:
+    assert name_of(2**31 - 7) == "no account"

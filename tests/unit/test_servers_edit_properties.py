@@ -41,8 +41,8 @@ databases = st.builds(
 tunnels = st.builds(
     SshServer, enabled=st.booleans(), host=hosts, port=ports, user=some_words, key=words,
     local_port=st.none() | st.integers(20_000, 65535), listen=st.sampled_from(Listen), connect_wait=seconds,
-    allow_users=st.lists(some_words, max_size=2).map(tuple),
-)  # fmt: skip
+    allow_users=st.sampled_from([(), ("root",), ("root", "nobody")]),
+).filter(lambda ssh: ssh.listen is Listen.PORT or not ssh.allow_users)  # fmt: skip
 plans = st.builds(
     ProbePlan, every=seconds, timeout=seconds, slow_after=st.sampled_from([0.25, 0.001, 1.5]),
     query=some_words | st.just("select 1\nfrom t\n"),

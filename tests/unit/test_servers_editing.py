@@ -121,7 +121,7 @@ def test_the_first_server_finds_its_place(text: str, result: str) -> None:
 
 
 def test_an_added_server_is_written_with_all_that_is_not_usual() -> None:
-    ssh = SshServer(host="j", user="u", local_port=15432, allow_users=("bob",))
+    ssh = SshServer(host="j", user="u", local_port=15432, allow_users=("root",))
     database = Database(host="::1", port=1, password=PasswordKeyring(), tls=TlsMode.REQUIRE)
     new, fleet = added(
         FILE, "f", msgspec.structs.replace(NEW, ssh=ssh, database=database, probe=ProbePlan(every=1))

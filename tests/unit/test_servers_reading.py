@@ -287,3 +287,19 @@ def test_five_thousand_complete_servers_are_read(tmp_path: Path) -> None:
     path = tmp_path / "servers.yaml"
     path.write_text("servers:\n" + "".join(entries))
     assert len(read(path).servers) == 5000
+
+
+def test_other_users_are_accounts_of_this_machine() -> None:
+    text = ENTRY + "  ssh:\n    host: j\n    user: u\n    allow_users:\n    - root\n    - nobody-knows-them\n"
+    assert mistakes(text) == [
+        "servers.yaml:10: servers[0].ssh.allow_users[1]: nobody-knows-them is no user of this machine"
+    ]
+    ssh = parse(text.replace("nobody-knows-them", "root"), "f").fleet.servers[0].ssh
+    assert ssh is not None
+    assert ssh.allow_users == ("root", "root")
+
+
+def test_other_users_cannot_be_let_into_a_socket_of_ones_own_folder() -> None:
+    text = ENTRY + "  ssh: {host: j, user: u, listen: socket, allow_users: [root]}\n"
+    assert len(mistakes(text)) == 1
+    assert "does not go with listen: socket" in mistakes(text)[0]

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, KnownKey, Stage
 from canary_tui.monitor.board import LogLine
 from canary_tui.monitor.records import probe_json
 from canary_tui.servers.model import Engine, PasswordCommand, PasswordEnv, PasswordKeyring, TlsMode
 from canary_tui.tui.log_book import LogBook, LogFilter
-from canary_tui.tui.presenters import fleet, form, probes, trail, urls
+from canary_tui.tui.presenters import advice, audit, fleet, form, probes, trail, urls
 from canary_tui.tui.presenters.export import json_lines
+from canary_tui.tui.presenters.host_key import host_key_lines
 from canary_tui.tui.presenters.lines import (
     Column,
     Tone,
@@ -25,12 +26,15 @@ from canary_tui.tui.presenters.lines import (
     clip_line,
     fill,
     fit,
+    limited,
     line,
     plain,
     width_of,
     wrap,
     wrap_commands,
+    wrap_line,
 )
+from canary_tui.tui.presenters.report import look_at, report
 from canary_tui.tui.presenters.words import ago, bytes_words, cause_words, ms_words, span_words
 from tests.screens import samples
 
@@ -109,7 +113,7 @@ def test_every_row_is_as_wide_as_the_heading_says(width: int) -> None:
 
 
 def test_each_trouble_names_the_key_to_press() -> None:
-    said = {row.server.name: " ".join(map(plain, fleet.advice(row, samples.NOW))) for row in samples.fleet()}
+    said = {row.server.name: " ".join(map(plain, advice.advice(row, samples.NOW))) for row in samples.fleet()}
     assert "p shows the key" in said["legacy"]
     assert "Next try in 48 s; r tries now." in said["legacy"]
     assert "h shows it" in said["new-jump"]
@@ -261,16 +265,183 @@ def test_trail_shows_what_is_done_under_way_and_to_come() -> None:
 
 
 def test_report_has_no_secret_and_names_what_to_look_at() -> None:
-    text = trail.report(samples.server(), samples.refused(), "SHA256:abc")
+    text = report(samples.server(), samples.refused(), samples.key())
     for words in (
         "auth",
         "key_not_accepted",
-        "192.0.2.7",
-        "SHA256:abc",
-        "authorized_keys",
+        "ssh_user@bastion-1 port 22 (192.0.2.7)",
+        samples.key().fingerprint,
+        "~ssh_user/.ssh/authorized_keys",
         "10.0.3.12 port 5432",
+        "canary_reader on orders",
+        f"Line:      {samples.key().restricted}",
+        "2026-09-21 14:13:20 UTC",
     ):
         assert words in text
+    assert samples.key().path not in text
+
+
+def test_report_about_a_host_key_has_both_and_the_file_to_compare() -> None:
+    offer = samples.offer(changed=True)
+    text = report(samples.server(), samples.refused(offer=offer))
+    assert offer.fingerprint in text
+    assert offer.known[0].fingerprint in text
+    assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in text
+
+
+@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize("tunnel", [True, False])
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_a_setting_to_look_at_with_its_names_filled_in(
+    cause: Cause, tunnel: bool, engine: Engine
+) -> None:
+    stage = USUAL_STAGE.get(cause, Stage.QUERY)
+    said = look_at(samples.server(engine=engine, tunnel=tunnel), samples.failure(stage, cause))
+    assert bool(said) is (stage is not Stage.SETTINGS)
+    assert "{" not in said
+    if not tunnel and stage in {Stage.RESOLVE, Stage.CONNECT}:
+        assert "sshd" not in said
+        assert "SSH server" not in said
+
+
+@pytest.mark.parametrize(
+    ("key_type", "file"),
+    [
+        ("ssh-ed25519", "ed25519"),
+        ("ssh-rsa", "rsa"),
+        ("rsa-sha2-512", "rsa"),
+        ("ssh-dss", "dsa"),
+        ("ecdsa-sha2-nistp256", "ecdsa"),
+        ("ecdsa-sha2-nistp521", "ecdsa"),
+        ("ssh-ed25519-cert-v01@openssh.com", "ed25519"),
+    ],
+)
+def test_a_host_key_is_compared_with_the_file_of_its_type(key_type: str, file: str) -> None:
+    offered = msgspec.structs.replace(samples.offer(), key_type=key_type)
+    text = "\n".join(map(plain, host_key_lines(offered, 72)))
+    assert f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub" in text
+
+
+def test_a_changed_key_stands_beside_the_trusted_one_and_since_when() -> None:
+    offer = samples.offer(changed=True)
+    wide = [plain(spans) for spans in host_key_lines(offer, 106)]
+    (both,) = [text for text in wide if offer.fingerprint in text]
+    assert offer.known[0].fingerprint in both
+    narrow = [plain(spans) for spans in host_key_lines(offer, 70)]
+    (old,) = [text.index("SHA256:0ld") for text in narrow if "SHA256:0ld" in text]
+    (new,) = [text.index("SHA256:n3w") for text in narrow if "SHA256:n3w" in text]
+    assert old == new
+    for lines in (wide, narrow):
+        assert "since 2026-03-01 09:00 UTC" in "\n".join(lines)
+
+
+@given(st.integers(20, 120), st.integers(0, 3), st.booleans())
+def test_the_host_key_question_shows_whole_fingerprints_and_fits(
+    width: int, known: int, evidence: bool
+) -> None:
+    old = KnownKey(key_type="ssh-rsa", fingerprint="SHA256:" + "x" * 43, since="")
+    offer = msgspec.structs.replace(
+        samples.offer(), known=(old,) * known, evidence=("~/.ssh/known_hosts has another key",) * evidence
+    )
+    lines = host_key_lines(offer, width)
+    assert sum(plain(spans).count(old.fingerprint) for spans in lines) == known
+    assert any(offer.fingerprint in plain(spans) for spans in lines)
+    whole = {old.fingerprint, offer.fingerprint}
+    for spans in lines:
+        commands = any(tone is Tone.ACCENT for _, tone in spans)
+        assert commands or whole & {text for text, _ in spans} or width_of(spans) <= max(width, 56)
+
+
+def test_an_audit_says_of_each_check_what_was_found() -> None:
+    lines = [plain(spans) for spans in audit.checks(samples.audit_report("shell"), 100)]
+    assert "✓ allowed  the database 10.0.3.12:5432  a whole probe in 3.2 ms" in lines
+    assert "✓ refused  another host" in lines
+    assert "✕ allowed  a shell  a word came back" in lines
+
+
+def test_a_long_detail_of_an_audit_stands_below_its_check() -> None:
+    lines = [plain(spans) for spans in audit.checks(samples.audit_report("shell"), 30)]
+    assert "✕ allowed  a shell" in lines
+    assert "           a word came back" in lines
+
+
+def test_a_limited_key_has_nothing_to_install() -> None:
+    report = samples.audit_report()
+    assert ["".join(plain(s) for s in audit.findings(report, 80))] == [
+        "✓ The key reaches its database and nothing else."
+    ]
+    assert audit.remedy(report, 80) == []
+
+
+def test_findings_are_said_in_words_with_the_line_to_install() -> None:
+    report = samples.audit_report("shell", "other_port")
+    text = "\n".join(map(plain, audit.findings(report, 100)))
+    assert "2 findings" in text
+    assert "opens a shell" in text
+    assert "other ports" in text
+    assert "Install this line" in plain(audit.remedy(report, 100)[0])
+
+
+def test_no_line_is_promised_to_mend_a_root_login() -> None:
+    said = plain(audit.remedy(samples.audit_report("root_login", "reverse_forward_port_1"), 200)[0])
+    assert "account without privileges" in said
+
+
+def test_a_login_that_fails_is_no_audit_but_a_failure_with_remedies() -> None:
+    failed = Failed(Cause.KEY_NOT_ACCEPTED, detail="Permission denied")
+    text = "\n".join(map(plain, audit.not_audited(failed, samples.server(), 80)))
+    assert "SSH login: key not accepted" in text
+    assert "1. " in text
+    assert "t tests" in text
+
+
+@given(st.lists(st.tuples(TEXT, st.sampled_from(Tone)), max_size=5), st.integers(2, 60))
+def test_a_wrapped_line_fits(spans: list[tuple[str, Tone]], width: int) -> None:
+    assert all(width_of(part) <= width for part in wrap_line(line(*spans), width))
+
+
+def test_a_wrapped_line_loses_no_word_and_no_tone() -> None:
+    spans = line(("name", Tone.STRONG), (" · SSH login: ", Tone.BAD), "the key is not known")
+    assert wrap_line(spans, 14) == [
+        (("name", Tone.STRONG), (" · SSH", Tone.BAD)),
+        (("login: ", Tone.BAD), ("the key", Tone.PLAIN)),
+        (("is not known", Tone.PLAIN),),
+    ]
+
+
+@given(st.integers(0, 8), st.integers(0, 8))
+def test_lines_left_out_leave_an_ellipsis(count: int, room: int) -> None:
+    lines = [line(f"line {number}") for number in range(count)]
+    kept = limited(lines, room, 12)
+    assert len(kept) == min(count, room)
+    if 0 < room < count:
+        assert plain(kept[-1]).endswith("…")
+    else:
+        assert kept == lines[:room]
+
+
+@pytest.mark.parametrize("height", [2, 3, 5])
+def test_advice_always_keeps_room_for_the_next_step(height: int) -> None:
+    row = samples.fleet()[3]
+    said = advice.fitted(advice.advice(row, samples.NOW), 60, height)
+    assert len(said) <= height
+    assert any("p shows the key" in plain(spans) for spans in said)
+
+
+def test_the_first_remedy_is_whole_where_there_is_room() -> None:
+    row = samples.fleet()[3]
+    text = " ".join(plain(spans) for spans in advice.fitted(advice.advice(row, samples.NOW), 94, 5))
+    assert row.failure is not None
+    assert row.failure.remedies[0] in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("cause", Cause)
+def test_no_state_is_cut_from_80_cells_on(cause: Cause, width: int) -> None:
+    row = msgspec.structs.replace(samples.fleet()[3], failure=samples.failure(Stage.AUTH, cause))
+    chosen = fleet.layout((row,), width - 1)
+    assert cause_words(cause) in plain(fleet.fleet_line(row, chosen, samples.NOW))
+    assert width_of(fleet.fleet_line(row, chosen, samples.NOW)) <= width - 3
 
 
 def test_exported_line_is_the_contracts_object() -> None:

@@ -21,8 +21,8 @@ SETTINGS: dict[Cause, Entry] = {
         ),
         when(
             "has:known_hosts_path",
-            "Or move the file aside, `mv {known_hosts_path!sh} {known_hosts_path!sh}.old`, and trust each SSH "
-            "server anew after comparing its fingerprint: `canary trust {server!sh}`.",
+            "Or move the file aside, `mv {known_hosts_path!sh} {known_hosts_path!sh}.old`, and trust each "
+            "SSH server anew after comparing its fingerprint: `canary trust {server!sh}`.",
         ),
         when(
             "lacks:known_hosts_path",
@@ -117,9 +117,21 @@ SETTINGS: dict[Cause, Entry] = {
             when("has:program", "Local port {local_port} of {server} is in use by {program}."),
             "Local port {local_port} of {server} is in use by another program.",
         ),
-        "See who holds it: `sudo ss -ltnp 'sport = :{local_port!code}'`; end that program if it is not "
-        "needed.",
-        "Or give {server} another port: `ssh.local_port` in servers.yaml, or `e` in the server list.",
+        when("has:pid", "See what it does: `ps -fp {pid!code}`; end it if it is not needed."),
+        when(
+            "lacks:pid",
+            "See who holds it: `sudo ss -ltnp 'sport = :{local_port!code}'`; end that program if it is not "
+            "needed.",
+        ),
+        when(
+            "has:free_port",
+            "Or give {server} another port, `e` in the server list: {free_port} is free. In servers.yaml: "
+            "`local_port: {free_port!code}`.",
+        ),
+        when(
+            "lacks:free_port",
+            "Or give {server} another port: `ssh.local_port` in servers.yaml, or `e` in the server list.",
+        ),
     ),
 }
 

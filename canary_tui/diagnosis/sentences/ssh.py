@@ -121,8 +121,8 @@ AUTH: dict[Cause, Entry] = {
         + LOG
         + ". It names a `from=` or `expiry-time=` in the key's line, `AllowUsers`, `DenyUsers` or a "
         "`PubkeyAcceptedAlgorithms` without `ecdsa-sha2-nistp256` in `/etc/ssh/sshd_config`, and an "
-        "account that is locked (`sudo usermod -p '*' {ssh_user!sh}` unlocks it for keys only) or has expired "
-        "(`sudo chage -E -1 {ssh_user!sh}`).",
+        "account that is locked (`sudo usermod -p '*' {ssh_user!sh}` unlocks it for keys only) or has "
+        "expired (`sudo chage -E -1 {ssh_user!sh}`).",
     ),
     Cause.KEY_LOGIN_NOT_OFFERED: entry(
         "key login not offered",

@@ -57,6 +57,9 @@ class Ledger:
     def adopt(self, at: float, incidents: Iterable[Incident]) -> None:
         """Take over the incidents that the last run left open."""
         self._tell(at, self._tracker.adopt(at, incidents))
+        # One that began before this was called may have turned out to be an older one's going on.
+        known = {incident.id for incident in self._tracker.open}
+        self.incidents = {i: one for i, one in self.incidents.items() if one.ended is not None or i in known}
 
     def start_over(self) -> None:
         """Forget the seconds so far: another process has counted and written the same ones."""
@@ -84,10 +87,10 @@ class Ledger:
 
     def _probed(self, at: float, result: ProbeResult) -> None:
         server = self._servers.get(result.server)
-        if server is None:
-            return
+        if server is None or not server.enabled:
+            return  # a test of a server that is switched off is in the log, and nothing is watched
         cause = result.failure.cause if result.failure else None
-        hold = holds(cause, server.probe.every)
+        hold = holds(cause, server.probe.every, server.engine)
         self._account(result.server).probed(at, up=result.ok, hold=hold, ms=result.total_ms)
         self.touched.add(result.server)
         self._tell(at, self._tracker.probed(at, server, result))

@@ -107,14 +107,16 @@ class Recorder:
     async def run(self) -> None:
         """Open, write, prune, until ``close``. To be ended by that, not by cancelling."""
         try:
-            while not self._closing.is_set():
+            last = False
+            while not last:
+                last = self._closing.is_set()
+                if last:
+                    self._ticked = 0.0  # the seconds until now count
                 usable = self._writer is not None or await self._open()
                 written = usable and await self._write()
-                if written:
+                if written and not last:
                     await self._prune()
                 await self._pause(BATCH_SECONDS if written else AGAIN_SECONDS)
-            self._ticked = 0.0  # the seconds until now count
-            await self._write()
         finally:
             await self._close_file()
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from canary_tui.servers.model import HistoryLimits
 
 ROWS_A_STEP = 2_000
+ROWS_A_PAGE = 40
+"""About how many probes a page of 4 KiB holds."""
 PAGES_A_STEP = 1_000
 FILL = 0.9
 """How much of ``max_size`` may be in use: the write-ahead log and the next minute need room too."""
@@ -34,12 +36,14 @@ async def step(database: aiosqlite.Connection, now: float, limits: HistoryLimits
     deleted += await _hours_before(database, int((now - limits.rollups) // HOUR))
     page, pages, free = [await pragma(database, n) for n in ("page_size", "page_count", "freelist_count")]
     allowed = int(FILL * limits.max_size / page)
-    if not deleted and pages - free > allowed:
-        deleted = await _raw_before(database, await _oldest_keys(database)) or await _oldest_hours(database)
+    over = pages - free - allowed
+    if not deleted and over > 0:
+        key = await _oldest_keys(database, min(ROWS_A_STEP, over * ROWS_A_PAGE))
+        deleted = await _raw_before(database, key) or await _oldest_hours(database)
     vacuuming = bool(free) and (pages > allowed or free * SPARSE > pages)
     if vacuuming:
-        # Each row that the pragma gives back is one page that it has freed: read them all.
-        await (await database.execute(f"PRAGMA incremental_vacuum({PAGES_A_STEP})")).fetchall()
+        # As a script: a statement is stepped once, and each step gives one page back.
+        await database.executescript(f"PRAGMA incremental_vacuum({PAGES_A_STEP})")
         vacuuming = await pragma(database, "freelist_count") < free
     return bool(deleted) or vacuuming
 
@@ -62,9 +66,9 @@ async def _raw_before(database: aiosqlite.Connection, key: int) -> int:
     return deleted
 
 
-async def _oldest_keys(database: aiosqlite.Connection) -> int:
-    """Return the key before which one step's worth of the oldest probes lies."""
-    cursor = await database.execute(f"SELECT id FROM probes ORDER BY id LIMIT 1 OFFSET {ROWS_A_STEP}")  # noqa: S608
+async def _oldest_keys(database: aiosqlite.Connection, count: int) -> int:
+    """Return the key before which the ``count`` oldest probes lie."""
+    cursor = await database.execute("SELECT id FROM probes ORDER BY id LIMIT 1 OFFSET ?", (count,))
     row = await cursor.fetchone()
     return int(row[0]) if row else NEWEST
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.diagnosis.stages import Cause
 from canary_tui.monitor.board import RECENT, Health
-from canary_tui.monitor.events import TunnelState
-from canary_tui.tui.presenters import urls
 from canary_tui.tui.presenters.lines import Column, Line, Span, Tone, fill, fit, join, line
 from canary_tui.tui.presenters.probes import spark
 from canary_tui.tui.presenters.words import (
     SIGNS,
-    STAGE_WORDS,
     ago,
-    bytes_words,
     cause_words,
     ms_words,
-    span_words,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from canary_tui.monitor.board import Row
 
@@ -41,6 +36,10 @@ MARGIN = 4
 Layout = tuple[tuple[str, int], ...]
 
 
+WIDEST = 40
+"""Cells of the widest column: a name may have 63 characters."""
+
+
 def layout(rows: Sequence[Row], width: int) -> Layout:
     """Choose the columns for ``width`` cells. State has room for the words of any cause."""
     wanted = {
@@ -52,7 +51,14 @@ def layout(rows: Sequence[Row], width: int) -> Layout:
         "latency": 9,
         "recent": RECENT,
     }
-    return tuple(fit(COLUMNS, {key: min(want, 40) for key, want in wanted.items()}, width - MARGIN))
+    wanted = {key: min(want, WIDEST) for key, want in wanted.items()}
+    # A state is never cut while there is another column that could go.
+    columns = [_whole(column, wanted) if column.key == "state" else column for column in COLUMNS]
+    return tuple(fit(columns, wanted, width - MARGIN))
+
+
+def _whole(column: Column, wanted: Mapping[str, int]) -> Column:
+    return Column(column.key, column.title, wanted[column.key], stays=column.stays)
 
 
 def heading(chosen: Layout) -> Line:
@@ -144,73 +150,22 @@ def counts(rows: Iterable[Row]) -> Line:
     return tuple(spans)
 
 
-KEYS_FOR_CAUSE: dict[Cause, str] = {
-    Cause.KEY_NOT_ACCEPTED: "p shows the key and the steps to install it, then t tests.",
-    Cause.KEY_MISSING: "p shows the key, e edits the settings.",
-    Cause.KEY_PERMISSIONS: "Then press r to try again.",
-    Cause.FORWARDING_NOT_PERMITTED: "p shows the line that permits it, then t tests.",
-    Cause.PASSWORD_REJECTED: "P gives another password, e changes where it comes from.",
-    Cause.LOCAL_PORT_TAKEN: "e chooses another local port.",
-}
+ON_SERVER = frozenset(
+    {"edit", "delete", "key", "test", "open_close", "log", "copy_url", "shell"}
+    | {"host_key", "password", "retry", "probe", "next_trouble"}
+)
+"""Actions of the list that need a server under the cursor."""
 
 
-def advice(row: Row, now: float) -> tuple[Line, Line]:
-    """Return the two lines below the table: what is wrong and the next step, or how to use the tunnel."""
-    name: Span = (row.server.name, Tone.STRONG)
-    if not row.server.enabled:
-        return line(name, " is switched off: not opened, not probed."), line(("o opens it.", Tone.ACCENT))
-    if row.host_key is not None:
-        said = "shows another host key than the one you trust" if row.host_key.known else "is not known yet"
-        return (
-            line(name, (" · SSH host key: ", Tone.WARN), f"{row.host_key.host} {said}."),
-            line(("h shows it and how to compare it.", Tone.ACCENT), " Nothing is sent until you decide."),
-        )
-    if row.password_wanted:
-        return (
-            line(name, (" · password: ", Tone.WARN), "no source has the database password."),
-            line(("P asks you for it", Tone.ACCENT), " (kept in memory only); e sets where it comes from."),
-        )
-    if row.failure is not None:
-        return _trouble(row, now)
-    return line(name, " ", *_well(row, now)), line((urls.how_to_use(row), Tone.MUTED))
-
-
-def _trouble(row: Row, now: float) -> tuple[Line, Line]:
-    failure = row.failure
-    if failure is None:
-        raise ValueError("a row without trouble")
-    first = line(
-        (row.server.name, Tone.STRONG), (f" · {STAGE_WORDS[failure.stage]}: ", Tone.BAD), failure.summary
-    )
-    default = "e edits the settings." if failure.stage is Stage.SETTINGS else "t tests every stage."
-    keys = KEYS_FOR_CAUSE.get(failure.cause, default)
-    remedy = f" {failure.remedies[0]}" if failure.remedies else ""
-    # The key comes first: on a narrow screen the end of the remedy is what falls off.
-    return first, line((keys, Tone.ACCENT), (_retry(row, now), Tone.MUTED), (remedy, Tone.PLAIN))
-
-
-def _retry(row: Row, now: float) -> str:
-    if row.tunnel is TunnelState.STOPPED:
-        return " r tries again."
-    if row.retry_at is not None and row.retry_at > now:
-        return f" Next try in {span_words(row.retry_at - now)}; r tries now."
-    return ""
-
-
-def _well(row: Row, now: float) -> list[Span]:
-    spans: list[Span] = [(f"is {row.health.value}", SIGNS[row.health][1])]
-    if row.health is Health.OPENING and row.tunnel_reason:
-        spans.append((f": {row.tunnel_reason}", Tone.PLAIN))
-    if row.health is Health.SLOW:
-        limit = ms_words(row.server.probe.slow_after * 1000)
-        spans.append((f": slower than {limit}; enter shows which stage takes the time", Tone.PLAIN))
-    if row.since and row.health in {Health.UP, Health.SLOW}:
-        spans.append((f", for {span_words(now - row.since)}", Tone.MUTED))
-    if row.clients:
-        used = f"{row.clients} client{'' if row.clients == 1 else 's'}"
-        moved = f"↑ {bytes_words(row.bytes_up)} ↓ {bytes_words(row.bytes_down)}"
-        spans.append((f" · {used}, {moved}", Tone.MUTED))
-    return spans
+def applies(action: str, row: Row | None) -> bool:
+    """Tell whether an action of ``ON_SERVER`` means something for the server under the cursor."""
+    if row is None:
+        return False
+    if action == "host_key":
+        return row.host_key is not None
+    if action == "password":
+        return row.password_wanted or wants_password(row)
+    return action != "key" or row.server.tunnel is not None
 
 
 def matches(row: Row, text: str) -> bool:
@@ -231,21 +186,3 @@ def wants_password(row: Row) -> bool:
     """Tell whether giving a password by hand may help this server."""
     causes = {Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED}
     return row.failure is not None and row.failure.cause in causes
-
-
-BANNER_LINES = 2
-
-
-def problem_lines(problems: Sequence[str]) -> list[Line]:
-    """Return everything that is wrong with the file, one a line."""
-    return [line(("✕ ", Tone.BAD), text) for text in problems]
-
-
-def banner(problems: Sequence[str]) -> list[Line]:
-    """Return the first problems of the file and how to see the others; nothing when there are none."""
-    if not problems:
-        return []
-    more = len(problems) - BANNER_LINES
-    said = f"! shows {more} more" if more > 0 else "! shows it all"
-    head = line(("servers.yaml is wrong; the last good list stays. ", Tone.BAD), (said, Tone.ACCENT))
-    return [head, *problem_lines(problems[:BANNER_LINES])]

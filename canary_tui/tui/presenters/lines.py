@@ -6,6 +6,7 @@ sign of a state: a sign and a word always stand beside it.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,50 @@ def numbered(texts: Iterable[str], width: int) -> list[Line]:
     return lines
 
 
+def bullet(text: str, width: int) -> list[Line]:
+    """Wrap a sentence of a list beside its dot."""
+    words = wrap(text, max(10, width - 2))
+    return [line("• " if index == 0 else "  ", part) for index, part in enumerate(words)]
+
+
+def wrap_line(spans: Line, width: int) -> list[Line]:
+    """Break a line with tones at its spaces into lines of at most ``width`` cells."""
+    lines: list[list[Span]] = [[]]
+    used = 0
+    for text, tone in spans:
+        for piece in re.findall(r"\S+|\s+", text):
+            need = cell_len(piece)
+            if used and used + need > width:
+                lines.append([])
+                used = 0
+            if used or not piece.isspace():
+                lines[-1].append((clip(piece, width), tone))
+                used += need
+    return [_trimmed(parts) for parts in lines]
+
+
+def _trimmed(parts: list[Span]) -> Line:
+    """Join neighbours of one tone and take the space off the end."""
+    while parts and parts[-1][0].isspace():
+        parts.pop()
+    joined: list[Span] = []
+    for text, tone in parts:
+        if joined and joined[-1][1] is tone:
+            joined[-1] = (joined[-1][0] + text, tone)
+        else:
+            joined.append((text, tone))
+    return line(*joined)
+
+
+def limited(lines: Sequence[Line], count: int, width: int) -> list[Line]:
+    """Return at most ``count`` lines; where some are left out, the last one ends in an ellipsis."""
+    if len(lines) <= count:
+        return list(lines)
+    if count < 1:
+        return []
+    return [*lines[: count - 1], (*clip_line(lines[count - 1], width - 1), ("…", Tone.PLAIN))]
+
+
 def changed_cells(old: Line, new: Line) -> tuple[int, int] | None:
     """Return the first cell and the end of what differs between two lines; None when nothing does.
 
@@ -154,8 +199,8 @@ def fit(
 ) -> list[tuple[str, int]]:
     """Choose the columns that fit into ``width`` cells, and how wide each is.
 
-    Columns go from the right, those that ``stay`` last of all. What is left over goes to the
-    columns from the left until each is as wide as it wants to be.
+    Columns go from the right, those that ``stay`` last of all. What is left over goes to those that
+    stay first, then to the others from the left, until each is as wide as it wants to be.
     """
     kept = list(columns)
 
@@ -170,13 +215,11 @@ def fit(
             break
         kept.remove(loose[-1])
     spare = width - needed()
-    widths: dict[str, int] = {}
-    for column in kept:
-        want = wanted.get(column.key, column.least)
-        least = min(column.least, want)
-        grown = min(want - least, max(0, spare))
+    widths = {column.key: min(column.least, wanted.get(column.key, column.least)) for column in kept}
+    for column in sorted(kept, key=lambda column: not column.stays):
+        grown = min(wanted.get(column.key, column.least) - widths[column.key], max(0, spare))
         spare -= grown
-        widths[column.key] = least + grown
+        widths[column.key] += grown
     while spare < 0 and max(widths.values(), default=0) > LEAST_CELLS:
         widest = max(widths, key=lambda key: widths[key])
         widths[widest] -= 1

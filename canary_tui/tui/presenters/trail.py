@@ -1,4 +1,4 @@
-"""A connection test as a trail of stages, and the report about it for the SSH server's administrator."""
+"""A connection test as a trail of stages, and what came of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from canary_tui.tui.presenters.words import (
     cause_words,
     expected_stages,
     ms_words,
-    utc_words,
 )
 
 if TYPE_CHECKING:
-    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.diagnosis.stages import Failure
     from canary_tui.servers.model import Server
 
 SPINNER = "◐◓◑◒"
@@ -83,7 +82,11 @@ def verdict(test: TestView, width: int) -> list[Line]:
     if result.failure is None:
         said = f"The whole way works: {ms_words(result.total_ms)} over a fresh connection."
         return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(said, width - 2)]
-    failure = result.failure
+    return failure_words(result.failure, width)
+
+
+def failure_words(failure: Failure, width: int) -> list[Line]:
+    """Return what broke, what to do about it, and the library's own words."""
     lines = [
         line(("✕ ", Tone.BAD), (f"{STAGE_WORDS[failure.stage]}: {cause_words(failure.cause)}", Tone.BAD)),
         *(line(text) for text in wrap(failure.summary, width)),
@@ -96,55 +99,6 @@ def verdict(test: TestView, width: int) -> list[Line]:
     return lines
 
 
-LOOK_AT: dict[Stage, str] = {
-    Stage.RESOLVE: "the DNS entry of the SSH server",
-    Stage.CONNECT: "that sshd runs and listens there, and the firewall in front of it",
-    Stage.HANDSHAKE: "sshd's log; MaxStartups, PerSourcePenalties and TCP wrappers; ciphers and key exchange",
-    Stage.HOST_KEY: "the host key: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-    Stage.AUTH: "~/.ssh/authorized_keys of this user and its permissions (StrictModes), AllowUsers, "
-    "PubkeyAuthentication; sshd's log has the reason",
-    Stage.FORWARD: "AllowTcpForwarding and PermitOpen in sshd_config, permitopen= in authorized_keys; "
-    "from the SSH server: nc -vz DATABASE PORT",
-    Stage.DATABASE: "the database's log; limits of connections; what listens on that port",
-    Stage.TLS: "the database's certificate and TLS settings",
-    Stage.LOGIN: "the database's user, its password and rights; pg_hba.conf",
-    Stage.QUERY: "the database's log",
-}
-
-
-def report(server: Server, result: ProbeResult, fingerprint: str = "") -> str:
-    """Return what the SSH server's administrator needs to know, as plain text without a secret."""
-    ssh, database = server.tunnel, server.database
-    address = next((stage.note for stage in result.stages if stage.stage is Stage.RESOLVE and stage.note), "")
-    lines = [f"canary-tui: connection test of {server.name}", f"Time:      {utc_words(result.started_at)}"]
-    if ssh is not None:
-        seen = f" ({address})" if address else ""
-        lines.append(f"SSH:       {ssh.user}@{ssh.host} port {ssh.port}{seen}")
-    if fingerprint:
-        lines.append(f"Key:       {fingerprint}")
-    way = "as the SSH server sees it" if ssh is not None else "direct"
-    lines.append(f"Database:  {server.engine.value} {database.host} port {database.port} ({way})")
-    failure = result.failure
-    if failure is None:
-        lines.append("Result:    the whole way works")
-    else:
-        lines += [
-            f"Stage:     {failure.stage.value} ({STAGE_WORDS[failure.stage]})",
-            f"Cause:     {failure.cause.value}",
-            f"Meaning:   {failure.summary}",
-        ]
-        if failure.detail:
-            lines.append(f"Said:      {failure.detail}")
-        if failure.stage in LOOK_AT:
-            lines.append(f"Look at:   {LOOK_AT[failure.stage]}")
-    lines.append("Stages:")
-    lines += [
-        f"  {'ok  ' if s.ok else 'FAIL'} {s.stage.value:<10} {s.ms:9.1f} ms  {s.note}".rstrip()
-        for s in result.stages
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def needs_decision(result: ProbeResult) -> bool:
     """Tell whether the test stopped at a host key that a person may accept."""
     return (
@@ -152,31 +106,3 @@ def needs_decision(result: ProbeResult) -> bool:
         and result.failure is not None
         and result.failure.cause in {Cause.HOST_KEY_UNKNOWN, Cause.HOST_KEY_CHANGED}
     )
-
-
-def host_key_lines(offer: HostKeyOffer, width: int) -> list[Line]:
-    """Return the host-key question: what is offered, what was known, how to compare."""
-    kind = offer.key_type.removeprefix("ssh-").removeprefix("ecdsa-sha2-").split("@")[0]
-    file = "ecdsa" if "nistp" in kind else kind
-    place = offer.host if offer.port == 22 else f"{offer.host} port {offer.port}"
-    changed = bool(offer.known)
-    if changed:
-        said = (
-            f"{place} shows ANOTHER host key than the one you trust. Somebody may stand between, "
-            "or the server was set up anew. Ask its administrator before you go on."
-        )
-    else:
-        said = f"{place} is not known yet. Is this really its key? Compare once; from then on it is checked."
-    lines = [line((text, Tone.BAD if changed else Tone.PLAIN)) for text in wrap(said, width)]
-    lines += [line(), line(("Offered now  ", Tone.MUTED), offer.key_type)]
-    lines.append(line(("             ", Tone.MUTED), (offer.fingerprint, Tone.STRONG)))
-    for known in offer.known:
-        since = f", trusted since {known.since}" if known.since else ""
-        lines.append(line(("Trusted      ", Tone.MUTED), f"{known.key_type}{since}"))
-        lines.append(line(("             ", Tone.MUTED), known.fingerprint))
-    lines += [line(), line("To compare, on the SSH server:")]
-    lines.append(line(("  ssh-keygen -lf ", Tone.ACCENT), (f"/etc/ssh/ssh_host_{file}_key.pub", Tone.ACCENT)))
-    lines += [line()] if offer.evidence else []
-    for evidence in offer.evidence:
-        lines += [line((text, Tone.MUTED)) for text in wrap(evidence, width)]
-    return lines

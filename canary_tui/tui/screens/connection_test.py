@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
-from canary_tui.diagnosis.stages import Cause
+from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.tui.presenters import trail
 from canary_tui.tui.presenters.lines import Tone, line
+from canary_tui.tui.presenters.report import report
 from canary_tui.tui.presenters.words import day_words, ms_words
 from canary_tui.tui.screens.page import Page, done
 from canary_tui.tui.widgets.bars import TitleBar, Words
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 TURN_EVERY = 2
 """The sign of the stage under way turns every second tick: five times a second."""
 
+KEY_SECONDS = 2.0
+"""How long a report waits for the key."""
+
 
 class ConnectionTest(Page):
     """Polls a test of the monitor; paints a line only when its stage moves."""
@@ -34,6 +39,7 @@ class ConnectionTest(Page):
         Binding("r", "again", "run again"),
         Binding("c", "copy_report", "copy report"),
         Binding("p", "key", "public key"),
+        Binding("u", "audit", "audit key"),
         Binding("h", "host_key", "host key"),
         Binding("P", "password", "password", key_display="P"),
         Binding("e", "edit", "edit"),
@@ -105,7 +111,7 @@ class ConnectionTest(Page):
         if action == "password":
             failure = result.failure if result is not None else None
             return failure is not None and failure.cause in {Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED}
-        if action == "key":
+        if action in {"key", "audit"}:
             return self._test is not None and self._test.server.tunnel is not None
         return True
 
@@ -136,19 +142,21 @@ class ConnectionTest(Page):
     async def _copy_report(self) -> None:
         if self._test is None or self._test.result is None:
             return
-        fingerprint = ""
-        if self._test.server.tunnel is not None:
-            try:
-                async with asyncio.timeout(2):
-                    fingerprint = (await done(self.canary.monitor.key_info(self._server))).fingerprint
-            except (OSError, ValueError):
-                fingerprint = ""  # A report without the fingerprint is better than none.
-        report = trail.report(self._test.server, self._test.result, fingerprint)
-        self.canary.copy(report, "report for the administrator", show=False)
+        server, result, key = self._test.server, self._test.result, None
+        if server.tunnel is not None:
+            # A report without the key is better than none: it may be the very thing that is wrong.
+            with suppress(OSError, ValueError, KeyError, Failed):
+                async with asyncio.timeout(KEY_SECONDS):
+                    key = await done(self.canary.monitor.key_info(self._server))
+        self.canary.copy(report(server, result, key), "report for the administrator", show=False)
 
     def action_key(self) -> None:
         """Show the public key and the steps to install it."""
         self.canary.open_key(self._server)
+
+    def action_audit(self) -> None:
+        """Prove what the key can and cannot do."""
+        self.canary.open_audit(self._server)
 
     def action_edit(self) -> None:
         """Change the settings."""

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
+from canary_tui.tui.presenters.host_key import host_key_lines
 from canary_tui.tui.presenters.lines import Tone, line, wrap
-from canary_tui.tui.presenters.trail import host_key_lines
 from canary_tui.tui.screens.page import done, error_words
 from canary_tui.tui.widgets.bars import KeyBar, Words
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from canary_tui.tui.api import MonitorApi
 
 WORD = "replace"
+BROAD, NARROW, FRAME = 114, 76, 5
+"""Widths of the dialog in the style sheet, and what its border and padding take of them."""
 
 
 class HostKeyQuestion(ModalScreen[bool]):
@@ -48,17 +50,26 @@ class HostKeyQuestion(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """What is offered, what was known, how to compare, the answer."""
-        width = max(20, min(76, self.app.size.width - 4) - 4)
+        guess = max(20, min(BROAD if self.changed else NARROW, self.app.size.width) - FRAME)
         title = "The SSH host key has CHANGED" if self.changed else "Unknown SSH host key"
-        with Vertical(classes="dialog -tall"):
+        with Vertical(classes="dialog -broad" if self.changed else "dialog"):
             yield Words(line((title, Tone.BAD if self.changed else Tone.STRONG)), classes="dialog-title")
             with VerticalScroll(id="offer", can_focus=False):
-                yield Words(*host_key_lines(self._offer, width))
+                # A good guess until the dialog has its size: the question must not come a frame late.
+                yield Words(*host_key_lines(self._offer, guess), id="question")
             if self.changed:
                 yield Words(line(f"If the change is meant, type {WORD} and press enter:"), id="how")
                 yield Input(compact=True, id="answer", placeholder=WORD)
             yield Words(id="trouble")
             yield KeyBar()
+
+    def on_resize(self) -> None:
+        """Lay the keys out for the room there is."""
+        self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        width = max(20, self.query_one("#offer").scrollable_content_region.width)
+        self.query_one("#question", Words).say(*host_key_lines(self._offer, width))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A changed key takes more than one key press."""

@@ -32,6 +32,7 @@ class KeyView(Page):
         Binding("l", "copy('line')", "copy bare key"),
         Binding("w", "write", "write to file"),
         Binding("t", "test", "test"),
+        Binding("u", "audit", "audit"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
         Binding("g,home", "scroll(-10000)", "top", show=False),
@@ -101,6 +102,10 @@ class KeyView(Page):
     def action_test(self) -> None:
         """Test the connection."""
         self.canary.open_test(self._server)
+
+    def action_audit(self) -> None:
+        """Prove what the key can and cannot do."""
+        self.canary.open_audit(self._server)
 
     def action_scroll(self, by: int) -> None:
         """Scroll by some lines."""

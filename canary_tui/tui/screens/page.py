@@ -9,6 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from canary_tui.diagnosis.stages import Failed
+from canary_tui.tui.presenters.words import cause_words
 from canary_tui.tui.widgets.bars import KeyBar, TitleBar
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ class Page(Screen[None]):
         self.ready = True
         self.show_facts(self.canary.facts)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the widgets are there: after the mounting, before the tearing down."""
+        return self.ready and self.is_attached and self.app.is_running
+
     def show_facts(self, snapshot: Snapshot) -> None:
         """Paint what changed. Called while this screen is in front, ten times a second at most."""
 
@@ -71,7 +78,7 @@ class Page(Screen[None]):
 
     def catch_up(self) -> None:
         """Show the facts as they are, once there is something to show them on."""
-        if self.ready and self.is_attached:
+        if self.in_use:
             self.show_facts(self.canary.facts)
 
     def action_back(self) -> None:
@@ -90,7 +97,12 @@ class Page(Screen[None]):
 
 
 def error_words(error: BaseException) -> str:
-    """Return an error's own words; an OSError's with the file that it is about."""
+    """Return an error's own words; an OSError's with the file, a failure's with its cause."""
+    if isinstance(error, Failed):
+        cause = cause_words(error.cause)
+        return f"{cause}: {error.detail}" if error.detail else cause
+    if isinstance(error, KeyError):
+        return f"There is no server {error.args[0]} any more." if error.args else "There is no such server."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from canary_tui.monitor.board import Row, Snapshot
-from canary_tui.tui.presenters import fleet, urls
+from canary_tui.tui.presenters import advice, fleet, urls
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import Confirm
 from canary_tui.tui.screens.help import Reading
@@ -21,24 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.widget import Widget
-
-EMPTY: tuple[Line, ...] = (
-    line(),
-    line(("No servers yet.", Tone.STRONG)),
-    line(),
-    line("canary holds SSH tunnels to databases behind jumpboxes, probes the"),
-    line("whole way every few seconds, and says which hop broke and why."),
-    line(),
-    line(("a", Tone.ACCENT), "            adds a server; a connection URL can be pasted"),
-    line(("canary demo", Tone.ACCENT), "  in a shell starts a fleet to look around in"),
-)
-
-
-ON_SERVER = frozenset(
-    {"edit", "delete", "key", "test", "open_close", "log", "copy_url", "shell"}
-    | {"host_key", "password", "retry", "probe", "next_trouble"}
-)
-"""Actions that need a server under the cursor."""
 
 
 class ServerList(Page):
@@ -85,7 +67,7 @@ class ServerList(Page):
             placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden", disabled=True
         )
         yield Words(id="heading")
-        yield Words(*EMPTY, id="empty", classes="hidden")
+        yield Words(*advice.EMPTY, id="empty", classes="hidden")
         yield LineList(self._line, id="fleet")
         yield Words(id="advice")
 
@@ -139,18 +121,20 @@ class ServerList(Page):
 
     def _show_problems(self, problems: tuple[str, ...]) -> None:
         self.query_one("#problems").set_class(not problems, "hidden")
-        self.query_one("#problems", Words).say(*fleet.banner(problems))
+        self.query_one("#problems", Words).say(*advice.banner(problems))
 
     def _show_advice(self, snapshot: Snapshot) -> None:
         row = self.selected
         said: tuple[Line, ...] = ()
         if row is not None:
-            said = fleet.advice(row, self._now)
+            said = advice.advice(row, self._now)
         elif snapshot.rows:
             said = (line("No server matches the filter."), line(("escape clears it.", Tone.ACCENT)))
         elif not snapshot.loaded:
             said = (line(("Reading servers.yaml…", Tone.MUTED)), line())
-        self.query_one("#advice", Words).say(*said)
+        place = self.query_one("#advice", Words)
+        room = place.scrollable_content_region.size
+        place.say(*advice.fitted(said, max(20, room.width), room.height or 2))
 
     def on_resize(self) -> None:
         """Choose the columns anew once the list has its new size."""
@@ -189,17 +173,7 @@ class ServerList(Page):
             return self.canary.can_undo
         if action == "problems":
             return bool(self.canary.facts.problems)
-        return self._applies(action) if action in ON_SERVER else True
-
-    def _applies(self, action: str) -> bool:
-        row = self.selected if self.ready else None
-        if row is None:
-            return False
-        if action == "host_key":
-            return row.host_key is not None
-        if action == "password":
-            return row.password_wanted or fleet.wants_password(row)
-        return action != "key" or row.server.tunnel is not None
+        return action not in fleet.ON_SERVER or fleet.applies(action, self.selected if self.ready else None)
 
     def action_back(self) -> None:
         """Clear the filter."""
@@ -302,7 +276,7 @@ class ServerList(Page):
 
     def action_problems(self) -> None:
         """Show everything that is wrong with servers.yaml."""
-        self.app.push_screen(Reading(fleet.problem_lines(self.canary.facts.problems)))
+        self.app.push_screen(Reading(advice.problem_lines(self.canary.facts.problems)))
 
     def action_host_key(self) -> None:
         """Decide about the host key that waits."""

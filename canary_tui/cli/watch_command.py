@@ -1,0 +1,158 @@
+"""``canary watch``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.watch import Watch
+    from canary_tui.paths import Paths
+
+STOP_SECONDS = 2.4
+"""Of the three seconds in which a signal ends the process, what closing the tunnels may take."""
+LAST_WORDS_SECONDS = 0.4
+INTERRUPTED = 130
+
+
+@click.command("watch")
+@click.option("--json", "as_json", is_flag=True, help="Every event, one JSON object a line.")
+@click.pass_obj
+def command(paths: Paths, as_json: bool) -> int:
+    """Hold the tunnels and probe, without screens, until a signal comes: for a service unit.
+
+    Prints what changes; with --json every event. Keeps the same history as the application. Exit status
+    0 after SIGTERM and SIGHUP, 130 after Ctrl-C, 1 when another process of yours monitors already.
+    """
+    from canary_tui.cli.common import load_fleet
+    from canary_tui.monitor.lock import Lock
+
+    load_fleet(paths)  # a file that is wrong at the start is a mistake to be told, not to be waited out
+    lock = Lock(paths)
+    holder = lock.acquire()
+    if holder is not None:
+        since = datetime.fromtimestamp(holder.since).astimezone()
+        click.echo(f"Process {holder.pid} monitors already, since {since:%Y-%m-%d %H:%M:%S}.", err=True)
+        return 1
+    from canary_tui.monitor.watch import Watch
+
+    watch = Watch(paths, lock)
+    ending = _Ending(watch)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, ending.heard)
+    watch.start()
+    try:
+        _print(watch, as_json=as_json)
+    finally:
+        watch.stop(STOP_SECONDS)
+        ending.over.set()
+    return ending.status
+
+
+class _Ending:
+    """Ends the process in time after a signal, even while a stalled terminal keeps the main thread."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self.over = threading.Event()
+        self.status = 0
+
+    def heard(self, number: int, _frame: FrameType | None) -> None:
+        """Begin the end. A second signal changes nothing."""
+        if self._watch.ending:
+            return
+        self.status = INTERRUPTED if number == signal.SIGINT else 0
+        self._watch.end()
+        threading.Thread(target=self._end, name="ending", daemon=True).start()
+
+    def _end(self) -> None:
+        self._watch.stop(STOP_SECONDS)
+        if not self.over.wait(LAST_WORDS_SECONDS):
+            os._exit(self.status)
+
+
+def _print(watch: Watch, *, as_json: bool) -> None:
+    from canary_tui.monitor.event_records import event_json
+
+    words = _Words()
+    left_out = 0
+    for event in watch.events():
+        text = msgspec.json.encode(event_json(event)).decode() if as_json else words.of(event)
+        if text:
+            click.echo(text)
+        if watch.left_out != left_out:
+            click.echo(f"{watch.left_out - left_out} events were not printed in time", err=True)
+            left_out = watch.left_out
+
+
+class _Words:
+    """Events as lines for a person or a journal: what changes, not every probe that finds the same."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+
+    def of(self, event: AnyEvent) -> str:
+        """Return an event's line; empty for one that says nothing new."""
+        said = self._said(event)
+        if said is None:
+            return ""
+        server, text = said
+        return (
+            f"{datetime.fromtimestamp(event.at).astimezone():%Y-%m-%d %H:%M:%S}  {server or '-':<16} {text}"
+        )
+
+    def _said(self, event: AnyEvent) -> tuple[str, str] | None:
+        from canary_tui.monitor import events
+
+        match event:
+            case events.ProbeFinished():
+                name, failure = event.result.server, event.result.failure
+                text = f"✕ {failure.summary}" if failure else "✓ answers"
+                return (name, text) if self._is_new(f"probe {name}", text) else None
+            case events.TunnelChanged():
+                text = " ".join(filter(None, (f"tunnel {event.state}", event.reason)))
+                new = self._is_new(f"tunnel {event.server}", event.state)
+                return (event.server, text) if new else None
+            case events.PasswordWanted():
+                text = "no source has its database password"
+                return (event.server, text) if self._is_new(f"password {event.server}", text) else None
+            case _:
+                return _always_said(event)
+
+    def _is_new(self, what: str, state: str) -> bool:
+        before = self._states.get(what)
+        self._states[what] = state
+        return state != before
+
+
+def _always_said(event: AnyEvent) -> tuple[str, str] | None:
+    from canary_tui.monitor import events
+    from canary_tui.monitor.durations import duration_words
+
+    match event:
+        case events.IncidentChanged():
+            incident = event.incident
+            end = f" after {duration_words(incident.ended - incident.started)}" if incident.ended else ""
+            text = f"incident {event.change}{end}: {incident.place} ({', '.join(incident.servers)})"
+            return "", f"{text}; {incident.ended_by}" if incident.ended_by else text
+        case events.FleetLoaded():
+            return "", f"{sum(server.enabled for server in event.fleet.servers)} servers are watched"
+        case events.FileRejected():
+            return "", "; ".join(event.problems)
+        case events.ClientRefused():
+            return event.server, f"client refused: {event.reason}"
+        case events.Noted():
+            return event.server, event.text
+        case events.Slept():
+            return "", f"the machine slept for {duration_words(event.seconds)}"
+        case _:
+            return None

@@ -1,0 +1,100 @@
+"""The first words of a PostgreSQL connection: whether TLS is offered, early errors, and what is none of it.
+
+PostgreSQL 15 documentation §55.2 and §55.7: SSLRequest, ErrorResponse, StartupMessage's answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import TYPE_CHECKING
+
+from canary_tui.databases.errors import one_line
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+
+if TYPE_CHECKING:
+    from canary_tui.databases.client import Link
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+"""PostgreSQL 15 documentation §55.7, SSLRequest."""
+LONGEST_ERROR = 30_000
+"""Bytes of a message that may come before the login is done; libpq's own limit for one."""
+MYSQL_GREETS = b"\x00\x00\x00\x0a"
+"""What follows the first byte of a MySQL greeting; to PostgreSQL, a message of six bytes."""
+EARLY: dict[str, Cause] = {
+    "53300": Cause.DATABASE_TOO_MANY_CONNECTIONS,
+    "57P01": Cause.DATABASE_STARTING,
+    "57P02": Cause.DATABASE_STARTING,
+    "57P03": Cause.DATABASE_STARTING,
+}
+"""What a server may say before it knows who is there, by SQLSTATE."""
+POOLER_IS_FULL = "no more connections allowed"
+"""PgBouncer's words for 53300."""
+
+
+async def offers_tls(link: Link) -> bool:
+    """Ask whether the server does TLS.
+
+    We ask, not asyncpg: its ``prefer`` goes on without TLS after *any* failure, over a second connection,
+    and it keeps a server's reason for refusing from us. Raises Failed where the answer is no answer.
+    """
+    await link.send(SSL_REQUEST)
+    answer = await link.receive(1)
+    if answer in {b"S", b"N"} and not await _says_more(link):
+        return answer == b"S"
+    if not answer:
+        raise Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without an answer to SSLRequest")
+    if answer == b"E":
+        raise await _early_error(link)
+    raise Failed(Cause.WRONG_PROTOCOL, detail=f"answered SSLRequest with {answer!r}")
+
+
+async def _says_more(link: Link) -> bool:
+    """Whether more came with the answer (``SSH-2.0-…``), though the next word is ours: CVE-2021-23222."""
+    try:
+        async with asyncio.timeout(0):
+            return bool(await link.peek(1))
+    except TimeoutError:
+        return False
+
+
+async def _early_error(link: Link) -> Failed:
+    """Read an error that came in place of the TLS answer: a pooler or a postmaster that is full.
+
+    Anybody on the way could have written it (CVE-2024-10977), so it decides no more than why this
+    connection ends here, and nothing about logins.
+    """
+    head = await link.receive(4)
+    if head == MYSQL_GREETS:
+        return not_postgresql(b"E" + head)
+    length = int.from_bytes(head, "big")
+    if len(head) == 4 and 4 < length < LONGEST_ERROR:
+        fields = error_fields(await link.receive(length - 4))
+        state, text = fields.get("C", ""), fields.get("M", "")
+    else:  # the form of protocol 2, used when no process could be started: text up to a zero byte
+        state, text = "", head.rstrip(b"\0").decode(errors="replace")
+        while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
+            text += byte.decode(errors="replace")
+    pooler = Cause.DATABASE_TOO_MANY_CONNECTIONS if POOLER_IS_FULL in text else Cause.DATABASE_CLOSED_EARLY
+    return Failed(EARLY.get(state, pooler), detail=one_line(text))
+
+
+def error_fields(payload: bytes) -> dict[str, str]:
+    """Return an ErrorResponse's fields by their letter (PostgreSQL 15 documentation §55.8)."""
+    parts = payload.decode(errors="replace").split("\0")
+    return {part[0]: part[1:] for part in parts if part}
+
+
+def is_answer(first: bytes) -> bool:
+    """Whether bytes can be the start of what PostgreSQL answers to a login.
+
+    Authentication, error, notice or NegotiateProtocolVersion, and the length of that message (PostgreSQL 15
+    documentation §55.7). An error may be a text of protocol 2.
+    """
+    if first[:1] not in {b"R", b"E", b"N", b"v"} or first[1:5] == MYSQL_GREETS:
+        return False
+    return len(first) < 5 or first[:1] == b"E" or 4 < int.from_bytes(first[1:5], "big") < LONGEST_ERROR
+
+
+def not_postgresql(first: bytes) -> Failed:
+    return Failed(Cause.WRONG_PROTOCOL, stage=Stage.DATABASE, detail=f"answered with {first[:40]!r}")

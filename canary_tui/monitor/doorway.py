@@ -1,0 +1,174 @@
+"""The local end of one server's tunnel: bound once, named when it cannot be, and its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import pwd
+import time
+from typing import TYPE_CHECKING
+
+from canary_tui.databases.refusal import refusal_for
+from canary_tui.diagnosis.catalogue import explain, stage_title, title
+from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
+from canary_tui.monitor.events import ClientRefused, ClientsChanged
+from canary_tui.monitor.tools import next_free_port
+from canary_tui.servers.file import BadFile
+from canary_tui.servers.model import Engine, Listen
+from canary_tui.tunnels.holder import holder_of
+from canary_tui.tunnels.relay import Relay, Stranger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from canary_tui.databases.refusal import Refusal
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.servers.model import Server, SshServer
+    from canary_tui.tunnels.route import Route
+
+
+class Down(Failed):
+    """The tunnel does not stand. ``failure`` says why; None: it is opened for the first time."""
+
+    def __init__(self, failure: Failure | None) -> None:
+        super().__init__(failure.cause if failure else Cause.TUNNEL_LOST)
+        self.failure = failure
+
+
+class Doorway:
+    """Binds a server's local port or socket and tells what its clients do.
+
+    ``way`` gives the way to the database for each client, or raises Failed. ``any_port``: take another
+    port, or socket, where the server's own is taken.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        tools: Tools,
+        emit: Callable[[AnyEvent], None],
+        *,
+        way: Callable[[], Awaitable[Route]],
+        any_port: bool = False,
+    ) -> None:
+        self.local = ""
+        """``127.0.0.1:15432`` or a socket's path; empty while nothing is bound."""
+        self._server = server
+        self._tools = tools
+        self._emit = emit
+        self._any_port = any_port
+        self._relay = Relay(
+            way,
+            changed=self._tell_clients,
+            refused=self._turn_away,
+            allowed_uids=allowed_uids(server.ssh.allow_users if server.ssh else ()),
+        )
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected now."""
+        return self._relay.clients
+
+    async def open(self) -> None:
+        """Bind. Raises Failed: ``local_port_taken``, with who has it, or ``settings_invalid``."""
+        ssh = self._server.ssh
+        assert ssh is not None  # noqa: S101 - only a server with a tunnel has a local end
+        try:
+            try:
+                self.local = await self._bind(ssh)
+            except OSError as error:
+                if not self._any_port or error.errno != errno.EADDRINUSE:
+                    raise
+                self.local = await self._bind_elsewhere(ssh)
+        except OSError as error:
+            raise await self._not_bound(ssh, error) from None
+
+    async def close(self) -> None:
+        """Stop listening and close every client."""
+        await self._relay.close()
+        self.local = ""
+
+    async def _bind(self, ssh: SshServer) -> str:
+        if ssh.listen is Listen.PORT:
+            return f"127.0.0.1:{await self._relay.listen_port(ssh.local_port or 0)}"
+        folder = self._tools.paths.runtime / self._server.name
+        return str(await self._relay.listen_socket(folder / socket_name(self._server)))
+
+    async def _bind_elsewhere(self, ssh: SshServer) -> str:
+        if ssh.listen is Listen.PORT:
+            return f"127.0.0.1:{await self._relay.listen_port(0)}"
+        folder = self._tools.paths.runtime / f"{self._server.name}-{os.getpid()}"
+        return str(await self._relay.listen_socket(folder / socket_name(self._server)))
+
+    async def _not_bound(self, ssh: SshServer, error: OSError) -> Failed:
+        detail = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            facts = await asyncio.to_thread(self._who_has, ssh.local_port) if ssh.local_port else {}
+            return Failed(Cause.LOCAL_PORT_TAKEN, stage=Stage.SETTINGS, detail=detail, facts=facts)
+        # A port below 1024 needs root; a socket's path may have 107 bytes, and its folder must be ours.
+        wrong = error.errno in {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, None}
+        where = "socket" if ssh.listen is Listen.SOCKET else f"local port {ssh.local_port}"
+        cause = Cause.SETTINGS_INVALID if wrong else Cause.INTERNAL_ERROR
+        return Failed(cause, stage=Stage.SETTINGS, detail=f"{where}: {detail}")
+
+    def _who_has(self, port: int) -> dict[str, str]:
+        """Return who listens on the port, as far as the system tells, and the next one that is free."""
+        facts = {}
+        if (holder := holder_of(port)) is not None:
+            facts = {"program": holder.program, "pid": str(holder.pid)}
+        try:
+            servers = self._tools.file.load().servers
+        except (BadFile, OSError):
+            servers = ()
+        free = next_free_port(port + 1, {s.ssh.local_port for s in servers if s.ssh and s.ssh.local_port})
+        return facts | ({"free_port": str(free)} if free else {})
+
+    def _turn_away(self, why: Stranger | Failed) -> Refusal | None:
+        """Log that a client is not served, and return how it is told; strangers are not."""
+        reason = str(why) if isinstance(why, Stranger) else self._in_words(why)
+        self._emit(ClientRefused(at=time.time(), server=self._server.name, reason=reason))
+        if isinstance(why, Stranger):
+            return None
+        return refusal_for(self._server.engine, f"canary-tui: {self._server.name}: {reason}")
+
+    def _in_words(self, why: Failed) -> str:
+        if isinstance(why, Down):
+            failure = why.failure
+        else:
+            stage = why.stage or USUAL_STAGE.get(why.cause, Stage.FORWARD)
+            failure = explain(why, stage, self._server.words | why.facts)
+        if failure is None:
+            return "the tunnel is still being opened"
+        return f"{stage_title(failure.stage)}: {title(failure.cause)}. {failure.summary}"
+
+    def _tell_clients(self) -> None:
+        relay = self._relay
+        self._emit(
+            ClientsChanged(
+                at=time.time(),
+                server=self._server.name,
+                clients=relay.clients,
+                bytes_up=relay.bytes_up,
+                bytes_down=relay.bytes_down,
+            )
+        )
+
+
+def allowed_uids(names: tuple[str, ...]) -> frozenset[int]:
+    """Return who may use a local end: this process's own user, and the accounts of these names."""
+    uids = {os.geteuid()}
+    for name in names:
+        try:
+            uids.add(pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            continue  # the account was removed since the file was read: it lets nobody in
+    return frozenset(uids)
+
+
+def socket_name(server: Server) -> str:
+    """Return the socket's file name by which the engine's own clients find it in its folder."""
+    if server.engine is Engine.POSTGRESQL:
+        return f".s.PGSQL.{server.database.port}"
+    return "mysql.sock"

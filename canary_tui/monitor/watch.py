@@ -1,0 +1,87 @@
+"""The monitor without screens: holds every server that is switched on, and hands its events over."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from canary_tui.monitor.events import FleetLoaded
+from canary_tui.monitor.service import Monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.lock import Lock
+    from canary_tui.paths import Paths
+
+WAITING = 10_000
+"""Events that wait for whoever reads them; beyond that they are counted and left out."""
+
+
+class Watch:
+    """Runs a monitor until ``stop``. Events are read on the thread that calls ``events``.
+
+    Reading may be slow, or stop: the monitor never waits for it.
+    """
+
+    def __init__(self, paths: Paths, lock: Lock) -> None:
+        self.monitor = Monitor(paths, lock=lock)
+        self.left_out = 0
+        """How many events were not handed over because nobody read."""
+        # SimpleQueue: a signal's handler may put into it while this very thread is inside it.
+        self._events: queue.SimpleQueue[AnyEvent | None] = queue.SimpleQueue()
+        self._holds: dict[str, Future[None]] = {}
+        self._wanted: frozenset[str] = frozenset()
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Start the monitor."""
+        self.monitor.listen(self._heard)
+        self.monitor.start()
+
+    def events(self) -> Iterator[AnyEvent]:
+        """Give the events as they come, until ``stop``."""
+        while (event := self._events.get()) is not None:
+            yield event
+
+    @property
+    def ending(self) -> bool:
+        """Whether ``end`` or ``stop`` was called."""
+        return self._stopping.is_set()
+
+    def end(self) -> None:
+        """Have ``events`` end. May be called from a signal's handler."""
+        self._stopping.set()
+        self._events.put(None)
+
+    def stop(self, limit: float) -> bool:
+        """Close everything; True when that was done within ``limit`` seconds."""
+        self.end()
+        return self.monitor.stop(limit)
+
+    def _heard(self, event: AnyEvent) -> None:
+        """Take an event over; on the monitor's thread."""
+        if self._events.qsize() < WAITING:
+            self._events.put(event)
+        else:
+            self.left_out += 1
+        if isinstance(event, FleetLoaded):
+            self._wanted = frozenset(server.name for server in event.fleet.servers if server.enabled)
+            for name in self._wanted:
+                self._hold(name)
+
+    def _hold(self, name: str) -> None:
+        if self._stopping.is_set() or name not in self._wanted:
+            return
+        held = self._holds.get(name)
+        if held is None or held.done():
+            self._holds[name] = future = self.monitor.hold(name)
+            # A server that was switched off and on again at once: its hold ended after the file was read.
+            future.add_done_callback(lambda done: self._ended(name, done))
+
+    def _ended(self, name: str, held: Future[None]) -> None:
+        if not held.cancelled() and held.exception() is None:
+            self._hold(name)

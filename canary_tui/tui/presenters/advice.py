@@ -1,0 +1,125 @@
+"""What the server list says beside the table: what is wrong, and the next step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.monitor.board import Health
+from canary_tui.monitor.events import TunnelState
+from canary_tui.tui.presenters import urls
+from canary_tui.tui.presenters.lines import Line, Span, Tone, limited, line, wrap_line
+from canary_tui.tui.presenters.words import SIGNS, STAGE_WORDS, bytes_words, ms_words, span_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from canary_tui.monitor.board import Row
+
+EMPTY: tuple[Line, ...] = (
+    line(),
+    line(("No servers yet.", Tone.STRONG)),
+    line(),
+    line("canary holds SSH tunnels to databases behind jumpboxes, probes the"),
+    line("whole way every few seconds, and says which hop broke and why."),
+    line(),
+    line(("a", Tone.ACCENT), "            adds a server; a connection URL can be pasted"),
+    line(("canary demo", Tone.ACCENT), "  in a shell starts a fleet to look around in"),
+)
+"""What stands where the table would."""
+
+KEYS_FOR_CAUSE: dict[Cause, str] = {
+    Cause.KEY_NOT_ACCEPTED: "p shows the key and the steps to install it, then t tests.",
+    Cause.KEY_MISSING: "p shows the key, e edits the settings.",
+    Cause.KEY_PERMISSIONS: "Then press r to try again.",
+    Cause.FORWARDING_NOT_PERMITTED: "p shows the line that permits it, then t tests.",
+    Cause.PASSWORD_REJECTED: "P gives another password, e changes where it comes from.",
+    Cause.LOCAL_PORT_TAKEN: "e chooses another local port.",
+}
+
+
+def advice(row: Row, now: float) -> tuple[Line, Line]:
+    """Return the two lines below the table: what is wrong and the next step, or how to use the tunnel."""
+    name: Span = (row.server.name, Tone.STRONG)
+    if not row.server.enabled:
+        return line(name, " is switched off: not opened, not probed."), line(("o opens it.", Tone.ACCENT))
+    if row.host_key is not None:
+        said = "shows another host key than the one you trust" if row.host_key.known else "is not known yet"
+        return (
+            line(name, (" · SSH host key: ", Tone.WARN), f"{row.host_key.host} {said}."),
+            line(("h shows it and how to compare it.", Tone.ACCENT), " Nothing is sent until you decide."),
+        )
+    if row.password_wanted:
+        return (
+            line(name, (" · password: ", Tone.WARN), "no source has the database password."),
+            line(("P asks you for it", Tone.ACCENT), " (kept in memory only); e sets where it comes from."),
+        )
+    if row.failure is not None:
+        return _trouble(row, now)
+    return line(name, " ", *_well(row, now)), line((urls.how_to_use(row), Tone.MUTED))
+
+
+def fitted(said: Sequence[Line], width: int, height: int) -> list[Line]:
+    """Wrap what is said to ``height`` lines; what is wrong never takes the room of the next step."""
+    if not said:
+        return []
+    first, *rest = said
+    wrong = limited(wrap_line(first, width), max(1, height - len(rest)), width)
+    step = [part for spans in rest for part in wrap_line(spans, width)]
+    return wrong + limited(step, height - len(wrong), width)
+
+
+def _trouble(row: Row, now: float) -> tuple[Line, Line]:
+    failure = row.failure
+    if failure is None:
+        raise ValueError("a row without trouble")
+    first = line(
+        (row.server.name, Tone.STRONG), (f" · {STAGE_WORDS[failure.stage]}: ", Tone.BAD), failure.summary
+    )
+    default = "e edits the settings." if failure.stage is Stage.SETTINGS else "t tests every stage."
+    keys = KEYS_FOR_CAUSE.get(failure.cause, default)
+    remedy = f" {failure.remedies[0]}" if failure.remedies else ""
+    # The key comes first: on a narrow screen the end of the remedy is what falls off.
+    return first, line((keys, Tone.ACCENT), (_retry(row, now), Tone.MUTED), (remedy, Tone.PLAIN))
+
+
+def _retry(row: Row, now: float) -> str:
+    if row.tunnel is TunnelState.STOPPED:
+        return " r tries again."
+    if row.retry_at is not None and row.retry_at > now:
+        return f" Next try in {span_words(row.retry_at - now)}; r tries now."
+    return ""
+
+
+def _well(row: Row, now: float) -> list[Span]:
+    spans: list[Span] = [(f"is {row.health.value}", SIGNS[row.health][1])]
+    if row.health is Health.OPENING and row.tunnel_reason:
+        spans.append((f": {row.tunnel_reason}", Tone.PLAIN))
+    if row.health is Health.SLOW:
+        limit = ms_words(row.server.probe.slow_after * 1000)
+        spans.append((f": slower than {limit}; enter shows which stage takes the time", Tone.PLAIN))
+    if row.since and row.health in {Health.UP, Health.SLOW}:
+        spans.append((f", for {span_words(now - row.since)}", Tone.MUTED))
+    if row.clients:
+        used = f"{row.clients} client{'' if row.clients == 1 else 's'}"
+        moved = f"↑ {bytes_words(row.bytes_up)} ↓ {bytes_words(row.bytes_down)}"
+        spans.append((f" · {used}, {moved}", Tone.MUTED))
+    return spans
+
+
+BANNER_LINES = 2
+
+
+def problem_lines(problems: Sequence[str]) -> list[Line]:
+    """Return everything that is wrong with the file, one a line."""
+    return [line(("✕ ", Tone.BAD), text) for text in problems]
+
+
+def banner(problems: Sequence[str]) -> list[Line]:
+    """Return the first problems of the file and how to see the others; nothing when there are none."""
+    if not problems:
+        return []
+    more = len(problems) - BANNER_LINES
+    said = f"! shows {more} more" if more > 0 else "! shows it all"
+    head = line(("servers.yaml is wrong; the last good list stays. ", Tone.BAD), (said, Tone.ACCENT))
+    return [head, *problem_lines(problems[:BANNER_LINES])]

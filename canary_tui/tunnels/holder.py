@@ -1,0 +1,62 @@
+"""Which process listens on a local port, as far as the system tells this user (Linux: proc(5))."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+
+PROC = Path("/proc")
+LISTEN = "0A"
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """A process that listens on a port."""
+
+    pid: int
+    program: str
+
+
+def holder_of(port: int) -> Holder | None:
+    """Return who listens on ``port`` of 127.0.0.1; None when nobody does or the system does not tell.
+
+    Goes through the open files of all processes that this user may look at: call it on a thread.
+    """
+    inode = _listener(port)
+    return _owner(inode) if inode else None
+
+
+def _listener(port: int) -> str:
+    """Return the inode of the socket that keeps ``port`` from being bound; empty when there is none."""
+    found: dict[str, str] = {}
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / table).read_text("ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            address, _, hexadecimal = fields[1].rpartition(":")
+            if fields[3] == LISTEN and int(hexadecimal, 16) == port:
+                found[address] = fields[9]
+    loopback, anywhere, anywhere6 = "0100007F", "0" * 8, "0" * 32
+    return next((found[address] for address in (loopback, anywhere, anywhere6) if address in found), "")
+
+
+@functools.lru_cache(64)  # a socket has its inode for life, and the port is asked for again and again
+def _owner(inode: str) -> Holder | None:
+    wanted = f"socket:[{inode}]"
+    for process in PROC.iterdir():
+        if process.name.isdigit() and _has_open(process, wanted):
+            try:
+                return Holder(int(process.name), (process / "comm").read_text("utf-8", "replace").strip())
+            except OSError:
+                continue
+    return None
+
+
+def _has_open(process: Path, wanted: str) -> bool:
+    try:
+        return any(str(file.readlink()) == wanted for file in (process / "fd").iterdir())
+    except OSError:  # another user's, or it has just ended
+        return False

@@ -1,0 +1,60 @@
+"""Whether an SSH connection that is open is alive as well."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, cast
+
+import asyncssh
+
+from canary_tui.tunnels.dial import KEEPALIVE_SECONDS
+from canary_tui.tunnels.ends import End
+
+if TYPE_CHECKING:
+    from canary_tui.tunnels.dial import SshConnection
+
+SILENT_SECONDS = KEEPALIVE_SECONDS + 0.5
+"""A server that has been silent for so long has not answered a keepalive."""
+LAST_DATA_RECEIVED = 52
+"""Where ``struct tcp_info`` (linux/tcp.h) keeps the milliseconds since data came in last."""
+NOWHERE = ("127.0.0.1", 0)
+"""Port 0 cannot be connected to: a channel that leads there is answered at once, always with no."""
+
+
+def silence(ssh: SshConnection) -> float:
+    """Return the seconds since anything came from the SSH server; 0.0 where the system does not tell."""
+    # Keepalives make it speak every few seconds, whatever its channels wait for.
+    if not hasattr(socket, "TCP_INFO") or not ssh.open:
+        return 0.0
+    size = LAST_DATA_RECEIVED + 4
+    try:
+        info = ssh.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+    except OSError:  # closed meanwhile
+        return 0.0
+    if len(info) < size:
+        return 0.0
+    milliseconds: int = struct.unpack_from("=I", info, LAST_DATA_RECEIVED)[0]
+    return milliseconds / 1000
+
+
+async def opens_channels(ssh: SshConnection, limit: float) -> bool:
+    """Ask for a channel that leads nowhere; False when there is no answer within ``limit`` seconds.
+
+    Refused is an answer, and so is the end of the connection, which is noticed elsewhere. A key that is
+    limited to the database gets one line in the SSH server's log, so ask only in doubt.
+    """
+    end = End()
+    factory = cast("type[asyncssh.SSHTCPSession[bytes]]", lambda: end)
+    opening = asyncio.ensure_future(ssh.connection.create_connection(factory, *NOWHERE, "127.0.0.1", 0))
+    try:
+        async with asyncio.timeout(limit):
+            await opening
+    except TimeoutError:
+        return False
+    except (asyncssh.Error, OSError):
+        return True
+    finally:
+        end.abort()
+    return True

@@ -1,0 +1,206 @@
+"""Whatever comes from the SSH side, a probe ends within its limit with a failure that has a name."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import asyncssh
+import msgspec
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.tunnels import greeting
+from tests.harness.misbehave import Says
+from tests.harness.proxy import Proxy
+from tests.servers.leftovers import nothing_left
+from tests.servers.stand import SLACK, offer_of
+from tests.servers.world import with_ssh
+
+if TYPE_CHECKING:
+    from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.servers.model import Server
+    from tests.harness.misbehave import Then
+    from tests.harness.sshd import Sshd
+    from tests.servers.stand import Stand
+
+BANNER = b"SSH-2.0-OpenSSH_9.2p1\r\n"
+LIMIT = 0.4
+"""Seconds for a whole probe: what falls silent is waited for so long."""
+WHOLE = 4_500
+"""Bytes that an SSH server sends for one probe, and a few more."""
+SSH_STAGES = {
+    Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD, Stage.DATABASE, Stage.LOGIN, Stage.QUERY,
+}  # fmt: skip
+
+endings = st.sampled_from(["close", "reset", "silence"])
+
+
+def few(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def packet(kind: int, payload: bytes) -> bytes:
+    """Return a whole packet as it is before the key exchange (RFC 4253 §6): random where it counts."""
+    body = bytes([kind]) + payload
+    padding = 8 - (len(body) + 5) % 8 + 8
+    return struct.pack(">IB", len(body) + padding + 1, padding) + body + bytes(padding)
+
+
+packets = st.lists(
+    st.builds(packet, st.sampled_from([1, 2, 3, 4, 20, 21, 30, 31, 50, 98, 255]), st.binary(max_size=80)),
+    min_size=1,
+    max_size=3,
+).map(b"".join)
+
+
+async def named(stand: Stand, server: Server) -> ProbeResult:
+    """Probe, and see that it ends in time, in a named failure or well."""
+    result = await stand.world.probe(server)
+    assert result.total_ms <= (server.probe.timeout + SLACK) * 1000
+    if result.failure is not None:
+        assert result.failure.cause is not Cause.INTERNAL_ERROR, result.failure.detail
+        assert result.failure.stage in SSH_STAGES
+    return result
+
+
+def hasty(server: Server) -> Server:
+    return msgspec.structs.replace(server, probe=msgspec.structs.replace(server.probe, timeout=LIMIT))
+
+
+def test_arbitrary_first_words_are_named(stand: Stand) -> None:
+    stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)  # long before the probe's limit
+    with Says(b"") as fake:
+        server = with_ssh(hasty(stand.server()), port=fake.port)
+
+        @few(20)
+        @given(words=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), then=endings)
+        @example(words=b"SSH-2.0-\r\n", then="close")
+        @example(words=b"SSH-2.0-\xff\xfe\r\n", then="close")
+        @example(words=b"\n" * 5000, then="silence")
+        def fuzz(words: bytes, then: Then) -> None:
+            fake.data, fake.then = words, then
+            asyncio.run(meet())
+
+        async def meet() -> None:
+            async with nothing_left():
+                result = await named(stand, server)
+                assert not result.ok
+
+        fuzz()
+
+
+def test_arbitrary_words_after_the_version_are_named(stand: Stand) -> None:
+    with Says(b"") as fake:
+        server = with_ssh(hasty(stand.server()), port=fake.port)
+
+        @few(35)
+        @given(words=packets | st.binary(max_size=300), then=endings)
+        @example(words=b"\xff" * 40_000, then="silence")
+        def fuzz(words: bytes, then: Then) -> None:
+            fake.data, fake.then = BANNER + words, then
+            asyncio.run(meet())
+
+        async def meet() -> None:
+            async with nothing_left():
+                result = await named(stand, server)
+                assert not result.ok
+
+        fuzz()
+
+
+def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(stand: Stand) -> None:
+    """Anywhere from its first byte to the query's answer."""
+    with Damaging(stand.sshd) as proxy:
+        server = stand.moved(hasty(stand.server()), proxy.port)
+
+        @few(45)
+        @given(at=st.integers(0, WHOLE), how=st.sampled_from(["flip", "flip", "close", "reset", "silence"]))
+        def fuzz(at: int, how: str) -> None:
+            proxy.at, proxy.how = at, how
+            asyncio.run(meet())
+
+        async def meet() -> None:
+            async with nothing_left([stand.sshd]):
+                await named(stand, server)
+
+        fuzz()
+
+
+def test_arbitrary_messages_of_an_encrypted_connection_are_named(stand: Stand) -> None:
+    """A fake of asyncssh's server side: it says one message too much at the login or at the forward."""
+    server = hasty(stand.server())
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    public = " ".join(key.export_public_key().decode().split()[:2])
+
+    @few(45)
+    @given(
+        kind=st.integers(1, 127),
+        payload=st.binary(max_size=60),
+        stage=st.sampled_from([Stage.AUTH, Stage.FORWARD]),
+    )
+    def fuzz(kind: int, payload: bytes, stage: Stage) -> None:
+        asyncio.run(meet(kind, payload, stage))
+
+    async def meet(kind: int, payload: bytes, stage: Stage) -> None:
+        class Talker(asyncssh.SSHServer):
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                self.connection = conn
+
+            def begin_auth(self, username: str) -> bool:
+                if stage is Stage.AUTH:
+                    self.connection.send_packet(kind, payload)
+                return False
+
+            def connection_requested(self, *_: object) -> bool:
+                self.connection.send_packet(kind, payload)
+                return False
+
+        async with (
+            nothing_left(),
+            await asyncssh.listen("127.0.0.1", 0, server_factory=Talker, server_host_keys=[key]) as fake,
+        ):
+            port = fake.get_port()
+            stand.world.paths.known_hosts.unlink(missing_ok=True)
+            stand.trust(offer_of("127.0.0.1", port, public))
+            result = await named(stand, with_ssh(server, port=port))
+            assert not result.ok
+
+    fuzz()
+
+
+class Damaging(Proxy):
+    """A proxy that turns byte ``at`` of what the server says, or ends there: ``flip close reset silence``."""
+
+    def __init__(self, sshd: Sshd) -> None:
+        super().__init__((sshd.host, sshd.port))
+        self.at = 0
+        self.how = "flip"
+
+    async def _pump_down(self, upstream: socket.socket, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        left = self.at
+        while data := await loop.sock_recv(upstream, 65_536):
+            if left >= len(data):
+                left -= len(data)
+            elif left >= 0:
+                damaged = bytes([data[left] ^ 0xFF]) + data[left + 1 :] if self.how == "flip" else b""
+                data, left = data[:left] + damaged, -1
+            await loop.sock_sendall(client, data)
+            if left < 0 and self.how == "reset":
+                raise ConnectionResetError
+            if left < 0 and self.how == "close":
+                client.shutdown(socket.SHUT_WR)
+            if left < 0 and self.how != "flip":
+                break
+        while await loop.sock_recv(upstream, 65_536):
+            continue  # until the client has had enough

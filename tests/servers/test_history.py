@@ -1,0 +1,304 @@
+"""The history on real servers: what happened is kept, whatever happens to the process that keeps it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import random
+import resource
+import signal
+import sqlite3
+import struct
+import termios
+import threading
+from contextlib import closing
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from canary_tui.monitor.board import Health
+from canary_tui.monitor.events import Slept
+from canary_tui.monitor.history.tables import history_file
+from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.sleep import SleepMeter
+from tests.harness.ports import wait_for
+from tests.servers.watching import Watching, at_home, canary, reader_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.monitor.events import AnyEvent
+    from tests.harness.postgres import Postgres
+    from tests.harness.sshd import Sshd
+    from tests.servers.world import World
+
+DAY = 86_400.0
+MAY_BE_LOST = 1.0
+"""Seconds before a ``kill -9`` of which nothing need be kept."""
+
+
+@pytest.fixture
+def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return at_home(world, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[[Monitor], Monitor]]:
+    """Start monitors, and stop them in the end."""
+    monitors: list[Monitor] = []
+
+    def start(monitor: Monitor) -> Monitor:
+        monitors.append(monitor)
+        monitor.start()
+        wait_for(lambda: monitor.snapshot().loaded, 15, "the file has been read")
+        return monitor
+
+    yield start
+    assert all(monitor.stop(5) for monitor in monitors)
+
+
+def all_are(monitor: Monitor, health: Health) -> bool:
+    return {row.health for row in monitor.snapshot().rows} == {health}
+
+
+def test_probes_land_in_the_history_and_a_restart_of_the_database_is_one_incident(
+    world: World,
+    sshd: Sshd,
+    make_postgres: Callable[..., Postgres],
+    started: Callable[[Monitor], Monitor],
+) -> None:
+    database = make_postgres()
+    world.write(*(world.server(database, sshd, name=name) for name in ("orders", "billing")))
+    monitor = started(Monitor(world.paths))
+    for name in ("orders", "billing"):
+        monitor.hold(name)
+    wait_for(lambda: all_are(monitor, Health.UP), 15, "both are up")
+    database.stop("immediate")
+    wait_for(lambda: all_are(monitor, Health.DOWN), 15, "both are down")
+    wait_for(lambda: len(monitor.incidents().result(5)) == 1, 15, "an incident is kept")
+    (incident,) = monitor.incidents().result(5)
+    assert incident.ended is None
+    database.start()
+    wait_for(lambda: monitor.incidents().result(5)[0].ended is not None, 15, "the incident has ended")
+    ended = [one for one in monitor.incidents().result(5) if len(one.servers) == 2]
+    assert len(ended) == 1, "one for both servers"
+    assert set(ended[0].servers) == {"orders", "billing"}
+    assert ended[0].ended_by.endswith("answered again")
+    wait_for(lambda: all_are(monitor, Health.UP), 15, "both are up again")
+    monitor.stop(5)
+    live = [(line.server, line.text, rounded(line.result)) for line in monitor.log_after(0, 10_000)]
+    kept = [(line.server, line.text, rounded(line.result)) for line in reader_of(world).lines(limit=10_000)]
+    assert kept == live
+    uptimes = reader_of(world).uptimes(DAY)
+    assert all(uptimes[name].up > 0 and uptimes[name].down > 0 for name in ("orders", "billing"))
+
+
+def test_the_monitor_answers_for_the_past_while_it_runs(
+    world: World, sshd: Sshd, postgres: Postgres, started: Callable[[Monitor], Monitor]
+) -> None:
+    world.write(world.server(postgres, sshd))
+    monitor = started(Monitor(world.paths))
+    monitor.hold("orders")
+    wait_for(lambda: len(monitor.history_lines("orders").result(5)) >= 4, 15, "lines are kept")
+    found = monitor.history_lines("orders", text="tunnel up").result(5)
+    assert [line.result for line in found] == [None]
+    percentiles = monitor.percentiles("orders", 3600).result(5)
+    assert percentiles is not None
+    assert 0 < percentiles.p50 <= percentiles.p99 <= percentiles.highest
+    assert sum(point.count for point in monitor.latency_series("orders", 600, 10).result(5)) >= 1
+    wait_for(lambda: monitor.uptimes(DAY).result(5)["orders"].percent == 100, 15, "it was up")
+    assert monitor.incidents().result(5) == []
+
+
+def test_after_sleep_every_tunnel_is_tried_at_once_and_it_is_no_downtime(
+    world: World, sshd: Sshd, postgres: Postgres, started: Callable[[Monitor], Monitor]
+) -> None:
+    suspended = [0.0]
+    heard: list[AnyEvent] = []
+    world.write(world.server(postgres, sshd, every=600))
+    monitor = Monitor(world.paths, sleep=SleepMeter(lambda: suspended[0]))
+    monitor.listen(heard.append)
+    started(monitor).hold("orders")
+    wait_for(lambda: all_are(monitor, Health.UP), 15, "it is up")
+    suspended[0] = 7200.0
+    wait_for(lambda: len(monitor.snapshot().rows[0].recent) == 2, 15, "it is probed at once on waking")
+    assert [event.seconds for event in heard if isinstance(event, Slept)] == [7200.0]
+    assert any(line.text == "the machine slept for 2 h" for line in monitor.log_after(0))
+    monitor.stop(5)
+    found = reader_of(world).uptime("orders", DAY)
+    assert found.asleep > 0
+    assert found.down == 0
+
+
+@pytest.mark.parametrize("moment", [1, 7, 20])
+def test_kill_9_loses_a_second_at_most_and_breaks_nothing(
+    home: World, sshd: Sshd, postgres: Postgres, moment: int
+) -> None:
+    home.write(*(home.server(postgres, sshd, name=f"server-{number}") for number in range(5)))
+    with Watching() as watching:
+        watching.until(lambda: len(watching.of("probe_finished")) >= moment, "probes are printed")
+        killed = datetime.now().timestamp()
+        watching.process.kill()
+        watching.process.wait()
+    printed = nothing_is_broken_or_missing(home, watching, killed)
+    assert printed or moment < 20
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_kill_9_at_fifty_random_moments_of_one_history(home: World, sshd: Sshd, postgres: Postgres) -> None:
+    home.write(*(home.server(postgres, sshd, name=f"server-{number}") for number in range(5)))
+    printed: set[tuple[str, str]] = set()
+    for _ in range(50):
+        with Watching() as watching:
+            threading.Event().wait(random.uniform(0.2, 3.5))  # noqa: S311 - a moment, no condition
+            killed = datetime.now().timestamp()
+            watching.process.kill()
+            watching.process.wait()
+        printed |= nothing_is_broken_or_missing(home, watching, killed, printed)
+    assert printed
+
+
+def nothing_is_broken_or_missing(
+    home: World, watching: Watching, killed: float, before: AbstractSet[tuple[str, str]] = frozenset()
+) -> set[tuple[str, str]]:
+    """Check the history after a ``kill -9``; return the probes that had to be in it."""
+    printed = {
+        (event["probe"]["server"], event["probe"]["started_at"])
+        for event in watching.of("probe_finished")
+        if datetime.fromisoformat(event["at"]).timestamp() < killed - MAY_BE_LOST
+    }
+    path = history_file(home.paths)
+    if path.exists():
+        with closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    probes = [json.loads(line) for line in canary("log", "--json").stdout.splitlines()]
+    kept = [(probe["server"], probe["started_at"]) for probe in probes]
+    assert printed | before <= set(kept)
+    assert len(kept) == len(set(kept))
+    lock = Lock(home.paths)
+    assert lock.acquire() is None, "the lock died with it"
+    lock.release()
+    return printed
+
+
+def test_a_full_disk_stops_nothing_and_loses_nothing(home: World, sshd: Sshd, postgres: Postgres) -> None:
+    home.write(home.server(postgres, sshd))
+    with Watching() as watching:
+        watching.until(lambda: reader_of(home).lines(), "something is kept")
+        limits = resource.prlimit(watching.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(watching.process.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+        watching.until(lambda: watching.of("noted"), "it is said")
+        assert "cannot be written" in watching.of("noted")[0]["text"]
+        seen = len(watching.of("probe_finished"))
+        watching.until(lambda: len(watching.of("probe_finished")) >= seen + 2, "probing goes on")
+        resource.prlimit(watching.process.pid, resource.RLIMIT_FSIZE, limits)
+        watching.until(lambda: len(watching.of("noted")) == 2, "it is said that it works again")
+        assert "written again" in watching.of("noted")[1]["text"]
+        assert watching.end(signal.SIGTERM) == 0
+    kept = [line.result for line in reader_of(home).lines(limit=1000) if line.result]
+    assert len(kept) == len(watching.of("probe_finished"))
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)]
+)
+def test_watch_ends_cleanly_by_signal_with_everything_kept(
+    home: World, sshd: Sshd, postgres: Postgres, number: signal.Signals, status: int
+) -> None:
+    home.write(home.server(postgres, sshd))
+    with Watching() as watching:
+        watching.until(lambda: len(watching.of("probe_finished")) >= 2, "probes are printed")
+        assert watching.end(number) == status
+    assert not list(home.paths.state.glob("history.db-*")), "the file was closed in order"
+    kept = [line.result for line in reader_of(home).lines(limit=1000) if line.result]
+    assert len(kept) == len(watching.of("probe_finished"))
+    wait_for(lambda: not sshd.sessions(), 10, "no SSH session is left")
+
+
+def test_watch_follows_the_file_and_refuses_to_run_twice(home: World, sshd: Sshd, postgres: Postgres) -> None:
+    home.write(home.server(postgres, sshd))
+    with Watching() as watching:
+        watching.until(lambda: watching.of("probe_finished"), "it is probed")
+        second = canary("watch")
+        assert second.returncode == 1
+        assert str(watching.process.pid) in second.stderr
+        home.tools.file.set_value("orders", ("enabled",), False)
+        watching.until(lambda: "closed" in tunnel_states(watching), "it is closed")
+        home.tools.file.set_value("orders", ("enabled",), True)
+        watching.until(lambda: tunnel_states(watching)[-1] == "up", "it is up again")
+        assert watching.end(signal.SIGTERM) == 0
+
+
+def test_a_reader_that_stops_reading_stops_neither_probes_nor_the_end(
+    home: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    home.write(*(home.server(postgres, sshd, name=f"server-{number}") for number in range(5)))
+    with Watching(read=False) as watching:
+        assert watching.process.stdout is not None
+        pipe = watching.process.stdout.fileno()
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        watching.until(lambda: waiting_in(pipe) > 3000, "the pipe is full")
+        before = len(reader_of(home).lines(limit=1000))
+        watching.until(lambda: len(reader_of(home).lines(limit=1000)) > before + 10, "probing goes on")
+        assert watching.end(signal.SIGTERM) == 0
+
+
+def test_watch_ends_when_nobody_reads_it_any_more(home: World, sshd: Sshd, postgres: Postgres) -> None:
+    home.write(home.server(postgres, sshd))
+    with Watching(read=False) as watching:
+        assert watching.process.stdout is not None
+        assert watching.process.stdout.readline()
+        watching.process.stdout.close()
+        assert watching.process.wait(15) == 1
+    wait_for(lambda: not sshd.sessions(), 10, "no SSH session is left")
+
+
+def test_log_and_incidents_tell_the_past_in_words_and_json(
+    home: World, sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    database = make_postgres()
+    home.write(home.server(database, sshd))
+    with Watching() as watching:
+        watching.until(lambda: any(e["probe"]["ok"] for e in watching.of("probe_finished")), "it is up")
+        database.stop("immediate")
+        watching.until(lambda: watching.of("incident_changed"), "an incident is printed")
+        assert watching.end(signal.SIGTERM) == 0
+    found = canary("log", "orders", "--since", "1h")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "tunnel up" in found.stdout
+    assert "✓" in found.stdout
+    printed = [event["probe"] for event in watching.of("probe_finished")]
+    assert [json.loads(line) for line in canary("log", "--json").stdout.splitlines()] == printed
+    failed = [json.loads(line) for line in canary("log", "--json", "--failures").stdout.splitlines()]
+    assert failed == [probe for probe in printed if not probe["ok"]] != []
+    (incident,) = [json.loads(line) for line in canary("incidents", "--json").stdout.splitlines()][-1:]
+    assert incident["servers"] == ["orders"]
+    assert incident["ended"] is None
+    assert "it goes on" in canary("incidents").stdout
+    assert canary("log", "nobody").returncode == 2
+    assert canary("log", "--since", "soon").returncode == 2
+    nothing = canary("log", "--since", "0s")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "Nothing is kept" in nothing.stderr
+
+
+def rounded(result: ProbeResult | None) -> ProbeResult | None:
+    """A probe with its start to the millisecond, as the contract tells it."""
+    return result and msgspec.structs.replace(result, started_at=round(result.started_at, 3))
+
+
+def tunnel_states(watching: Watching) -> list[str]:
+    return [event["state"] for event in watching.of("tunnel_changed")]
+
+
+def waiting_in(pipe: int) -> int:
+    """How many bytes of a pipe were not read yet."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
+    return int(count)
