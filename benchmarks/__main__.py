@@ -14,7 +14,9 @@ def main() -> None:
     """Run what was asked for, print each table, and put those of a full run into docs/performance.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure canary-tui.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="small and once: shows that it runs; writes nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="small and once: shows that it runs; writes nothing"
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long the soak takes (default 10)")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]

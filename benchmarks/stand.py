@@ -94,8 +94,9 @@ class User:
         self.folder = folder
         self.sshd = sshd
         self.tunnels: list[Tunnel] = []
+        folder.mkdir(mode=0o700)  # it is the runtime folder as well, which must be private
         self._files = folder / "canary-tui"
-        self._files.mkdir(mode=0o700, parents=True)
+        self._files.mkdir(mode=0o700)
         self.known_hosts = self._files / "known_hosts"
         lines = [f"[{sshd.host}]:{sshd.port} {key}\n" for key in sshd.host_public_keys]
         self.known_hosts.write_text("".join(lines))
@@ -142,7 +143,12 @@ class User:
         return Tool(command, self.folder / "ssh.log")
 
     def _ssh_arguments(self, tunnel: Tunnel, *options: str) -> list[str]:
-        settings = ("IdentitiesOnly=yes", "BatchMode=yes", "ExitOnForwardFailure=yes", "StrictHostKeyChecking=yes")
+        settings = (
+            "IdentitiesOnly=yes",
+            "BatchMode=yes",
+            "ExitOnForwardFailure=yes",
+            "StrictHostKeyChecking=yes",
+        )
         more = [word for setting in settings for word in ("-o", setting)]
         forward = f"127.0.0.1:{tunnel.local_port}:{tunnel.database.host}:{tunnel.database.port}"
         where = ["-p", str(self.sshd.port), f"{self.sshd.user}@{self.sshd.host}"]
@@ -196,47 +202,52 @@ class Tool:
 
 
 class Canary(Tool):
-    """``canary watch`` under way."""
+    """``canary watch`` under way; what it prints tells which tunnels are up and which databases answer."""
 
-    def up(self) -> int:
-        """Return how many tunnels have come up so far."""
-        return self._count(" tunnel up")
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        super().__init__(command, log)
+        self._said: dict[str, set[str]] = {"up": set(), "answers": set()}
+        self._read = 0
 
-    def answered(self) -> int:
-        """Return of how many databases a probe has passed so far."""
-        return self._count(" ✓ answers")
+    def __enter__(self) -> Canary:
+        self.start()
+        return self
 
     def wait_up(self, count: int) -> None:
         """Wait until so many tunnels are up. Raises TimeoutError with what was said last."""
-        self._wait(self.up, count)
+        self._wait("up", count)
 
     def wait_answered(self, count: int) -> None:
         """Wait until so many databases have answered. Raises TimeoutError with what was said last."""
-        self._wait(self.answered, count)
+        self._wait("answers", count)
 
-    def _wait(self, have: object, count: int) -> None:
+    def _wait(self, what: str, count: int) -> None:
         try:
-            wait_for(lambda: have() >= count, UP_SECONDS)  # type: ignore[operator]
+            wait_for(lambda: self._servers(what) >= count, UP_SECONDS)
         except TimeoutError as error:
             raise TimeoutError(self.log.read_text("utf-8")[-2000:]) from error
 
-    def _count(self, ending: str) -> int:
-        if not self.log.exists():
-            return 0
-        lines = self.log.read_text("utf-8").splitlines()
-        return len({line.split()[2] for line in lines if line.endswith(ending)})
+    def _servers(self, what: str) -> int:
+        """Return of how many servers it was said so far that they are up, or answer."""
+        if self.log.exists():
+            # Only what is new: a look at hundreds of lines every few milliseconds would be measured too.
+            with self.log.open("rb") as file:
+                file.seek(self._read)
+                new = file.read().rpartition(b"\n")[0]
+            self._read += len(new)
+            for words in map(str.split, new.decode("utf-8").splitlines()):
+                if len(words) == 5 and words[-1] in self._said:
+                    self._said[words[-1]].add(words[2])
+        return len(self._said[what])
 
 
 def wait_listening(ports: Sequence[int], limit: float = UP_SECONDS) -> None:
     """Wait until all of these ports are listened on, without connecting to any."""
-    wanted = {f"{port:04X}" for port in ports}
-
-    def all_listen() -> bool:
-        lines = Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
-        fields = (line.split(None, 4) for line in lines)
-        return wanted <= {field[1].rpartition(":")[2] for field in fields if field[3] == "0A"}
-
-    wait_for(all_listen, limit, "all ports are listened on")
+    table = Path("/proc/net/tcp")
+    for port in ports:
+        # One after the other: to go through the whole table for all of them would be measured too.
+        line = f"0100007F:{port:04X} 00000000:0000 0A"
+        wait_for(lambda wanted=line: wanted in table.read_text("ascii"), limit, "the port is listened on")
 
 
 def installed(program: str) -> bool:

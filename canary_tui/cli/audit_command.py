@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from canary_tui.cli.common import ServerName, find_server, load_fleet
+from canary_tui.cli.common import ServerName, find_server, open_tools
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
@@ -26,14 +26,11 @@ def command(paths: Paths, name: str, as_json: bool) -> int:
     the key is limited, 1 when it can do more (or less).
     """
     from canary_tui.monitor.audit import audit, audit_json
-    from canary_tui.monitor.tools import Tools
 
     server = find_server(paths, name)
     if server.tunnel is None:
         raise click.UsageError(f"{name} is reached directly; it has no SSH key to audit")
-    tools = Tools(paths)
-    tools.key_comment = load_fleet(paths).defaults.key_comment
-    report = asyncio.run(audit(server, tools))
+    report = asyncio.run(audit(server, open_tools(paths)))
     if as_json:
         click.echo(msgspec.json.encode(audit_json(report)))
     else:

@@ -38,6 +38,7 @@ STAND_INS: dict[str, str] = {
     "pid": "unknown",
     "program": "another program",
     "free_port": "another port",
+    "open_files": "a limited number",
     # What follows from the words above:
     "db_at": "(host not known)",
     "ssh_at": "(host not known)",

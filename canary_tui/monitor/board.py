@@ -18,8 +18,8 @@ from canary_tui.servers.model import Server
 
 RECENT = 40
 """How many of a server's last probes a row carries."""
-LOG_LENGTH = 20_000
-"""How many lines of the log stay in memory, over all servers."""
+LOG_LENGTH = 5_000
+"""How many lines of the log stay in memory (1 kB each), over all servers; the history has the others."""
 
 
 class Health(StrEnum):

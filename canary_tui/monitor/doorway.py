@@ -7,6 +7,7 @@ import errno
 import os
 import pwd
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.refusal import refusal_for
@@ -17,16 +18,22 @@ from canary_tui.monitor.tools import next_free_port
 from canary_tui.servers.file import BadFile
 from canary_tui.servers.model import Engine, Listen
 from canary_tui.tunnels.holder import holder_of
-from canary_tui.tunnels.relay import Relay, Stranger
+from canary_tui.tunnels.open_files import USED_UP, unexpected
+from canary_tui.tunnels.relay import Dismissed, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from canary_tui.databases.refusal import Refusal
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server, SshServer
     from canary_tui.tunnels.route import Route
+
+REFUSALS = 10
+REFUSALS_SECONDS = 10.0
+"""How many refused clients are logged one by one, within how long."""
 
 
 class Down(Failed):
@@ -59,6 +66,9 @@ class Doorway:
         self._tools = tools
         self._emit = emit
         self._any_port = any_port
+        self._own_folder: Path | None = None
+        self._since = -REFUSALS_SECONDS
+        self._told = self._untold = 0
         self._relay = Relay(
             way,
             changed=self._tell_clients,
@@ -89,6 +99,10 @@ class Doorway:
         """Stop listening and close every client."""
         await self._relay.close()
         self.local = ""
+        if self._own_folder is not None:
+            with suppress(OSError):  # it was not made
+                self._own_folder.rmdir()
+            self._own_folder = None
 
     async def _bind(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
@@ -99,14 +113,16 @@ class Doorway:
     async def _bind_elsewhere(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
             return f"127.0.0.1:{await self._relay.listen_port(0)}"
-        folder = self._tools.paths.runtime / f"{self._server.name}-{os.getpid()}"
-        return str(await self._relay.listen_socket(folder / socket_name(self._server)))
+        self._own_folder = self._tools.paths.runtime / f"{self._server.name}-{os.getpid()}"
+        return str(await self._relay.listen_socket(self._own_folder / socket_name(self._server)))
 
     async def _not_bound(self, ssh: SshServer, error: OSError) -> Failed:
         detail = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE:
             facts = await asyncio.to_thread(self._who_has, ssh.local_port) if ssh.local_port else {}
             return Failed(Cause.LOCAL_PORT_TAKEN, stage=Stage.SETTINGS, detail=detail, facts=facts)
+        if error.errno in USED_UP:
+            return unexpected(error)
         # A port below 1024 needs root; a socket's path may have 107 bytes, and its folder must be ours.
         wrong = error.errno in {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, None}
         where = "socket" if ssh.listen is Listen.SOCKET else f"local port {ssh.local_port}"
@@ -125,11 +141,11 @@ class Doorway:
         free = next_free_port(port + 1, {s.ssh.local_port for s in servers if s.ssh and s.ssh.local_port})
         return facts | ({"free_port": str(free)} if free else {})
 
-    def _turn_away(self, why: Stranger | Failed) -> Refusal | None:
-        """Log that a client is not served, and return how it is told; strangers are not."""
-        reason = str(why) if isinstance(why, Stranger) else self._in_words(why)
-        self._emit(ClientRefused(at=time.time(), server=self._server.name, reason=reason))
-        if isinstance(why, Stranger):
+    def _turn_away(self, why: Dismissed | Failed) -> Refusal | None:
+        """Log that a client is not served, and return how it is told; others are not."""
+        reason = str(why) if isinstance(why, Dismissed) else self._in_words(why)
+        self._tell_refused(reason)
+        if isinstance(why, Dismissed):
             return None
         return refusal_for(self._server.engine, f"canary-tui: {self._server.name}: {reason}")
 
@@ -142,6 +158,20 @@ class Doorway:
         if failure is None:
             return "the tunnel is still being opened"
         return f"{stage_title(failure.stage)}: {title(failure.cause)}. {failure.summary}"
+
+    def _tell_refused(self, reason: str) -> None:
+        """Log a refusal; of a program that connects again and again, some and the number of the others."""
+        now = time.monotonic()
+        if now - self._since >= REFUSALS_SECONDS:
+            self._since, self._told = now, 0
+        self._told += 1
+        if self._told > REFUSALS:
+            self._untold += 1
+            return
+        if self._untold:
+            reason += f" (and {self._untold} more before)"
+            self._untold = 0
+        self._emit(ClientRefused(at=time.time(), server=self._server.name, reason=reason))
 
     def _tell_clients(self) -> None:
         relay = self._relay

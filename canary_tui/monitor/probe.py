@@ -15,6 +15,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, S
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.link import ProbeLink
+from canary_tui.tunnels.open_files import unexpected
 from canary_tui.tunnels.route import DirectRoute, SshRoute
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ async def probe(
         failed = error
     except Exception as error:
         log.debug("probe of %s", server.name, exc_info=True)
-        failed = Failed(Cause.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}")
+        failed = unexpected(error)
     failure = None
     if failed is not None:
         failure = explain(failed, trace.fail(failed), server.words | failed.facts)

@@ -20,11 +20,13 @@ from canary_tui.monitor.board import Board
 from canary_tui.monitor.connection_test import Test
 from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted, ProbeFinished, Slept
 from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.network import NetworkMeter
 from canary_tui.monitor.past import Past
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.sleep import SleepMeter
 from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.model import Fleet
+from canary_tui.tunnels.open_files import raise_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,7 +54,7 @@ LOGINS_AT_ONCE = 2
 """SSH logins to one server at a time: MaxStartups and per-source penalties are never met."""
 PROBES_AT_ONCE = 32
 SLEEP_SECONDS = 1.0
-"""How often sleep is looked for where nothing else happens."""
+"""How often sleep, and a change of the network, are looked for where nothing else happens."""
 RECORD_SECONDS = 1.5
 """What the history may take at the end to write what is left."""
 
@@ -73,13 +75,18 @@ class Monitor(Past):
         chance: Callable[[], float] = random.random,
         lock: Lock | None = None,
         sleep: SleepMeter | None = None,
+        network: NetworkMeter | None = None,
     ) -> None:
-        """``lock`` says who keeps the history, and may be held already; ``sleep`` tells when we slept."""
+        """``lock`` says who keeps the history, and may be held already.
+
+        ``sleep`` tells when the machine slept, ``network`` when its network changed.
+        """
         super().__init__(paths)
         self.paths = paths
         self._chance = chance
         self._lock = lock or Lock(paths)
         self._sleep = sleep or SleepMeter()
+        self._network = network or NetworkMeter()
         self._recorder: Recorder | None = None
         self._recorded = 0
         self._board = Board()
@@ -100,6 +107,7 @@ class Monitor(Past):
 
     def start(self) -> None:
         """Start the monitor's thread, which reads the servers file first."""
+        raise_limit()
         self._loop = asyncio.new_event_loop()
         self._thread.start()
 
@@ -207,6 +215,9 @@ class Monitor(Past):
     async def _watch_sleep(self) -> None:
         while True:
             self._notice_sleep()
+            if self._network.look():
+                self._emit(Noted(at=time.time(), server="", text="the network changed"))
+                self._woke()
             await asyncio.sleep(SLEEP_SECONDS)
 
     def _notice_sleep(self) -> None:
@@ -214,8 +225,11 @@ class Monitor(Past):
         seconds = self._sleep.look()
         if seconds > 0:
             self._emit(Slept(at=time.time(), seconds=seconds))
-            for watcher in self._watchers.values():
-                watcher.woke()
+            self._woke()
+
+    def _woke(self) -> None:
+        for watcher in self._watchers.values():
+            watcher.woke()
 
     # The servers file
 

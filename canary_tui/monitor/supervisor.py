@@ -14,11 +14,13 @@ from canary_tui.monitor.backoff import Retry, delay, retry_of_tunnel
 from canary_tui.monitor.doorway import Doorway, Down
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.tunnels.dial import dial
-from canary_tui.tunnels.pulse import opens_channels
+from canary_tui.tunnels.open_files import unexpected
+from canary_tui.tunnels.pulse import Check
 from canary_tui.tunnels.route import DirectRoute, SshRoute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.monitor.events import AnyEvent
@@ -33,10 +35,8 @@ STEADY_SECONDS = 30.0
 """A tunnel that stood so long is steady: its next loss is met as a first one."""
 SOON_SECONDS = 1.0
 """A lost tunnel that is tried again so soon is not shown as waiting."""
-CHECK_SECONDS = 5.0
-"""How long the SSH server may take to answer when the tunnel is in doubt."""
-DOUBT_SECONDS = 60.0
-"""How often probes may put a tunnel in doubt: a database that is silent does so with each of them."""
+LOOK_SECONDS = 1.0
+"""How often the files are looked at that a person may mend."""
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +80,15 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._retry, self._attempt = Retry.NETWORK, 0
         self._retry_at: float | None = None
-        self._check: asyncio.Task[None] | None = None
-        self._checked = -DOUBT_SECONDS
+        self._seen: tuple[tuple[int, ...], ...] = ()
+        self._check = Check()
         self._door = Doorway(server, tools, emit, way=self._way_for_client, any_port=any_port)
         self._steps = {
             TunnelState.OPENING: self._open,
             TunnelState.UP: self._stay_up,
             TunnelState.LOST: self._after_loss,
             TunnelState.WAITING: self._wait,
-            TunnelState.STOPPED: self._wait,
+            TunnelState.STOPPED: self._wait_for_person,
         }
 
     @property
@@ -111,7 +111,7 @@ class Supervisor:
             while True:
                 await self._steps[self.state]()
         finally:
-            self._end_check()
+            self._check.end()
             await self._door.close()
             if self._ssh is not None:
                 await self._ssh.close()
@@ -121,8 +121,8 @@ class Supervisor:
 
     def retry_now(self) -> None:
         """Try at once: a person asked. A tunnel that is up is seen to be so."""
-        if self.state is TunnelState.UP:
-            self._begin_check()
+        if self.state is TunnelState.UP and self._ssh is not None:
+            self._check.begin(self._ssh)
         else:
             self._wake.set()
 
@@ -133,8 +133,8 @@ class Supervisor:
 
     def doubt(self) -> None:
         """A probe waited in vain for a channel: see whether the tunnel is up or only looks so."""
-        if time.monotonic() - self._checked >= DOUBT_SECONDS:
-            self._begin_check()
+        if self._ssh is not None:
+            self._check.begin_again(self._ssh)
 
     def route(self) -> Route | None:
         """Return the way to the database if it stands now."""
@@ -171,6 +171,7 @@ class Supervisor:
         ssh = self.server.tunnel
         assert ssh is not None  # noqa: S101 - a direct server is never opening
         self._wake.clear()
+        self._seen = self._files()
         trace = Trace(time.perf_counter)
         try:
             trace.enter(Stage.SETTINGS)
@@ -187,6 +188,7 @@ class Supervisor:
 
     async def _log_in(self, ssh: SshServer, trace: Trace) -> SshConnection:
         key = await self._tools.key_of(self.server)
+        self._seen = self._files()  # the key may just have been made
         async with self._gate:
             try:
                 async with asyncio.timeout(DIAL_SECONDS):
@@ -198,7 +200,7 @@ class Supervisor:
             except Exception as error:
                 # A tunnel is held for weeks: what nobody has thought of must not end that.
                 log.debug("tunnel of %s", self.server.name, exc_info=True)
-                raise Failed(Cause.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}") from None
+                raise unexpected(error) from None
         self._tools.versions[ssh.host, ssh.port] = connection.server_version
         return connection
 
@@ -208,9 +210,7 @@ class Supervisor:
         assert ssh is not None  # noqa: S101 - that is what up means
         opened = time.monotonic()
         reason = await ssh.lost()
-        if self._check is not None and self._check.done():
-            reason = f"it was open, but the SSH server opened no channel within {CHECK_SECONDS:g} s"
-        self._end_check()
+        reason = self._check.end() or reason
         self._ssh = None
         if time.monotonic() - opened >= STEADY_SECONDS:
             self._attempt = 0
@@ -228,9 +228,21 @@ class Supervisor:
             self._become(TunnelState.OPENING)
 
     async def _wait(self) -> None:
-        """Wait for the next attempt's time, or for a person."""
-        await self._sleep(None if self._retry_at is None else max(0.0, self._retry_at - time.monotonic()))
+        """Wait for the next attempt's time."""
+        at = self._retry_at or 0.0
+        await self._sleep(max(0.0, at - time.monotonic()))
         self._become(TunnelState.OPENING)
+
+    async def _wait_for_person(self) -> None:
+        """Wait until somebody asks for an attempt, or mends a file that the last one stumbled over."""
+        while self._files() == self._seen and not self._wake.is_set():
+            await self._sleep(LOOK_SECONDS)
+        self._become(TunnelState.OPENING)
+
+    def _files(self) -> tuple[tuple[int, ...], ...]:
+        """Return how the key's file and the trusted host keys' are; their modes count too."""
+        key = self._tools.keys.path(self.server.key_name)
+        return tuple(map(_state_of, (key, self._tools.known_hosts.path)))
 
     def _put_off(self, failure: Failure) -> None:
         """Enter the state in which the next attempt is waited for."""
@@ -248,7 +260,7 @@ class Supervisor:
         self._retry = retry
         return delay(retry, self._attempt, self._chance())
 
-    async def _sleep(self, seconds: float | None) -> None:
+    async def _sleep(self, seconds: float) -> None:
         """Sleep until the time is over or ``retry_now`` was called since the last attempt began."""
         try:
             async with asyncio.timeout(seconds):
@@ -256,26 +268,6 @@ class Supervisor:
         except TimeoutError:
             return
         self._attempt = 0
-
-    # A tunnel in doubt
-
-    def _begin_check(self) -> None:
-        ssh = self._ssh
-        if ssh is None or (self._check is not None and not self._check.done()):
-            return
-        self._checked = time.monotonic()
-        self._check = asyncio.get_running_loop().create_task(self._cut_if_dead(ssh), name="check of a tunnel")
-
-    async def _cut_if_dead(self, ssh: SshConnection) -> None:
-        if await opens_channels(ssh, CHECK_SECONDS):
-            self._check = None
-        else:
-            ssh.abort()
-
-    def _end_check(self) -> None:
-        if self._check is not None:
-            self._check.cancel()
-            self._check = None
 
     # Clients of the local end
 
@@ -320,3 +312,11 @@ class Supervisor:
                 local=self._door.local,
             )
         )
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

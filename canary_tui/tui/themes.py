@@ -1,4 +1,7 @@
-"""The application's own two themes: one accent, the canary's yellow; quiet everything else."""
+"""The application's own two themes: one accent, the canary's yellow; quiet everything else.
+
+Terminals with 16 colours show the nearest of theirs: good is green there, bad is red, the accent yellow.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ DARK = Theme(
     background="#14171b",
     surface="#14171b",
     panel="#22272e",
-    success="#7cc48a",
+    success="#5cc46e",
     warning="#e8a25c",
     error="#f07f7f",
     dark=True,
@@ -28,7 +31,7 @@ LIGHT = Theme(
     background="#fbfaf6",
     surface="#fbfaf6",
     panel="#ece8dc",
-    success="#1f7a3a",
+    success="#12803a",
     warning="#a35200",
     error="#b3261e",
     dark=False,

@@ -11,7 +11,12 @@ import asyncssh
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.addresses import open_socket
-from canary_tui.tunnels.algorithms import CIPHERS, HOST_KEY_ALGORITHMS, nothing_in_common
+from canary_tui.tunnels.algorithms import (
+    CIPHERS,
+    HOST_KEY_ALGORITHMS,
+    leave_out_ignores,
+    nothing_in_common,
+)
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
@@ -227,6 +232,7 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
         if client.connection is not None:
             client.connection.abort()
         raise
+    leave_out_ignores(connection)
     return SshConnection(connection, client, sock)
 
 

@@ -15,6 +15,7 @@ import asyncssh
 from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.tunnels.open_files import unexpected
 
 NONSENSE = (ValueError, LookupError, ArithmeticError)
 """What asyncssh raises when a server sends what makes no sense (``PacketDecodeError`` is a ValueError)."""
@@ -62,7 +63,7 @@ def connect_failure(error: OSError) -> Failed:
         return Failed(Cause.NETWORK_UNREACHABLE, detail=detail)
     if error.errno in {errno.ECONNRESET, errno.ECONNABORTED}:
         return Failed(Cause.CONNECTION_REFUSED, detail=detail)
-    return Failed(Cause.INTERNAL_ERROR, detail=detail)
+    return unexpected(error)
 
 
 def greeting_failure(greeting: bytes) -> Failed | None:

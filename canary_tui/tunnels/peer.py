@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import pwd
+import select
 import socket
 import struct
 import sys
@@ -51,6 +52,16 @@ def stranger(transport: asyncio.Transport, allowed: frozenset[int]) -> str:
         pid, uid = _unix_peer(transport.get_extra_info("socket"))
         where = f"process {pid}"
     return "" if uid in allowed else f"a client of another user ({name_of(uid)}, uid {uid}, {where})"
+
+
+def has_left(transport: asyncio.Transport) -> bool:
+    """Whether the other end has closed, though what it sent is still unread (poll(2), Linux)."""
+    sock = transport.get_extra_info("socket")
+    if not hasattr(select, "POLLRDHUP") or sock is None or sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 @functools.lru_cache(256)  # asked again and again, the answer may have to come from a directory server

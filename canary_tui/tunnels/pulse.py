@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, cast
 
 import asyncssh
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = KEEPALIVE_SECONDS + 0.5
 """A server that has been silent for so long has not answered a keepalive."""
+CHECK_SECONDS = 5.0
+"""How long the SSH server may take to answer when the tunnel is in doubt."""
+DOUBT_SECONDS = 60.0
+"""How often probes may cause a check: where the database is silent, each of them wants one."""
 LAST_DATA_RECEIVED = 52
 """Where ``struct tcp_info`` (linux/tcp.h) keeps the milliseconds since data came in last."""
 NOWHERE = ("127.0.0.1", 0)
@@ -58,3 +63,43 @@ async def opens_channels(ssh: SshConnection, limit: float) -> bool:
     finally:
         end.abort()
     return True
+
+
+class Check:
+    """Cuts an SSH connection off that is open and opens no channel. One check at a time."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[str] | None = None
+        self._began = -DOUBT_SECONDS
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an answer is waited for."""
+        return self._task is not None and not self._task.done()
+
+    def begin(self, ssh: SshConnection) -> None:
+        """Check now, unless that is under way."""
+        if not self.under_way:
+            self._began = time.monotonic()
+            self._task = asyncio.get_running_loop().create_task(_cut_if_dead(ssh), name="check of a tunnel")
+
+    def begin_again(self, ssh: SshConnection) -> None:
+        """Check now, unless the last check is not long ago."""
+        if time.monotonic() - self._began >= DOUBT_SECONDS:
+            self.begin(ssh)
+
+    def end(self) -> str:
+        """End the check; return why it cut the connection off, or nothing where it did not."""
+        task, self._task = self._task, None
+        if task is None or not task.done():
+            if task is not None:
+                task.cancel()
+            return ""
+        return task.result()
+
+
+async def _cut_if_dead(ssh: SshConnection) -> str:
+    if await opens_channels(ssh, CHECK_SECONDS):
+        return ""
+    ssh.abort()
+    return f"it was open, but the SSH server opened no channel within {CHECK_SECONDS:g} s"

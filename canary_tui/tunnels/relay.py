@@ -9,7 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from canary_tui.diagnosis.stages import Failed
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.paths import private_folder
 from canary_tui.tunnels import peer
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 1.0
 OPEN_SECONDS = 20.0
 """How long the way to the database may take to open for one client: TCP's own limit is two minutes."""
+PATIENCE_SECONDS = 0.05
+"""A client that had to wait longer for the tunnel may have given up meanwhile."""
 FAREWELL_SECONDS = 2.0
 FAREWELL_BYTES = 64 * 1024
 """How long, and to how much, a client is listened to that cannot be served."""
 
 
-class Stranger(Exception):
-    """A client of another user; the text says who it is. It is not told anything."""
+class Dismissed(Exception):
+    """A client is not served, nor told anything: another user's, or gone. The text says who it is."""
 
 
 class Farewell(Protocol):
@@ -57,7 +59,7 @@ class Relay:
         route: Callable[[], Awaitable[Route]],
         *,
         changed: Callable[[], None],
-        refused: Callable[[Stranger | Failed], Farewell | None],
+        refused: Callable[[Dismissed | Failed], Farewell | None],
         allowed_uids: frozenset[int] | None = None,
     ) -> None:
         self._route = route
@@ -131,8 +133,21 @@ class Relay:
     async def _way_out(self, transport: asyncio.Transport) -> End:
         stranger = peer.stranger(transport, self._allowed)
         if stranger:
-            raise Stranger(stranger)
+            raise Dismissed(stranger)
+        try:
+            return await self._open(transport)
+        except Failed as failed:
+            # The tunnel only looked as if it stood: once more, over the one that is built in its place.
+            if failed.cause is not Cause.TUNNEL_LOST or failed.stage is not Stage.FORWARD:
+                raise
+        return await self._open(transport)
+
+    async def _open(self, transport: asyncio.Transport) -> End:
+        asked = time.monotonic()
         route = await self._route()
+        if time.monotonic() - asked > PATIENCE_SECONDS and peer.has_left(transport):
+            # MySQL counts connections that say nothing, and blocks everybody behind the jumpbox in the end.
+            raise Dismissed("a client that did not wait for the tunnel")
         trace = Trace(time.perf_counter)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
@@ -149,7 +164,7 @@ class Relay:
             self._pairs[local] = upstream
             local.join(upstream)
             await asyncio.gather(asyncio.shield(local.closed), asyncio.shield(upstream.closed))
-        except (Stranger, Failed) as reason:
+        except (Dismissed, Failed) as reason:
             farewell = self._refused(reason)
             if farewell is not None:
                 await _say(farewell, local)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -13,7 +13,9 @@ from canary_tui.monitor.board import LogLine, Row, Snapshot
 from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.lifetime import LiveMonitor
-from canary_tui.tunnels.audit import AuditReport
+
+if TYPE_CHECKING:
+    from canary_tui.tunnels.audit import AuditReport
 
 T = TypeVar("T")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import (
     Cause,
@@ -18,7 +20,9 @@ from canary_tui.keys.authorized import KeyInfo, key_info
 from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.events import TunnelState
 from canary_tui.servers.model import Database, Engine, Server, SshServer
-from canary_tui.tunnels.audit import AuditCheck, AuditReport, Found
+
+if TYPE_CHECKING:
+    from canary_tui.tunnels.audit import AuditReport
 
 NOW = 1_790_000_000.0
 LINE = (
@@ -112,6 +116,9 @@ def key(of: Server | None = None) -> KeyInfo:
 
 def audit_report(*findings: str) -> AuditReport:
     """Return an audit with these findings."""
+    # Not at the top: it brings the SSH library, which the first screen is painted before.
+    from canary_tui.tunnels.audit import AuditCheck, AuditReport, Found
+
     titles = {
         "database": ("the database 10.0.3.12:5432", "a whole probe in 3.2 ms"),
         "other_port": ("another port of 10.0.3.12 (1)", "Connection refused"),

@@ -51,7 +51,11 @@ async def _press(pilot: Pilot[None], monitor: FakeMonitor, keys: list[str], orde
             monitor.show(*order.choice([samples.fleet(), samples.fleet()[:1], ()]))
         for test in monitor.tests:
             if test.result is None:
-                test.end(order.choice([samples.refused(), samples.passed(), samples.refused(offer=samples.offer())]))
+                test.end(
+                    order.choice(
+                        [samples.refused(), samples.passed(), samples.refused(offer=samples.offer())]
+                    )
+                )
         for audit in monitor.audits:
             if not audit.done():
                 audit.set_exception(Failed(Cause.KEY_NOT_ACCEPTED, detail="no"))

@@ -140,6 +140,23 @@ async def test_changed_host_key_takes_a_word_and_no_single_key(
         await until(pilot, lambda: monitor.asked_for("trust") == [("orders-prod", offer)])
 
 
+@pytest.mark.parametrize("size", [(40, 10), (60, 16), (80, 24), (120, 40)])
+@pytest.mark.parametrize("changed", [True, False])
+async def test_the_answer_to_a_host_key_and_its_keys_are_always_in_view(
+    monitor: FakeMonitor, opened: Open, size: tuple[int, int], changed: bool
+) -> None:
+    async with opened(size) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: monitor.tests)
+        monitor.tests[0].end(samples.refused(offer=samples.offer(changed=changed)))
+        words = (
+            ["esc do not trust it", "type replace"] if changed else ["y it is the same", "do not trust it"]
+        )
+        if size[0] < 60:
+            words = ["replace and press", "esc"] if changed else ["y it is the same"]
+        await until(pilot, lambda: all(word in screen_text(pilot) for word in words))
+
+
 async def test_refused_host_key_is_not_trusted(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
     async with opened() as pilot:
         await pilot.press("t")

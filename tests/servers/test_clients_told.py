@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.monitor import doorway
 from canary_tui.monitor.events import TunnelState
 from canary_tui.tunnels import relay as relays
 from canary_tui.tunnels.relay import Relay
@@ -94,6 +95,41 @@ async def test_a_client_waits_for_a_tunnel_that_comes_up_in_time(
         assert at_work.refused == []
 
 
+async def test_a_client_that_gives_up_waiting_is_not_connected_to_the_database(
+    world: World, make_sshd: Callable[..., Sshd], make_mariadb: Callable[..., MariaDB]
+) -> None:
+    sshd, mariadb = make_sshd(), make_mariadb()
+    server = with_ssh(world.server(mariadb, sshd), connect_wait=10.0)
+    sshd.stop()
+    async with held(world, server) as at_work:
+        await at_work.until(TunnelState.WAITING)
+        before = mariadb.aborted_connects()
+        _, writer = await asyncio.open_connection("127.0.0.1", at_work.port)
+        await eventually(lambda: at_work.supervisor.clients == 1)
+        writer.close()
+        await asyncio.to_thread(sshd.start)
+        await eventually(lambda: at_work.refused)
+        assert at_work.refused == ["a client that did not wait for the tunnel"]
+        assert await mysql(mariadb, ["--host=127.0.0.1", f"--port={at_work.port}"]) == "hello"
+        assert mariadb.aborted_connects() == before
+
+
+async def test_a_client_that_came_before_the_loss_was_known_gets_the_next_tunnel(
+    world: World, make_sshd: Callable[..., Sshd], postgres: Postgres
+) -> None:
+    sshd = make_sshd()
+    async with held(world, world.server(postgres, sshd)) as at_work:
+        await at_work.until(TunnelState.UP)
+        sshd.suspend()
+        asking = asyncio.create_task(psql(postgres, f"host=127.0.0.1 port={at_work.port}"))
+        await eventually(lambda: at_work.supervisor.clients == 1)
+        at_work.supervisor.retry_now()
+        await eventually(lambda: TunnelState.LOST in at_work.states)
+        sshd.resume()
+        assert await asking == "hello"
+        assert at_work.refused == []
+
+
 async def test_a_client_does_not_wait_for_what_only_a_person_can_mend(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
@@ -148,3 +184,18 @@ async def test_a_client_that_cannot_be_served_is_listened_to_for_a_while_only(
                 await reader.read()
         writer.close()
     assert 0 < chatter.heard < 5 * relays.FAREWELL_BYTES
+
+
+async def test_a_program_that_connects_again_and_again_does_not_fill_the_log(
+    world: World, sshd: Sshd, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doorway, "REFUSALS", 3)
+    server = with_ssh(world.server(postgres, sshd, install=False), connect_wait=0.0)
+    async with held(world, server) as at_work:
+        await at_work.until(TunnelState.WAITING)
+        for _ in range(5):
+            assert "key not accepted" in await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
+        assert len(at_work.refused) == 3
+        monkeypatch.setattr(doorway, "REFUSALS_SECONDS", 0.0)
+        await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
+        assert at_work.refused[-1].endswith(" (and 2 more before)")

@@ -12,6 +12,7 @@ import pytest
 
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import Slept, TunnelChanged, TunnelState
+from canary_tui.monitor.network import NetworkMeter
 from canary_tui.monitor.service import Monitor
 from canary_tui.monitor.sleep import SleepMeter
 from tests.harness.ports import is_listening, wait_for
@@ -106,12 +107,16 @@ class Watched:
 
 @contextmanager
 def watched(
-    world: World, *servers: Server, chance: float = 0.0, sleep: SleepMeter | None = None
+    world: World,
+    *servers: Server,
+    chance: float = 0.0,
+    sleep: SleepMeter | None = None,
+    network: NetworkMeter | None = None,
 ) -> Iterator[Watched]:
     """A monitor at work, whose end must leave nothing."""
     world.write(*servers)
     here = len(sockets())
-    seen = Watched(Monitor(world.paths, chance=lambda: seen.chance, sleep=sleep), chance)
+    seen = Watched(Monitor(world.paths, chance=lambda: seen.chance, sleep=sleep, network=network), chance)
     monitor = seen.monitor
     monitor.start()
     try:
@@ -318,6 +323,21 @@ def test_waking_ends_a_wait_for_the_network(world: World, own_sshd: Sshd, postgr
         seen.chance = 0.0
         own_sshd.start()
         machine.seconds = 3600.0
+        seen.recovered()
+
+
+def test_another_network_ends_a_wait_for_the_network(
+    world: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    ways = {("wlan0", "home")}
+    meter = NetworkMeter(lambda: frozenset(ways))
+    with watched(world, world.server(postgres, own_sshd), network=meter) as seen:
+        own_sshd.stop()
+        seen.chance = 0.999
+        seen.until(lambda row: (row.retry_at or 0) > time.time() + 5)
+        seen.chance = 0.0
+        own_sshd.start()
+        ways.add(("wlan0", "office"))
         seen.recovered()
 
 

@@ -14,9 +14,11 @@ import pytest
 
 from canary_tui.diagnosis.stages import HostKeyOffer
 from canary_tui.monitor import supervisor as supervisors
+from canary_tui.monitor.backoff import Retry
 from canary_tui.monitor.events import TunnelChanged, TunnelState
-from canary_tui.servers.model import Listen
+from canary_tui.servers.model import Listen, SshServer
 from canary_tui.tunnels import pulse
+from canary_tui.tunnels.dial import dial as real_dial
 from tests.harness.ports import eventually
 from tests.servers.local import held
 from tests.servers.world import with_ssh
@@ -53,7 +55,6 @@ class Wedged(asyncssh.SSHServer):
 async def wedged(world: World, server: Server) -> AsyncIterator[Server]:
     """The server's settings, behind an SSH server that is wedged."""
     key = asyncssh.generate_private_key("ssh-ed25519")
-    # It is the kind of thing that its type says: a coroutine is waited for (asyncssh's documentation).
     async with await asyncssh.listen(
         "127.0.0.1", 0, server_factory=Wedged, server_host_keys=[key]
     ) as listener:
@@ -82,7 +83,7 @@ async def test_every_step_of_a_life_is_told_with_its_reason(
 async def test_a_tunnel_that_opens_no_channel_is_not_up(
     world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisors, "CHECK_SECONDS", 0.5)
+    monkeypatch.setattr(pulse, "CHECK_SECONDS", 0.5)
     world.key("orders")
     server = with_ssh_of_its_own(world, postgres)
     async with wedged(world, server) as behind, held(world, behind) as at_work:
@@ -97,8 +98,6 @@ async def test_a_tunnel_that_opens_no_channel_is_not_up(
 
 
 def with_ssh_of_its_own(world: World, postgres: Postgres) -> Server:
-    from canary_tui.servers.model import SshServer
-
     server = world.server(postgres)
     return msgspec.structs.replace(server, ssh=SshServer(host="127.0.0.1", user="me", key="orders"))
 
@@ -108,7 +107,7 @@ async def test_a_tunnel_in_doubt_that_answers_is_kept(world: World, sshd: Sshd, 
         await at_work.until(S.UP)
         for _ in range(3):
             at_work.supervisor.retry_now()
-            await eventually(lambda: at_work.supervisor._check is None)
+            await eventually(lambda: not at_work.supervisor._check.under_way)
         assert at_work.states == [S.OPENING, S.UP]
         route = at_work.supervisor.route()
         assert route is not None
@@ -135,8 +134,8 @@ async def test_a_wait_that_the_network_caused_does_not_lengthen_one_for_a_refuse
     async with held(world, server) as at_work:
         supervisor = at_work.supervisor
         for _ in range(10):
-            supervisor._next_delay(supervisors.Retry.NETWORK)
-        assert supervisor._next_delay(supervisors.Retry.REFUSED) == 60.0
+            supervisor._next_delay(Retry.NETWORK)
+        assert supervisor._next_delay(Retry.REFUSED) == 60.0
 
 
 async def test_a_taken_port_names_the_process_and_offers_a_free_one(
@@ -174,14 +173,58 @@ async def test_a_local_end_that_can_never_be_bound_waits_for_a_person(
 async def test_what_nobody_has_thought_of_does_not_end_the_tunnel(
     world: World, sshd: Sshd, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = supervisors.dial, iter([RuntimeError("never seen before")])
+    failures = iter([RuntimeError("never seen before")])
 
     async def dial(*arguments: object) -> object:
         for error in failures:
             raise error
-        return await real(*arguments)  # type: ignore[arg-type]
+        return await real_dial(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(supervisors, "dial", dial)
     async with held(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         assert S.WAITING in at_work.states
+
+
+async def test_a_host_key_that_is_trusted_elsewhere_is_taken_up(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    server = world.server(postgres, sshd)
+    world.paths.known_hosts.unlink()
+    async with held(world, server) as at_work:
+        await at_work.until(S.STOPPED)
+        world.trust(sshd)  # as canary trust does, in another process
+        await at_work.until(S.UP)
+
+
+async def test_a_key_whose_mode_is_mended_is_taken_up(world: World, sshd: Sshd, postgres: Postgres) -> None:
+    server = world.server(postgres, sshd)
+    key = world.paths.keys / "orders"
+    key.chmod(0o644)
+    async with held(world, server) as at_work:
+        await at_work.until(S.STOPPED)
+        assert at_work.supervisor.failure is not None
+        assert at_work.supervisor.failure.cause.value == "key_permissions"
+        key.chmod(0o600)
+        await at_work.until(S.UP)
+
+
+async def test_what_only_a_person_can_mend_is_not_tried_again(
+    world: World, sshd: Sshd, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisors, "LOOK_SECONDS", 0.01)
+    server = world.server(postgres, sshd)
+    world.paths.known_hosts.unlink()
+    async with held(world, server) as at_work:
+        await at_work.until(S.STOPPED)
+        looked = 0
+
+        def look() -> int:
+            nonlocal looked
+            looked += 1
+            return looked
+
+        await eventually(lambda: look() > 50)
+        at_work.supervisor.woke()
+        await eventually(lambda: look() > 100)
+        assert at_work.states == [S.OPENING, S.STOPPED]

@@ -17,7 +17,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.link import ProbeLink
-from canary_tui.tunnels.relay import Relay, Stranger
+from canary_tui.tunnels.relay import Dismissed, Relay
 from canary_tui.tunnels.route import DirectRoute, SshRoute
 from tests.harness.misbehave import Says
 
@@ -46,7 +46,7 @@ async def ssh_route(world: World, server: Server) -> AsyncIterator[SshRoute]:
 
 @asynccontextmanager
 async def relayed(
-    route: Route, refused: list[Stranger | Failed], uids: frozenset[int] | None = None
+    route: Route, refused: list[Dismissed | Failed], uids: frozenset[int] | None = None
 ) -> AsyncIterator[int]:
     """The port of a relay that leads through ``route``."""
 
@@ -144,7 +144,7 @@ async def test_bytes_pass_both_ways_whole_through_the_relay(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = world.server(postgres, sshd)
-    refused: list[Stranger | Failed] = []
+    refused: list[Dismissed | Failed] = []
     async with ssh_route(world, server) as route, relayed(route, refused) as port:
         query = "select sum(length(repeat('x', 1000))) from generate_series(1, 20000)"
         process = await asyncio.create_subprocess_exec(
@@ -212,7 +212,7 @@ async def test_a_client_that_does_not_read_stops_the_sender_and_loses_nothing() 
 
 
 async def test_a_client_of_another_user_is_refused(world: World, sshd: Sshd, postgres: Postgres) -> None:
-    refused: list[Stranger | Failed] = []
+    refused: list[Dismissed | Failed] = []
     route = DirectRoute(postgres.host, postgres.port)
     async with relayed(route, refused, frozenset({12345})) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

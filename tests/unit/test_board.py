@@ -300,7 +300,7 @@ def test_the_log_stays_within_its_length() -> None:
 
 
 def test_another_thread_reads_every_line_once_while_more_are_written() -> None:
-    board, count = board_of(), 20_000
+    board, count = board_of(), LOG_LENGTH
     read: list[int] = []
     done = threading.Event()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from canary_tui.tunnels.peer import name_of, stranger, uid_of
+from canary_tui.tunnels.peer import has_left, name_of, stranger, uid_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -95,3 +95,13 @@ def test_who_comes_through_a_unix_socket_is_known_too() -> None:
 
 def test_an_account_that_was_removed_has_no_name() -> None:
     assert name_of(2**31 - 7) == "no account"
+
+
+def test_a_client_that_has_left_is_seen_though_it_said_something() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"user")
+        assert not has_left(transport("", "", ours))
+        theirs.close()
+        assert has_left(transport("", "", ours))
+    assert not has_left(transport("", "", ours)), "nothing is known of a socket that is closed"

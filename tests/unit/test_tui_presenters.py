@@ -35,8 +35,10 @@ from canary_tui.tui.presenters.lines import (
     wrap_line,
 )
 from canary_tui.tui.presenters.report import look_at, report
-from canary_tui.tui.presenters.words import ago, bytes_words, cause_words, ms_words, span_words
+from canary_tui.tui.presenters.words import ago, bytes_words, cause_words, iso_words, ms_words, span_words
+from canary_tui.tui.screens.page import error_words
 from tests.screens import samples
+from tests.screens.fake_monitor import FakeTest
 
 TEXT = st.text(alphabet=st.characters(blacklist_categories=("Cc", "Cs", "Mn", "Me", "Cf")), max_size=40)
 
@@ -123,8 +125,8 @@ def test_each_trouble_names_the_key_to_press() -> None:
 
 
 def test_counts_leave_out_what_is_zero() -> None:
-    assert plain(fleet.counts(samples.fleet()[:2])) == "2 servers  ● 2 up"
-    assert plain(fleet.counts(())) == "0 servers"
+    assert plain(fleet.counts(samples.fleet()[:2], 60)) == "2 servers  ● 2 up"
+    assert plain(fleet.counts((), 60)) == "0 servers"
 
 
 def test_every_cause_has_words_without_underscores() -> None:
@@ -352,6 +354,43 @@ def test_the_host_key_question_shows_whole_fingerprints_and_fits(
         assert commands or whole & {text for text, _ in spans} or width_of(spans) <= max(width, 56)
 
 
+def test_a_note_without_room_beside_the_time_stands_whole_below_it() -> None:
+    long = f"ecdsa-sha2-nistp256 {samples.offer().fingerprint}"
+    result = samples.refused()
+    stages = tuple(
+        msgspec.structs.replace(stage, note=long) if stage.stage is Stage.HOST_KEY else stage
+        for stage in result.stages
+    )
+    view = FakeTest(samples.server())
+    view.end(msgspec.structs.replace(result, stages=stages))
+    narrow = [plain(spans) for spans in trail.trail(view, 72)]
+    assert narrow[narrow.index(f"  {long}") - 1].startswith("✓ Host key")
+    assert any("Host key" in plain(spans) and long in plain(spans) for spans in trail.trail(view, 110))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            Failed(Cause.KEY_PERMISSIONS, detail="mode 0644"),
+            f"{cause_words(Cause.KEY_PERMISSIONS)}: mode 0644",
+        ),
+        (Failed(Cause.KEY_MISSING), cause_words(Cause.KEY_MISSING)),
+        (KeyError("orders-prod"), "There is no server orders-prod any more."),
+        (OSError(2, "No such file or directory", "keys/x"), "keys/x: No such file or directory"),
+        (OSError(24, "Too many open files"), "Too many open files"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_an_error_is_said_in_words(error: Exception, words: str) -> None:
+    assert error_words(error) == words
+
+
+def test_what_is_no_moment_is_shown_as_it_is_written() -> None:
+    assert iso_words("2026-03-01T10:00:00+01:00") == "2026-03-01 09:00 UTC"
+    assert iso_words("last spring") == "last spring"
+
+
 def test_an_audit_says_of_each_check_what_was_found() -> None:
     lines = [plain(spans) for spans in audit.checks(samples.audit_report("shell"), 100)]
     assert "✓ allowed  the database 10.0.3.12:5432  a whole probe in 3.2 ms" in lines
@@ -409,15 +448,23 @@ def test_a_wrapped_line_loses_no_word_and_no_tone() -> None:
     ]
 
 
-@given(st.integers(0, 8), st.integers(0, 8))
-def test_lines_left_out_leave_an_ellipsis(count: int, room: int) -> None:
-    lines = [line(f"line {number}") for number in range(count)]
-    kept = limited(lines, room, 12)
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(6, 12))
+def test_lines_left_out_leave_one_ellipsis_within_the_width(count: int, room: int, width: int) -> None:
+    lines = [line("line", (f" {number}", Tone.BAD)) for number in range(count)]
+    kept = limited(lines, room, width)
     assert len(kept) == min(count, room)
     if 0 < room < count:
         assert plain(kept[-1]).endswith("…")
+        assert not plain(kept[-1]).endswith("……")
+        assert width_of(kept[-1]) <= width
     else:
         assert kept == lines[:room]
+
+
+def test_servers_that_are_down_are_counted_on_the_narrowest_screen() -> None:
+    rows = samples.fleet()
+    assert plain(fleet.counts(rows, 70)).startswith("7 servers  ● 2 up")
+    assert plain(fleet.counts(rows, 30)).startswith("✕ 2 down  ▲ 1 slow")
 
 
 @pytest.mark.parametrize("height", [2, 3, 5])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.sentences.database import LOG_MYSQL, LOG_POSTGRESQL
-from canary_tui.diagnosis.sentences.entry import Entry, direct, entry, mysql, postgresql, tunnel
+from canary_tui.diagnosis.sentences.entry import Entry, direct, entry, mysql, postgresql, tunnel, when
 from canary_tui.diagnosis.stages import Cause
 
 CERTIFICATE_POSTGRESQL = postgresql(
@@ -285,10 +285,29 @@ ANYWHERE: dict[Cause, Entry] = {
     ),
     Cause.INTERNAL_ERROR: entry(
         "internal error",
-        "canary-tui met something that it does not know, or has a defect. The words reported with it "
-        "tell more.",
-        "Report it to the project that you have canary-tui from: those words, the stage, and what "
-        "`canary --version` prints.",
+        (
+            when(
+                "has:open_files",
+                "canary-tui has as many files and connections open as the system lets it: {open_files}.",
+            ),
+            "canary-tui met something that it does not know, or has a defect. The words reported with it "
+            "tell more.",
+        ),
+        when(
+            "has:open_files",
+            "Raise the hard limit of open files: `LimitNOFILE=65536` in the unit of a service, else a line "
+            "`* hard nofile 65536` in `/etc/security/limits.conf`, and log in anew.",
+        ),
+        when(
+            "has:open_files",
+            "Each tunnel takes two of them, and each client of its local port two more: close clients that "
+            "are not needed, or switch servers off.",
+        ),
+        when(
+            "lacks:open_files",
+            "Report it to the project that you have canary-tui from: those words, the stage, and what "
+            "`canary --version` prints.",
+        ),
         "Try once more: `canary probe {server!sh}`.",
     ),
 }

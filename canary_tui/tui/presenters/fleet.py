@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.monitor.board import RECENT, Health
-from canary_tui.tui.presenters.lines import Column, Line, Span, Tone, fill, fit, join, line
+from canary_tui.tui.presenters.lines import Column, Line, Span, Tone, fill, fit, join, line, width_of
 from canary_tui.tui.presenters.probes import spark
 from canary_tui.tui.presenters.words import (
     SIGNS,
@@ -43,7 +43,7 @@ WIDEST = 40
 def layout(rows: Sequence[Row], width: int) -> Layout:
     """Choose the columns for ``width`` cells. State has room for the words of any cause."""
     wanted = {
-        "name": max([12, *(len(row.server.name) for row in rows)]),
+        "name": max([8, *(len(row.server.name) for row in rows)]),
         "engine": 10,
         "through": max([14, *(len(row.server.through) for row in rows)]),
         "local": 6,
@@ -138,16 +138,23 @@ def latency(row: Row, now: float) -> Span:
     return "–", Tone.MUTED
 
 
-def counts(rows: Iterable[Row]) -> Line:
-    """Return the header's summary: ``4 servers · 2 up · 1 slow · 1 down``. What is zero is left out."""
+def counts(rows: Iterable[Row], room: int) -> Line:
+    """Return the header's summary: ``4 servers  ● 2 up  ▲ 1 slow  ✕ 1 down``. What is zero is left out.
+
+    Where it is longer than ``room`` cells it begins with the worst, for its end is what falls off.
+    """
     listed = [row.health for row in rows]
-    spans: list[Span] = [(f"{len(listed)} server{'' if len(listed) == 1 else 's'}", Tone.MUTED)]
-    for health in (Health.UP, Health.SLOW, Health.DOWN, Health.OPENING, Health.OFF):
-        count = listed.count(health)
-        if count:
-            sign_text, tone = SIGNS[health]
-            spans += [("  ", Tone.PLAIN), (f"{sign_text} {count} {health.value}", tone)]
-    return tuple(spans)
+    total: Span = (f"{len(listed)} server{'' if len(listed) == 1 else 's'}", Tone.MUTED)
+    counted = [
+        (f"{SIGNS[health][0]} {listed.count(health)} {health.value}", SIGNS[health][1])
+        for health in (Health.UP, Health.SLOW, Health.DOWN, Health.OPENING, Health.OFF)
+        if health in listed
+    ]
+    said = join(line(span) for span in (total, *counted))
+    if width_of(said) <= room:
+        return said
+    order = {SIGNS[Health.DOWN][1]: 0, SIGNS[Health.SLOW][1]: 1}
+    return join(line(span) for span in sorted(counted, key=lambda span: order.get(span[1], 2)))
 
 
 ON_SERVER = frozenset(

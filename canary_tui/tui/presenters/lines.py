@@ -151,7 +151,12 @@ def limited(lines: Sequence[Line], count: int, width: int) -> list[Line]:
         return list(lines)
     if count < 1:
         return []
-    return [*lines[: count - 1], (*clip_line(lines[count - 1], width - 1), ("…", Tone.PLAIN))]
+    last: list[Span] = []
+    room = width - 1
+    for text, tone in lines[count - 1]:
+        last.append((set_cell_size(text, min(room, cell_len(text))), tone))
+        room = max(0, room - cell_len(text))
+    return [*lines[: count - 1], line(*last, "…")]
 
 
 def changed_cells(old: Line, new: Line) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from canary_tui.diagnosis.stages import Cause, ProbeResult, Stage, StageResult
-from canary_tui.tui.presenters.lines import Line, Tone, clip_line, fill, line, numbered, wrap
+from canary_tui.tui.presenters.lines import Line, Tone, clip_line, fill, line, numbered, width_of, wrap
 from canary_tui.tui.presenters.words import (
     STAGE_WORDS,
     cause_words,
@@ -46,7 +46,7 @@ def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
     ``turn`` moves the sign of the stage under way.
     """
     done = test.result.stages if test.result is not None else test.stages
-    lines = [_ended(stage) for stage in done]
+    lines = [part for stage in done for part in _ended(stage, width)]
     over = test.result is not None
     passed = {stage.stage for stage in done}
     if not over and test.stage is not None:
@@ -63,15 +63,19 @@ def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
     return [clip_line(spans, width) for spans in lines]
 
 
-def _ended(stage: StageResult) -> Line:
+def _ended(stage: StageResult, width: int) -> list[Line]:
     tone = Tone.GOOD if stage.ok else Tone.BAD
     note = "  ".join(text for text in (stage.hop, stage.note) if text)
-    return line(
+    head = line(
         (f"{'✓' if stage.ok else '✕'} ", tone),
         (fill(STAGE_WORDS[stage.stage], 16), Tone.PLAIN if stage.ok else Tone.BAD),
         fill(ms_words(stage.ms), 9, right=True),
-        ("   " + note if note else "", Tone.MUTED),
     )
+    beside = (*head, *line(("   " + note if note else "", Tone.MUTED)))
+    if width_of(beside) <= width:
+        return [beside]
+    # Half a fingerprint is none: what has no room beside the time stands below it.
+    return [head, line("  ", (note, Tone.MUTED))]
 
 
 def verdict(test: TestView, width: int) -> list[Line]:

@@ -32,7 +32,7 @@ class Reading(ModalScreen[None]):
     """A page to read over the screen: the help, or everything that is wrong with the file."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q", "dismiss", "close"),
+        Binding("escape,question_mark,q", "dismiss", "close", key_display="esc"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
         Binding("g,home", "scroll(-10000)", "top", show=False),

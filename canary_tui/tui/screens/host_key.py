@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from canary_tui.tui.api import MonitorApi
 
 WORD = "replace"
-BROAD, NARROW, FRAME = 114, 76, 5
+BROAD, NARROW, FRAME = 116, 76, 6
 """Widths of the dialog in the style sheet, and what its border and padding take of them."""
+SHORT = 16
+"""Lines of a screen from which on dialogs have air around them."""
 
 
 class HostKeyQuestion(ModalScreen[bool]):
@@ -60,7 +62,7 @@ class HostKeyQuestion(ModalScreen[bool]):
             if self.changed:
                 yield Words(line(f"If the change is meant, type {WORD} and press enter:"), id="how")
                 yield Input(compact=True, id="answer", placeholder=WORD)
-            yield Words(id="trouble")
+            yield Words(id="trouble", classes="hidden")
             yield KeyBar()
 
     def on_resize(self) -> None:
@@ -68,7 +70,11 @@ class HostKeyQuestion(ModalScreen[bool]):
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
-        width = max(20, self.query_one("#offer").scrollable_content_region.width)
+        # The question scrolls; the answer and its keys are always in view.
+        beside = 3 + (4 if self.changed else 0) + (0 if self.size.height < SHORT else 3)
+        offer = self.query_one("#offer")
+        offer.styles.max_height = max(2, self.size.height - beside)
+        width = max(20, offer.size.width - 1)  # room for a scroll bar, which may come with the text
         self.query_one("#question", Words).say(*host_key_lines(self._offer, width))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -98,7 +104,9 @@ class HostKeyQuestion(ModalScreen[bool]):
 
     def _say(self, words: str) -> None:
         lines = [line((text, Tone.BAD)) for text in wrap(words, 68)]
-        self.query_one("#trouble", Words).say(*lines)
+        place = self.query_one("#trouble", Words)
+        place.remove_class("hidden")
+        place.say(*lines)
 
     def action_scroll(self, by: int) -> None:
         """Scroll by a line."""

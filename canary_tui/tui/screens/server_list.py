@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
 
+BESIDE_COUNTS = len("canary") + 4
+"""Cells of the title bar that its summary does not have."""
+
+
 class ServerList(Page):
     """The list of servers. Every key works on the server under the cursor."""
 
@@ -107,7 +111,7 @@ class ServerList(Page):
             self._select_soon = ""
         elif name is not None and ((row := self.selected) is None or row.server.name != name):
             self.select(name)
-        self.query_one(TitleBar).say(fleet.counts(snapshot.rows))
+        self.query_one(TitleBar).say(fleet.counts(snapshot.rows, self.size.width - BESIDE_COUNTS))
         self._show_problems(snapshot.problems)
         self._show_advice(snapshot)
         self.refresh_bindings()

@@ -112,7 +112,7 @@ def reachable_keys(screen: Screen[object]) -> list[tuple[Key, bool]]:
         words = binding.description.lower() if binding.description.istitle() else binding.description
         key, show = found.get(binding.action, (Key("", words), False))
         # The shortest name comes first: the bar has room for one.
-        names = sorted([*key.key.split(), display], key=len)
+        names = sorted(dict.fromkeys([*key.key.split(), display]), key=len)
         found[binding.action] = (Key(" ".join(names), key.does), show or binding.show)
     ways_out = [found.pop(action) for action in ("help", "quit") if action in found]
     return [*found.values(), *ways_out]

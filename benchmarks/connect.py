@@ -1,0 +1,64 @@
+"""A client's new connection through a tunnel that stands: to its first answer, and closed again."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import aiomysql
+import asyncpg
+
+from benchmarks.clients import both_ways, in_turn
+from benchmarks.report import Section, compared
+from benchmarks.stand import stand
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.harness.mariadb import MariaDB
+    from tests.harness.postgres import Postgres
+
+RATIO = 1.0
+
+
+def measure(*, quick: bool) -> Section:
+    """Connect by both ways in turn, with each engine."""
+    rounds = 3 if quick else 100
+    section = Section("connect", ("what", "canary", "ssh -N -L", "ratio", "aim"))
+    with stand() as place:
+        for name, database, how in (
+            ("PostgreSQL", place.postgres(), to_postgres),
+            ("MariaDB", place.mariadb(), to_mariadb),
+        ):
+            with both_ways(place, database) as ports:
+                ours, theirs = asyncio.run(connect(partial(how, database), ports, rounds))
+            section.rows.append(compared(f"{name}: connect, select 1, close", ours, theirs, aim=RATIO))
+    return section
+
+
+async def connect(
+    how: Callable[[int], Awaitable[None]], ports: tuple[int, int], rounds: int
+) -> list[list[float]]:
+    """Return the seconds of each connection, one list a port."""
+    works = [partial(how, port) for port in ports]
+    for work in works:
+        await work()
+    return await in_turn(rounds, *works)
+
+
+async def to_postgres(database: Postgres, port: int) -> None:
+    """Connect, ask and close."""
+    options = {"user": database.user, "password": database.password, "database": database.database}
+    connection = await asyncpg.connect(host="127.0.0.1", port=port, ssl=False, **options)
+    await connection.fetchval("select 1")
+    await connection.close()
+
+
+async def to_mariadb(database: MariaDB, port: int) -> None:
+    """Connect, ask and close."""
+    options = {"user": database.user, "password": database.password, "db": database.database}
+    connection = await aiomysql.connect(host="127.0.0.1", port=port, **options)
+    async with connection.cursor() as cursor:
+        await cursor.execute("select 1")
+    await connection.ensure_closed()
