@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiomysql
 import asyncpg
@@ -27,12 +27,13 @@ def measure(*, quick: bool) -> Section:
     rounds = 3 if quick else 100
     section = Section("connect", ("what", "canary", "ssh -N -L", "ratio", "aim"))
     with stand() as place:
+        postgres, mariadb = place.postgres(), place.mariadb()
         for name, database, how in (
-            ("PostgreSQL", place.postgres(), to_postgres),
-            ("MariaDB", place.mariadb(), to_mariadb),
+            ("PostgreSQL", postgres, partial(to_postgres, postgres)),
+            ("MariaDB", mariadb, partial(to_mariadb, mariadb)),
         ):
             with both_ways(place, database) as ports:
-                ours, theirs = asyncio.run(connect(partial(how, database), ports, rounds))
+                ours, theirs = asyncio.run(connect(how, ports, rounds))
             section.rows.append(compared(f"{name}: connect, select 1, close", ours, theirs, aim=RATIO))
     return section
 
@@ -49,7 +50,11 @@ async def connect(
 
 async def to_postgres(database: Postgres, port: int) -> None:
     """Connect, ask and close."""
-    options = {"user": database.user, "password": database.password, "database": database.database}
+    options: dict[str, Any] = {
+        "user": database.user,
+        "password": database.password,
+        "database": database.database,
+    }
     connection = await asyncpg.connect(host="127.0.0.1", port=port, ssl=False, **options)
     await connection.fetchval("select 1")
     await connection.close()
@@ -57,7 +62,7 @@ async def to_postgres(database: Postgres, port: int) -> None:
 
 async def to_mariadb(database: MariaDB, port: int) -> None:
     """Connect, ask and close."""
-    options = {"user": database.user, "password": database.password, "db": database.database}
+    options: dict[str, Any] = {"user": database.user, "password": database.password, "db": database.database}
     connection = await aiomysql.connect(host="127.0.0.1", port=port, **options)
     async with connection.cursor() as cursor:
         await cursor.execute("select 1")

@@ -1,6 +1,6 @@
 """What the history costs: a storm of probes, bytes a probe, and reading 400 days of 100 servers.
 
-Run with ``python -m benchmarks.history``; prints a table in Markdown. Medians of several runs.
+Run with ``python -m benchmarks history``. Medians of several runs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.report import AT_MOST, Row, Section, duration
 from canary_tui.diagnosis.stages import ProbeResult, RouteKind, Stage, StageResult
 from canary_tui.monitor.board import LogLine
 from canary_tui.monitor.events import FleetLoaded, ProbeFinished
@@ -33,12 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RATE = 1_000
-STORM_SECONDS = 10
 SERVERS = 100
-DAYS = 400
-RAW_DAYS = 3
 EVERY = 10
 RUNS = 7
+OPEN = 0.2
 STAGES = (Stage.SETTINGS, Stage.FORWARD, Stage.DATABASE, Stage.TLS, Stage.LOGIN, Stage.QUERY)
 DAY = 86_400.0
 
@@ -70,7 +70,7 @@ def probe(name: str, at: float, number: int) -> ProbeResult:
     )
 
 
-async def storm(folder: Path, rate: int) -> tuple[float, float]:
+async def storm(folder: Path, rate: int, seconds: int) -> tuple[float, float]:
     """Feed ``rate`` probes a second; return processor seconds a probe, and seconds until all was on disk."""
     paths = Paths.below(folder)
     lock = Lock(paths)
@@ -78,7 +78,7 @@ async def storm(folder: Path, rate: int) -> tuple[float, float]:
     recorder.feed(FleetLoaded(at=time.time(), fleet=Fleet(servers=tuple(map(server, range(SERVERS))))))
     running = asyncio.create_task(recorder.run())
     used, began = _processor(), time.perf_counter()
-    for number in range(rate * STORM_SECONDS):
+    for number in range(rate * seconds):
         name, at = f"server-{number % SERVERS}", time.time()
         result = probe(name, at, number)
         recorder.feed(ProbeFinished(at=at, result=result))
@@ -89,7 +89,7 @@ async def storm(folder: Path, rate: int) -> tuple[float, float]:
     recorder.close()
     await running
     lock.release()
-    return (_processor() - used) / (rate * STORM_SECONDS), time.perf_counter() - fed
+    return (_processor() - used) / (rate * seconds), time.perf_counter() - fed
 
 
 def _processor() -> float:
@@ -97,8 +97,8 @@ def _processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def fill(path: Path, now: float) -> None:
-    """Make the history of a hundred servers: 400 days of roll-ups, three days of probes each ten seconds."""
+async def fill(path: Path, now: float, days: int, raw_days: float) -> None:
+    """Make the history of a hundred servers: days of roll-ups, fewer of probes each ten seconds."""
     database = await open_history(path)
     await database.execute("PRAGMA synchronous = OFF")
     await database.execute("BEGIN")
@@ -107,78 +107,83 @@ async def fill(path: Path, now: float) -> None:
     latencies = [Histogram.of(3 + (n * k) % 97 / 10 for n in range(360)).encode() for k in range(1, 20)]
     last = int(now // HOUR)
     for number, _ in names:
-        rows = ((number, last - n, 3590.0, 10.0, 0.0, latencies[n % 19]) for n in range(1, DAYS * 24))
+        rows = ((number, last - n, 3590.0, 10.0, 0.0, latencies[n % 19]) for n in range(1, days * 24))
         await database.executemany(f"{HOUR_OVER} VALUES (?, ?, ?, ?, ?, ?)", rows)
-    await database.executemany(PROBE, _probes(now))
+    await database.executemany(PROBE, _probes(now, raw_days))
     await database.execute("COMMIT")
     await database.close()
 
 
-def _probes(now: float) -> Iterator[tuple[object, ...]]:
-    for step in range(int(RAW_DAYS * DAY / EVERY)):
+def _probes(now: float, days: float) -> Iterator[tuple[object, ...]]:
+    for step in range(int(days * DAY / EVERY)):
         for number in range(SERVERS):
-            key = round((now - RAW_DAYS * DAY + step * EVERY + number * EVERY / SERVERS) * MICRO)
+            key = round((now - days * DAY + step * EVERY + number * EVERY / SERVERS) * MICRO)
             yield (key, number + 1, None, *encode_probe(probe("", key / MICRO, step + number), key))
 
 
-def median_ms(work: Callable[[], object]) -> float:
-    """Return the median of several runs in milliseconds."""
+def median_seconds(work: Callable[[], object]) -> float:
+    """Return the median of several runs."""
     times = []
     for _ in range(RUNS):
         began = time.perf_counter()
         work()
-        times.append((time.perf_counter() - began) * 1000)
+        times.append(time.perf_counter() - began)
     return statistics.median(times)
 
 
-def table(rows: list[tuple[str, str]]) -> None:
-    """Print Markdown."""
-    print("| what | measured |\n|---|---|")
-    for name, value in rows:
-        print(f"| {name} | {value} |")
-
-
-def main() -> None:
-    """Measure and print."""
-    rows: list[tuple[str, str]] = []
+def measure(*, quick: bool) -> Section:
+    """Write a storm of probes, then read a long past."""
+    section = Section("history", ("what", "canary", "", "", "aim"))
+    seconds, days, raw_days = (1, 5, 0.02) if quick else (10, 400, 3)
     with tempfile.TemporaryDirectory() as folder:
         for rate in (RATE, 5 * RATE):
-            one = Path(folder, f"storm-{rate}")
-            cost, behind = asyncio.run(storm(one, rate))
-            path = history_file(Paths.below(one))
-            kept = sqlite3.connect(path).execute("SELECT count(*) FROM probes").fetchone()[0]
-            lost = rate * STORM_SECONDS - kept
-            rows.append((f"{rate} probes/s for {STORM_SECONDS} s: lost", f"{lost}"))
-            rows.append((f"{rate} probes/s: on disk after the last one", f"{behind * 1000:.0f} ms"))
-            rows.append(
-                (f"{rate} probes/s: one core", f"{cost * rate * 100:.1f} % ({cost * 1e6:.0f} µs a probe)")
-            )
-            rows.append((f"{rate} probes/s: bytes a probe", f"{path.stat().st_size / kept:.0f}"))
+            section.rows += storm_rows(Path(folder, f"storm-{rate}"), rate, seconds)
         now = time.time()
         path = Path(folder, "long", "history.db")
-        asyncio.run(fill(path, now))
-        reader = HistoryReader(path)
-        rows.append((f"{DAYS} days × {SERVERS} servers: file", f"{path.stat().st_size / 1e6:.0f} MB"))
-        for name, work in (
-            ("open for writing", lambda: asyncio.run(_open_and_close(path))),
-            ("last page of the log", reader.lines),
-            ("a page of one server, two days back", lambda: reader.lines("server-50", before=now - 2 * DAY)),
-            ("failures among successes (none)", lambda: reader.lines(failures=True)),
-            ("uptimes of all, 24 h", lambda: reader.uptimes(DAY)),
-            ("uptimes of all, 7 d", lambda: reader.uptimes(7 * DAY)),
-            ("uptimes of all, 30 d", lambda: reader.uptimes(30 * DAY)),
-            ("percentiles of one, 30 d", lambda: reader.percentiles("server-50", 30 * DAY)),
-            ("latency chart of one, 24 h", lambda: reader.latency_series("server-50", DAY, 80)),
-            ("latency chart of one, 400 d", lambda: reader.latency_series("server-50", 400 * DAY, 80)),
-            ("incidents", reader.incidents),
-        ):
-            rows.append((f"{DAYS} days × {SERVERS} servers: {name}", f"{median_ms(work):.1f} ms"))
-    table(rows)
+        asyncio.run(fill(path, now, days, raw_days))
+        section.rows += reading_rows(path, now, f"{days} days × {SERVERS} servers", days)
+    return section
+
+
+def storm_rows(folder: Path, rate: int, seconds: int) -> list[Row]:
+    """Say what so many probes a second cost, and that none of them was lost."""
+    cost, behind = asyncio.run(storm(folder, rate, seconds))
+    path = history_file(Paths.below(folder))
+    with closing(sqlite3.connect(path)) as database:
+        kept = database.execute("SELECT count(*) FROM probes").fetchone()[0]
+    lost = rate * seconds - kept
+    processor = f"{cost * rate:.1%} ({duration(cost)} a probe)"
+    return [
+        Row(f"{rate} probes/s for {seconds} s: lost", f"{lost}", aim="0", met=lost == 0),
+        Row(f"{rate} probes/s: on disk after the last one", duration(behind)),
+        Row(f"{rate} probes/s: of one core", processor),
+        Row(f"{rate} probes/s: bytes a probe", f"{path.stat().st_size / kept:.0f}"),
+    ]
+
+
+def reading_rows(path: Path, now: float, what: str, days: int) -> list[Row]:
+    """Say how long the pages of a long past take."""
+    reader = HistoryReader(path)
+    rows = [Row(f"{what}: file", f"{path.stat().st_size / 1e6:.0f} MB")]
+    for name, work in (
+        ("open for writing", lambda: asyncio.run(_open_and_close(path))),
+        ("last page of the log", reader.lines),
+        ("a page of one server, two days back", lambda: reader.lines("server-50", before=now - 2 * DAY)),
+        ("failures among successes (none)", lambda: reader.lines(failures=True)),
+        ("uptimes of all, 24 h", lambda: reader.uptimes(DAY)),
+        ("uptimes of all, 7 d", lambda: reader.uptimes(7 * DAY)),
+        ("uptimes of all, 30 d", lambda: reader.uptimes(30 * DAY)),
+        ("percentiles of one, 30 d", lambda: reader.percentiles("server-50", 30 * DAY)),
+        ("latency chart of one, 24 h", lambda: reader.latency_series("server-50", DAY, 80)),
+        (f"latency chart of one, {days} d", lambda: reader.latency_series("server-50", days * DAY, 80)),
+        ("incidents", reader.incidents),
+    ):
+        taken = median_seconds(work)
+        opening = name == "open for writing"
+        aim, met = (f"{AT_MOST} {duration(OPEN)}", taken <= OPEN) if opening else ("", None)
+        rows.append(Row(f"{what}: {name}", duration(taken), aim=aim, met=met))
+    return rows
 
 
 async def _open_and_close(path: Path) -> None:
     await (await open_history(path)).close()
-
-
-if __name__ == "__main__":
-    main()

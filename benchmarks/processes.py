@@ -13,7 +13,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def pss(pids: Iterable[int]) -> int:
-    """Return the bytes of memory that processes hold; what they share is divided among those that share it."""
+    """Return the bytes of memory that processes hold; what several share is divided among them."""
     return sum(_pss(pid) for pid in pids)
 
 

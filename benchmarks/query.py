@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -34,7 +34,11 @@ def measure(*, quick: bool) -> Section:
 
 async def ask(postgres: Postgres, ports: list[int], rounds: int) -> list[list[float]]:
     """Return the seconds of each query, one list a port."""
-    options = {"user": postgres.user, "password": postgres.password, "database": postgres.database}
+    options: dict[str, Any] = {
+        "user": postgres.user,
+        "password": postgres.password,
+        "database": postgres.database,
+    }
     connections = [await asyncpg.connect(host="127.0.0.1", port=port, **options) for port in ports]
     try:
         for connection in connections:

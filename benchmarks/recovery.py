@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.report import AT_MOST, Row, Section, duration
@@ -25,46 +28,42 @@ SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16/"
 
 
 def measure(*, quick: bool) -> Section:
-    """Break both ways' tunnels in turn, in two ways."""
-    runs = 1 if quick else 5
-    with_autossh = installed("autossh")
-    cases: list[tuple[str, Callable[[Sshd], None], bool]] = [
-        ("the session on the SSH server killed (kill -9)", kill, True)
-    ]
-    if not quick:
-        cases.append((f"the whole SSH server away for {AWAY_SECONDS:.0f} s, from its return", away, False))
-    rows = []
-    for what, broken, aimed in cases:
-        ours = recover(broken, runs, by="canary", quick=quick)
-        theirs = recover(broken, runs, by="autossh", quick=quick) if with_autossh else []
-        rows.append(
-            Row(
-                what,
-                spread(ours),
-                spread(theirs) if theirs else "autossh is not installed",
-                aim=f"{AT_MOST} {duration(LIMIT)}" if aimed else "",
-                met=sorted(ours)[len(ours) // 2] <= LIMIT if aimed else None,
-            )
-        )
-    return Section("recovery", ("what", "canary", "autossh", "ratio", "aim"), rows)
-
-
-def recover(broken: Callable[[Sshd], None], runs: int, *, by: str, quick: bool) -> list[float]:
-    """Return the seconds from each break (or from the SSH server's return) to an answer."""
-    taken = []
+    """Break both ways' tunnels at once, each at its own SSH session, and see who is back when."""
+    section = Section("recovery", ("what", "canary", "autossh", "ratio", "aim"))
     with stand() as place:
         sshd, postgres = place.sshd(), place.postgres()
-        user = place.user(sshd)
-        (tunnel,) = user.add(postgres)
-        with user.canary() if by == "canary" else user.autossh(tunnel):
-            wait_listening([tunnel.local_port])
-            until_answered(tunnel.local_port)
-            for _ in range(runs):
-                time.sleep(0 if quick else STEADY_SECONDS)
-                broken(sshd)
-                began = time.perf_counter()
-                until_answered(tunnel.local_port)
-                taken.append(time.perf_counter() - began)
+        ours, theirs = place.user(sshd), place.user(sshd)
+        (mine,), (other,) = ours.add(postgres), theirs.add(postgres)
+        ports = [mine.local_port]
+        with ExitStack() as stack:
+            stack.enter_context(ours.canary())
+            if installed("autossh"):
+                stack.enter_context(theirs.autossh(other))
+                ports.append(other.local_port)
+            wait_listening(ports)
+            what = "the sessions on the SSH server killed (kill -9)"
+            times = recover(kill, sshd, ports, 1 if quick else 5, quick=quick)
+            met = median(times[0]) <= LIMIT
+            section.rows.append(Row(what, *spreads(times), aim=f"{AT_MOST} {duration(LIMIT)}", met=met))
+            if not quick:
+                what = f"the SSH server away for {AWAY_SECONDS:.0f} s, from its return"
+                section.rows.append(Row(what, *spreads(recover(away, sshd, ports, 3, quick=quick))))
+    return section
+
+
+def recover(
+    broken: Callable[[Sshd], None], sshd: Sshd, ports: Sequence[int], runs: int, *, quick: bool
+) -> list[list[float]]:
+    """Return the seconds from each break (or from the SSH server's return) to an answer, a list a port."""
+    taken: list[list[float]] = [[] for _ in ports]
+    for port in ports:
+        until_answered(port)
+    for _ in range(runs):
+        time.sleep(0 if quick else STEADY_SECONDS)
+        broken(sshd)
+        with ThreadPoolExecutor() as threads:
+            for found, seconds in zip(taken, threads.map(until_answered, ports), strict=True):
+                found.append(seconds)
     return taken
 
 
@@ -80,13 +79,14 @@ def away(sshd: Sshd) -> None:
     sshd.start()
 
 
-def until_answered(port: int) -> None:
-    """Ask the database through a port until it answers. Raises TimeoutError."""
-    deadline = time.perf_counter() + GIVE_UP_SECONDS
+def until_answered(port: int) -> float:
+    """Ask the database through a port until it answers; return the seconds. Raises TimeoutError."""
+    began = time.perf_counter()
     while not answers(port):
-        if time.perf_counter() > deadline:
+        if time.perf_counter() - began > GIVE_UP_SECONDS:
             raise TimeoutError(f"no answer within {GIVE_UP_SECONDS:.0f} s")
         time.sleep(0.005)
+    return time.perf_counter() - began
 
 
 def answers(port: int) -> bool:
@@ -97,7 +97,7 @@ def answers(port: int) -> bool:
     return False
 
 
-def spread(times: Sequence[float]) -> str:
-    """Return a median, and the longest beside it."""
-    ordered = sorted(times)
-    return f"{duration(ordered[len(ordered) // 2])} (longest {duration(ordered[-1])})"
+def spreads(times: Sequence[Sequence[float]]) -> tuple[str, str]:
+    """Return each one's median, and the longest beside it; words where autossh is missing."""
+    said = [f"{duration(median(one))} (longest {duration(max(one))})" for one in times]
+    return said[0], said[1] if len(said) > 1 else "not installed"

@@ -22,7 +22,6 @@ from tests.harness.ports import wait_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.stand import User
     from tests.harness.sshd import Sshd
 
 ROOT = Path(__file__).parents[1]

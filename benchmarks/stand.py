@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,10 +159,12 @@ class User:
     def _entry(self, tunnel: Tunnel, every: str) -> str:
         database, ssh = tunnel.database, self.sshd
         engine = "postgresql" if isinstance(database, Postgres) else "mysql"
-        password = f"{{env: {PASSWORD}{database.port}}}"
+        login = (
+            f"name: {database.database}, user: {database.user}, password: {{env: {PASSWORD}{database.port}}}"
+        )
         return (
             f"  - name: {tunnel.name}\n    engine: {engine}\n    database: {{host: {database.host}, "
-            f"port: {database.port}, name: {database.database}, user: {database.user}, password: {password}}}\n"
+            f"port: {database.port}, {login}}}\n"
             f"    ssh: {{host: {ssh.host}, port: {ssh.port}, user: {ssh.user}, key: {tunnel.name}, "
             f"local_port: {tunnel.local_port}}}\n    probe: {{every: {every}, timeout: 5s}}\n"
         )
@@ -178,7 +181,8 @@ class Tool:
     @property
     def pid(self) -> int:
         """The process's id."""
-        assert self._process is not None, "it was not started"
+        if self._process is None:
+            raise RuntimeError("it was not started")
         return self._process.pid
 
     def start(self) -> None:
@@ -243,11 +247,14 @@ class Canary(Tool):
 
 def wait_listening(ports: Sequence[int], limit: float = UP_SECONDS) -> None:
     """Wait until all of these ports are listened on, without connecting to any."""
-    table = Path("/proc/net/tcp")
     for port in ports:
         # One after the other: to go through the whole table for all of them would be measured too.
         line = f"0100007F:{port:04X} 00000000:0000 0A"
-        wait_for(lambda wanted=line: wanted in table.read_text("ascii"), limit, "the port is listened on")
+        wait_for(partial(_is_in_table, line), limit, "the port is listened on")
+
+
+def _is_in_table(line: str) -> bool:
+    return line in Path("/proc/net/tcp").read_text("ascii")
 
 
 def installed(program: str) -> bool:

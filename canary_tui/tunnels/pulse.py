@@ -91,11 +91,12 @@ class Check:
     def end(self) -> str:
         """End the check; return why it cut the connection off, or nothing where it did not."""
         task, self._task = self._task, None
-        if task is None or not task.done():
-            if task is not None:
-                task.cancel()
+        if task is None:
             return ""
-        return task.result()
+        if not task.done():
+            task.cancel()
+            return ""
+        return "" if task.cancelled() or task.exception() else task.result()
 
 
 async def _cut_if_dead(ssh: SshConnection) -> str:

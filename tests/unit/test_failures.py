@@ -54,6 +54,7 @@ def test_a_name_that_does_not_exist_is_told_from_a_resolver_that_fails(number: i
         (OSError("Multiple exceptions: [Errno 111] Connection refused, …"), Cause.CONNECTION_REFUSED),
         (OSError("Multiple exceptions: [Errno 101] Network is unreachable"), Cause.NETWORK_UNREACHABLE),
         (system(errno.EMFILE), Cause.INTERNAL_ERROR),
+        (system(errno.ENFILE), Cause.INTERNAL_ERROR),
     ],
     ids=str,
 )
