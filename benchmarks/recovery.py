@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LIMIT = 1.0
 AWAY_SECONDS = 3.0
 GIVE_UP_SECONDS = 60.0
-STEADY_SECONDS = 31.0
+STEADY_SECONDS = 16.0
 """Canary meets the next loss as a first one after so long."""
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16/"
 """PostgreSQL's SSLRequest: it is answered with one byte, and asks for nothing else."""

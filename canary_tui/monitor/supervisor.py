@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DIAL_SECONDS = 15.0
 """How long opening a tunnel may take; a probe's own limit is shorter as a rule."""
-STEADY_SECONDS = 30.0
+STEADY_SECONDS = 15.0
 """A tunnel that stood so long is steady: its next loss is met as a first one."""
 SOON_SECONDS = 1.0
 """A lost tunnel that is tried again so soon is not shown as waiting."""

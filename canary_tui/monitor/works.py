@@ -1,0 +1,356 @@
+"""All that runs on the monitor's event loop: the servers file, tunnels and probes, the history.
+
+Nothing here is called from another thread; ``service.Monitor`` brings calls over and facts back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from canary_tui.diagnosis.stages import Failed
+from canary_tui.monitor.board import Board
+from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted, ProbeFinished, Slept
+from canary_tui.servers.file import BadFile, ServersFile
+from canary_tui.servers.model import Fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.keys.authorized import KeyInfo
+    from canary_tui.monitor.connection_test import Test
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.history.recorder import Recorder
+    from canary_tui.monitor.lock import Lock
+    from canary_tui.monitor.network import NetworkMeter
+    from canary_tui.monitor.sleep import SleepMeter
+    from canary_tui.monitor.tools import Tools
+    from canary_tui.monitor.watcher import Watcher
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
+    from canary_tui.tunnels.audit import AuditReport
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+PUBLISH_SECONDS = 0.1
+FILE_SECONDS = 1.0
+"""How often the servers file is looked at; a change is picked up within twice that."""
+LOGINS_AT_ONCE = 2
+"""SSH logins to one server at a time: MaxStartups and per-source penalties are never met."""
+PROBES_AT_ONCE = 32
+SLEEP_SECONDS = 1.0
+"""How often sleep, and a change of the network, are looked for where nothing else happens."""
+RECORD_SECONDS = 1.5
+"""What the history may take at the end to write what is left."""
+
+
+class Works:
+    """The monitor's work, on its own loop. ``live`` is its life.
+
+    ``lock`` says who keeps the history, ``sleep`` tells when the machine slept, ``network`` when its
+    network changed; ``chance`` gives random numbers.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        chance: Callable[[], float],
+        lock: Lock,
+        sleep: SleepMeter,
+        network: NetworkMeter,
+    ) -> None:
+        self.board = Board()
+        self.snapshot = self.board.publish()
+        """The board as it was published last; replaced, never changed."""
+        self.listeners: list[Callable[[AnyEvent], None]] = []
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """The calls under way; the end cancels them and waits."""
+        self._paths = paths
+        self._chance = chance
+        self._lock = lock
+        self._sleep = sleep
+        self._network = network
+        self._recorder: Recorder | None = None
+        self._recorded = 0
+        self._fleet = Fleet()
+        self._file = ServersFile(paths.servers)
+        self._seen: object = None
+        self._tools: Tools | None = None
+        self._watchers: dict[str, Watcher] = {}
+        self._holds: dict[str, asyncio.Task[None]] = {}
+        self._publishing = False
+        self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._choosing_port = asyncio.Lock()
+        self._gates = defaultdict[tuple[str, int], asyncio.Semaphore](
+            lambda: asyncio.Semaphore(LOGINS_AT_ONCE)
+        )
+
+    async def live(self, stopping: asyncio.Event) -> None:
+        """Work until ``stopping`` is set; then everything is closed."""
+        recording = asyncio.create_task(self._record(), name="history")
+        recording.add_done_callback(self._history_ended)
+        watching = asyncio.create_task(self._watch_file(), name="servers file")
+        sleeping = asyncio.create_task(self._watch_sleep(), name="sleep")
+        await stopping.wait()
+        # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
+        await _cancel({watching, sleeping, *self.tasks})
+        if self._recorder is not None:
+            self._recorder.close()
+            await asyncio.wait({recording}, timeout=RECORD_SECONDS)
+        self._lock.release()
+        await _cancel({task for task in asyncio.all_tasks() if task is not asyncio.current_task()})
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    async def tracked(self, work: Coroutine[object, object, T]) -> T:
+        """Do a call's work; it is cancelled, and waited for, at the end."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine on this loop runs in a task
+        self.tasks.add(task)
+        try:
+            return await work
+        finally:
+            self.tasks.discard(task)
+
+    def emit(self, event: AnyEvent) -> None:
+        """Fold an event, keep it, and publish the board soon."""
+        # Before anything that happens on waking: the time asleep belongs to nothing else.
+        self._notice_sleep()
+        self.board.apply(event)
+        for listener in self.listeners:
+            listener(event)
+        if self._recorder is not None:
+            self._recorder.feed(event)
+            for line in self.board.log_after(self._recorded, 100):
+                self._recorder.keep(line)
+                self._recorded = line.seq
+        if not self._publishing:
+            self._publishing = True
+            asyncio.get_running_loop().call_later(PUBLISH_SECONDS, self._publish)
+
+    def _publish(self) -> None:
+        self._publishing = False
+        self.snapshot = self.board.publish()
+
+    # The history, and sleep
+
+    async def _record(self) -> None:
+        from canary_tui.monitor.history.recorder import Recorder
+
+        self._recorder = Recorder(self._paths, self._lock, self.emit)
+        await self._recorder.run()
+
+    def _history_ended(self, recording: asyncio.Task[None]) -> None:
+        if not recording.cancelled() and (error := recording.exception()) is not None:
+            text = f"the history is not kept any more: {type(error).__name__}: {error}"
+            self.emit(Noted(at=time.time(), server="", text=text))
+
+    async def _watch_sleep(self) -> None:
+        while True:
+            self._notice_sleep()
+            if self._network.look():
+                self.emit(Noted(at=time.time(), server="", text="the network changed"))
+                self._woke()
+            await asyncio.sleep(SLEEP_SECONDS)
+
+    def _notice_sleep(self) -> None:
+        """After sleep connections are dead that nobody has closed: all are tried at once."""
+        seconds = self._sleep.look()
+        if seconds > 0:
+            self.emit(Slept(at=time.time(), seconds=seconds))
+            self._woke()
+
+    def _woke(self) -> None:
+        for watcher in self._watchers.values():
+            watcher.woke()
+
+    # The servers file
+
+    async def _watch_file(self) -> None:
+        while True:
+            if self._file.signature() != self._seen:
+                await self._reload()
+            await asyncio.sleep(FILE_SECONDS)
+
+    async def _reload(self) -> None:
+        self._seen = self._file.signature()
+        try:
+            fleet = await asyncio.to_thread(self._file.load)
+        except BadFile as bad:
+            self.emit(FileRejected(at=time.time(), problems=tuple(map(str, bad.problems))))
+            return
+        self._fleet = fleet
+        if self._tools is not None:
+            self._tools.key_comment = fleet.defaults.key_comment
+        self.emit(FleetLoaded(at=time.time(), fleet=fleet))
+        self._publish()
+        for name, watcher in list(self._watchers.items()):
+            self._apply(watcher, fleet.get(name))
+
+    def _apply(self, watcher: Watcher, server: Server | None) -> None:
+        """Bring a running watcher to what the file says now."""
+        from canary_tui.monitor.watcher import same_tunnel
+
+        if server == watcher.server:
+            return
+        if server is not None and server.enabled and same_tunnel(watcher.server, server):
+            watcher.adopt(server)
+        else:
+            watcher.stop()
+
+    # Tunnels and probes
+
+    async def hold(self, name: str) -> None:
+        """Open a server's tunnel and probe it until it is closed, switched off or removed."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine on this loop runs in a task
+        before = self._holds.get(name)
+        self._holds[name] = task
+        try:
+            if before is not None:
+                before.cancel()
+                await asyncio.wait({before})
+            while (server := self._fleet.get(name)) is not None and server.enabled:
+                await self._watch(server)
+        finally:
+            if self._holds.get(name) is task:
+                del self._holds[name]
+
+    async def _watch(self, server: Server) -> None:
+        """Watch a server until its settings ask for another tunnel, or it is closed."""
+        from canary_tui.monitor.watcher import Watcher
+
+        async with self._choosing_port:  # one at a time, or two servers get the same
+            server = await self._with_local_port(server)
+        ssh = server.tunnel
+        gate = self._gates[(ssh.host, ssh.port) if ssh else (server.name, 0)]
+        watcher = Watcher(
+            server, self._ready_tools(), self.emit, gate=gate, probes=self._probes, chance=self._chance
+        )
+        self._watchers[server.name] = watcher
+        try:
+            await watcher.run()
+        finally:
+            del self._watchers[server.name]
+
+    async def _with_local_port(self, server: Server) -> Server:
+        """Choose the local port once and write it down; where that fails, it holds for this run."""
+        from canary_tui.monitor.tools import with_local_port
+
+        if server.tunnel is None or server.tunnel.local_port is not None:
+            return server
+        try:
+            server = with_local_port(server, self._ports_taken())
+            assert server.ssh is not None  # noqa: S101 - it has a tunnel
+            port = server.ssh.local_port
+            await self._ready_tools().remember(server.name, ("ssh", "local_port"), port or 0)
+            await self._reload()
+        except Failed as failed:
+            self.emit(Noted(at=time.time(), server=server.name, text=f"local port: {failed.detail}"))
+        return server
+
+    def _ports_taken(self) -> set[int]:
+        return {s.ssh.local_port for s in self._fleet.servers if s.ssh and s.ssh.local_port}
+
+    async def close(self, name: str) -> None:
+        """Close a server's tunnel and wait until all of it is closed."""
+        task = self._holds.get(name)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def probe_now(self, name: str) -> None:
+        """Probe a server at once, without waiting for its turn."""
+        if name in self._watchers:
+            self._watchers[name].schedule.now()
+
+    def retry_now(self, name: str) -> None:
+        """Stop waiting and try a server's tunnel and probe at once."""
+        if name in self._watchers:
+            self._watchers[name].retry_now()
+
+    async def test(self, test: Test) -> None:
+        """Run a connection test."""
+        from canary_tui.monitor.probe import probe
+
+        name = test.server.name
+        server = self._fleet.get(name) or test.server
+        result = await probe(server, self._ready_tools(), watch=test.progress)
+        test.stages, test.stage, test.result = result.stages, None, result
+        self.emit(ProbeFinished(at=time.time(), result=result))
+        if result.ok:
+            self.retry_now(name)
+
+    def _ready_tools(self) -> Tools:
+        """Make the tools when they are needed first: the SSH library is imported here, not before."""
+        if self._tools is None:
+            from canary_tui.monitor.tools import Tools
+
+            self._tools = Tools(self._paths)
+            self._tools.key_comment = self._fleet.defaults.key_comment
+        return self._tools
+
+    # What a person decides
+
+    async def trust(self, offer: HostKeyOffer) -> None:
+        """Pin exactly the offered host key and try again."""
+        await asyncio.to_thread(self._ready_tools().known_hosts.pin, offer, replace=True)
+        for watcher in self._watchers.values():
+            ssh = watcher.server.tunnel
+            if ssh and (ssh.host.lower(), ssh.port) == (offer.host.lower(), offer.port):
+                watcher.retry_now()
+
+    def give_password(self, name: str, password: Secret) -> None:
+        """Keep a database password for this run, in memory only, and probe at once."""
+        self._ready_tools().passwords.give(name, password)
+        self.probe_now(name)
+
+    async def edited(
+        self,
+        edit: Callable[Concatenate[Tools, P], Coroutine[object, object, T]],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Make a change to the servers file and bring everything to it at once."""
+        try:
+            return await edit(self._ready_tools(), *arguments, **named)
+        finally:
+            await self._reload()
+
+    async def key_info(self, name: str) -> KeyInfo:
+        """Return a server's public key and how to install it."""
+        return await self._ready_tools().key_info(self._known(name))
+
+    async def audit(self, name: str) -> AuditReport:
+        """Prove what a server's key can and cannot do."""
+        from canary_tui.monitor.audit import audit
+
+        return await audit(self._known(name), self._ready_tools())
+
+    async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
+        """Return the command and the environment for the engine's own client."""
+        from canary_tui.monitor.clients import client_command
+
+        server, tools = self._known(name), self._ready_tools()
+        row = self.board.row(name)
+        folder = tools.paths.runtime / "clients" / name
+        password = await tools.passwords.find(server)
+        return client_command(server, row.local if row else "", password, folder)
+
+    def _known(self, name: str) -> Server:
+        server = self._fleet.get(name)
+        if server is None:
+            raise KeyError(name)
+        return server
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
