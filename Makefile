@@ -12,7 +12,7 @@ demo: $(STAMP)
 	@$(BIN)/canary demo
 
 test: $(STAMP) servers
-	@$(BIN)/python -m pytest -m "not soak" --cov --cov-report=term:skip-covered $(FLOOR) $(TESTS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not soak" --cov --cov-report=term:skip-covered $(FLOOR) $(TESTS)
 
 soak: $(STAMP) servers
 	@$(BIN)/python -m pytest -m soak --timeout 900 $(TESTS)
