@@ -14,7 +14,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def pss(pids: Iterable[int]) -> int:
     """Return the bytes of memory that processes hold; what several share is divided among them."""
-    return sum(_pss(pid) for pid in pids)
+    return sum(_rolled_up(pid, "Pss") for pid in pids)
+
+
+def own_memory(pid: int) -> int:
+    """Return the bytes that a process has filled itself: what it shares with others changes with them."""
+    return _rolled_up(pid, "Anonymous")
 
 
 def processor_seconds(pid: int) -> float:
@@ -29,8 +34,8 @@ def open_files(pid: int) -> int:
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
-def _pss(pid: int) -> int:
+def _rolled_up(pid: int, what: str) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{what}:"):
             return int(line.split()[1]) * 1024
-    raise ValueError(f"process {pid} has no Pss")
+    raise ValueError(f"process {pid} has no {what}")

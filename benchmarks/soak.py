@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.processes import open_files, pss
+from benchmarks.processes import open_files, own_memory
 from benchmarks.report import AT_MOST, Row, Section
 from benchmarks.stand import Tool, stand
 from tests.harness.ports import wait_for
@@ -92,7 +92,7 @@ def watch_over(pid: int, sshd: Sshd, seconds: float, pause: float) -> Course:
             course.restarts.append(time.time())
             sshd.restart()
             restart += pause
-        course.memory.append((time.time(), pss([pid])))
+        course.memory.append((time.time(), own_memory(pid)))
         course.files.append((time.time(), open_files(pid)))
         time.sleep(1)
     return course
@@ -112,7 +112,7 @@ def judged(course: Course, spoken: list[dict[str, Any]], began: float, seconds: 
 
     rows = []
     for what, samples, unit, aim in (
-        ("memory (PSS), third and last minute", course.memory, 1e6, f"{AT_MOST} {1 + GROWTH:.2f} ×"),
+        ("memory of its own (MB), third and last minute", course.memory, 1e6, f"{AT_MOST} {1 + GROWTH:.2f} ×"),
         ("tasks, the same", tasks, 1, f"{AT_MOST} {1 + GROWTH:.2f} ×"),
         ("threads, the same", threads, 1, ""),
         ("open files, the same", course.files, 1, ""),

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.keys.authorized import KeyInfo
     from canary_tui.monitor.board import LogLine, Snapshot
+    from canary_tui.monitor.history.reader import Percentiles
+    from canary_tui.monitor.incidents import Incident
+    from canary_tui.monitor.uptime import Uptime
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.audit import AuditReport
@@ -35,6 +38,26 @@ class MonitorApi(Protocol):
 
     def log_after(self, seq: int, limit: int = 1000) -> list[LogLine]:
         """Return log lines newer than ``seq``, oldest first."""
+
+    def history_lines(
+        self,
+        server: str | None = None,
+        *,
+        failures: bool = False,
+        text: str = "",
+        before: float | None = None,
+        limit: int = 200,
+    ) -> Future[list[LogLine]]:
+        """Return the last log lines before ``before`` (Unix time) from disk, oldest first."""
+
+    def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
+        """Return how long each server was up in the last ``span`` seconds."""
+
+    def percentiles(self, server: str, span: float) -> Future[Percentiles | None]:
+        """Return a server's latency percentiles over the last ``span`` seconds."""
+
+    def incidents(self, limit: int = 200) -> Future[list[Incident]]:
+        """Return the newest incidents, newest first."""
 
     def hold(self, name: str) -> Future[None]:
         """Open the server's tunnel and probe it until it is closed."""

@@ -22,6 +22,7 @@ from canary_tui.tui.screens.server_list import ServerList
 from canary_tui.tui.shell import run_client
 from canary_tui.tui.styles import style_sheets
 from canary_tui.tui.themes import DARK, THEMES
+from canary_tui.tui.uptimes import Uptimes
 from canary_tui.tui.widgets.bars import reachable_keys
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class CanaryApp(App[None]):
         self._state = state
         self._second = 0
         self._away = False
+        self.uptimes = Uptimes(self, monitor)
         self._holding = Holding(self, monitor)
         self._removed: list[Server] = []
         for theme in THEMES:
@@ -93,10 +95,12 @@ class CanaryApp(App[None]):
             self.facts = snapshot
         if changed or self._holding.unsettled:
             self._holding.reconcile(self.facts)
+        self.uptimes.keep_fresh()
         page = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
         # A screen that is being torn down has lost its widgets while this timer still runs.
         if page is not None and page.in_use and not self._away:
-            if changed or second != self._second:
+            if changed or self.uptimes.changed or second != self._second:
+                self.uptimes.changed = False
                 page.show_facts(self.facts)
             page.tick()
         self._second = second
@@ -156,6 +160,12 @@ class CanaryApp(App[None]):
         from canary_tui.tui.screens.probe_log import ProbeLog
 
         self._go(ProbeLog(name))
+
+    def open_incidents(self) -> None:
+        """List what broke."""
+        from canary_tui.tui.screens.incidents import Incidents
+
+        self._go(Incidents())
 
     def open_host_key(
         self, name: str, offer: HostKeyOffer, decided: Callable[[bool | None], None] | None = None

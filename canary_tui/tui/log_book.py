@@ -1,4 +1,4 @@
-"""The lines of the live log that a screen has in hand, and which of them a filter shows."""
+"""The lines of the log that a screen has in hand, and which of them a filter shows."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from canary_tui.monitor.board import LOG_LENGTH
+from canary_tui.monitor.board import LOG_LENGTH, LogLine
 from canary_tui.tui.presenters.probes import search_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from canary_tui.monitor.board import LogLine
+    from collections.abc import Iterable, Sequence
 
 TRIM = 1_000
 """Lines beyond the limit that are gathered before the oldest go, all at once."""
+MOST = 20_000
+"""Lines shown at most, those read from the history among them."""
 
 
 class LogFilter(msgspec.Struct, frozen=True):
@@ -40,18 +40,37 @@ class LogFilter(msgspec.Struct, frozen=True):
 
 
 class LogBook:
-    """Lines in the order in which they came, and those of them that the filter shows."""
+    """Lines in the order in which they came, and those of them that the filter shows.
 
-    def __init__(self, limit: int = LOG_LENGTH) -> None:
+    Live lines are all in hand. In front of them may stand older ones from the history, and of those only
+    what the filter shows: under another filter they are read anew.
+    """
+
+    def __init__(self, limit: int = LOG_LENGTH, most: int = MOST) -> None:
         self._limit = limit
+        self._most = most
         self._lines: deque[LogLine] = deque()
         self.filter = LogFilter()
         self.shown: list[LogLine] = []
+        self._past = 0
+        self.begins = False
+        """Whether nothing older is in the history: the first shown line says so."""
 
     @property
     def newest(self) -> int:
-        """The ``seq`` of the newest line, 0 when there is none."""
+        """The ``seq`` of the newest live line, 0 when there is none."""
         return self._lines[-1].seq if self._lines else 0
+
+    @property
+    def oldest(self) -> float | None:
+        """The moment before which there is nothing in hand; None when there is nothing at all."""
+        first = self.shown[0] if self._past else self._lines[0] if self._lines else None
+        return first.at if first is not None else None
+
+    @property
+    def takes_older(self) -> bool:
+        """Whether there may be older lines, and room for them."""
+        return not self.begins and len(self.shown) < self._most
 
     def add(self, entries: Iterable[LogLine]) -> int:
         """Take newer lines in; return by how many shown lines the top moved down."""
@@ -59,18 +78,37 @@ class LogBook:
             self._lines.append(entry)
             if self.filter.shows(entry):
                 self.shown.append(entry)
-        if len(self._lines) <= self._limit + TRIM:
-            return 0
-        for _ in range(len(self._lines) - self._limit):
-            self._lines.popleft()
-        oldest = self._lines[0].seq
-        gone = next((i for i, entry in enumerate(self.shown) if entry.seq >= oldest), len(self.shown))
+        gone = 0
+        if len(self._lines) > self._limit + TRIM:
+            left = [self._lines.popleft() for _ in range(len(self._lines) - self._limit)]
+            gone = sum(map(self.filter.shows, left))
+            if self._past:
+                # No gap may open between the history's lines and the live ones.
+                self._past += gone
+                gone = 0
+        if self._past and len(self.shown) > self._most + TRIM:
+            gone = min(self._past, len(self.shown) - self._most)
+            self._past -= gone
+            self.begins = False
         del self.shown[:gone]
         return gone
 
+    def add_older(self, page: Sequence[LogLine], mark: LogLine | None = None) -> int:
+        """Put older lines in front; return how many. ``mark`` goes before them where the history begins."""
+        oldest = self.oldest
+        # The history may have got a live line meanwhile.
+        front = [entry for entry in page if oldest is None or entry.at < oldest]
+        if mark is not None:
+            front.insert(0, mark)
+            self.begins = True
+        self.shown[:0] = front
+        self._past += len(front)
+        return len(front)
+
     def refilter(self, chosen: LogFilter) -> None:
-        """Show other lines."""
+        """Show other lines; those of the history are to be read anew."""
         self.filter = chosen
+        self._past, self.begins = 0, False
         self.shown = [entry for entry in self._lines if chosen.shows(entry)]
 
     def last(self, count: int) -> list[LogLine]:

@@ -10,9 +10,13 @@ import msgspec
 from canary_tui.diagnosis.stages import HostKeyOffer, ProbeResult, Stage, StageResult
 from canary_tui.keys.authorized import KeyInfo
 from canary_tui.monitor.board import LogLine, Row, Snapshot
+from canary_tui.monitor.history.reader import Percentiles
+from canary_tui.monitor.incidents import Incident
+from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.lifetime import LiveMonitor
+from canary_tui.tui.log_book import LogFilter
 
 if TYPE_CHECKING:
     from canary_tui.tunnels.audit import AuditReport
@@ -74,6 +78,10 @@ class FakeMonitor:
         self.client: tuple[list[str], dict[str, str]] = (["psql"], {})
         self.key: KeyInfo | None = None
         self.connected = 0
+        self.past: list[LogLine] = []
+        self.up: dict[float, dict[str, Uptime]] = {}
+        self.latencies: Percentiles | None = None
+        self.broken: list[Incident] = []
 
     # What a test sets
 
@@ -119,6 +127,32 @@ class FakeMonitor:
     def log_after(self, seq: int, limit: int = 1000) -> list[LogLine]:
         """Return lines newer than ``seq``."""
         return self.lines[seq:][-limit:]
+
+    def history_lines(
+        self,
+        server: str | None = None,
+        *,
+        failures: bool = False,
+        text: str = "",
+        before: float | None = None,
+        limit: int = 200,
+    ) -> Future[list[LogLine]]:
+        """Return a page of ``past``, which is oldest first."""
+        chosen = LogFilter(server=server or "", failures=failures, text=text)
+        lines = [entry for entry in self.past if chosen.shows(entry) and (not before or entry.at < before)]
+        return self._answer(lines[-limit:], "history_lines", server, failures, text, before)
+
+    def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
+        """Return what the test has set for this span."""
+        return self._answer(self.up.get(span, {}), "uptimes", span)
+
+    def percentiles(self, server: str, span: float) -> Future[Percentiles | None]:
+        """Return what the test has set."""
+        return self._answer(self.latencies, "percentiles", server, span)
+
+    def incidents(self, limit: int = 200) -> Future[list[Incident]]:
+        """Return what the test has set."""
+        return self._answer(self.broken[:limit], "incidents", limit)
 
     def hold(self, name: str) -> Future[None]:
         """Hold until ``close``."""

@@ -19,6 +19,7 @@ from canary_tui.diagnosis.stages import (
 from canary_tui.keys.authorized import KeyInfo, key_info
 from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.incidents import Incident
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 
 if TYPE_CHECKING:
@@ -111,6 +112,22 @@ def key(of: Server | None = None) -> KeyInfo:
         created=NOW - 3 * 86_400,
         path="/home/ana/.local/share/canary-tui/keys/orders-prod",
         server=of or server(),
+    )
+
+
+def incident(*servers: str, ended: float | None = None) -> Incident:
+    """Return an incident that began two minutes ago and took ``ended`` seconds; None: it goes on."""
+    why = failure()
+    return Incident(
+        id=round((NOW - 125) * 1_000_000) - (ended is not None),
+        started=NOW - 125,
+        ended=None if ended is None else NOW - 125 + ended,
+        stage=why.stage,
+        cause=why.cause,
+        place="legacy",
+        servers=servers or ("legacy",),
+        summary=why.summary,
+        ended_by="" if ended is None else "legacy answered again",
     )
 
 

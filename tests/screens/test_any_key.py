@@ -32,6 +32,7 @@ PLACES = {
     "log": ("L",),
     "chart": ("enter", "l"),
     "delete": ("d",),
+    "incidents": ("i",),
     "host key": ("N", "h"),
 }
 
@@ -40,6 +41,7 @@ def _fill(monitor: FakeMonitor) -> None:
     for step in range(12):
         at = samples.NOW - 30 + step
         monitor.log(samples.refused("legacy", at=at) if step % 2 else samples.passed(at=at))
+    monitor.broken = [samples.incident(), samples.incident(ended=60.0)]
 
 
 async def _press(pilot: Pilot[None], monitor: FakeMonitor, keys: list[str], order: random.Random) -> None:

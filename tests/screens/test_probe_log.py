@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from canary_tui.monitor.board import LogLine
+from canary_tui.monitor.history.reader import Percentiles
+from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.presenters.long_run import DAY
 from canary_tui.tui.screens.probe_log import ProbeLog
 from canary_tui.tui.widgets.log_list import LogList
 from tests.screens import samples
@@ -50,11 +54,12 @@ async def test_newest_line_is_last_and_followed(app: CanaryApp, monitor: FakeMon
 
 async def test_scrolling_stops_following_until_f(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
     async with log_of(app, opened) as (pilot, lines):
-        await pilot.press("g")
-        monitor.log(samples.passed("newcomer", at=samples.NOW))
+        await pilot.press("g", "j")
         await until(pilot, lambda: lines.count == 61)
+        monitor.log(samples.passed("newcomer", at=samples.NOW))
+        await until(pilot, lambda: lines.count == 62)
         assert "newcomer" not in screen_text(pilot)
-        assert lines.cursor == 0
+        assert lines.cursor <= 2
         await pilot.press("f")
         await until(pilot, lambda: "newcomer" in screen_text(pilot))
 
@@ -93,10 +98,12 @@ async def test_failures_only_and_text_narrow_what_is_shown(app: CanaryApp, opene
 
 async def test_n_goes_to_the_next_failure(app: CanaryApp, opened: Open) -> None:
     async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("g")
+        await until(pilot, lambda: lines.count == 61)
         await pilot.press("g", "n")
-        assert lines.cursor == 2
+        assert lines.cursor == 3
         await pilot.press("n", "N")
-        assert lines.cursor == 2
+        assert lines.cursor == 3
 
 
 async def test_enter_opens_the_stages_of_a_line_and_escape_closes_them(app: CanaryApp, opened: Open) -> None:
@@ -144,3 +151,95 @@ async def test_chart_is_shown_and_hidden(app: CanaryApp, opened: Open) -> None:
         await until(pilot, lambda: "total, ms" in screen_text(pilot))
         await pilot.press("l")
         await until(pilot, lambda: "total, ms" not in screen_text(pilot))
+
+
+def _yesterday(count: int) -> list[LogLine]:
+    """Return lines of the day before, as the history has them: their ``seq`` is not the live log's."""
+    begin = samples.NOW - 86_400
+    results = [samples.passed("orders-prod", at=begin + step, ms=100.0 + step) for step in range(count)]
+    return [
+        LogLine(seq=round(one.started_at * 1_000_000), at=one.started_at, server=one.server, result=one)
+        for one in results
+    ]
+
+
+async def test_looking_back_goes_on_from_disk_and_moves_nothing(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.past = _yesterday(250)
+    async with log_of(app, opened) as (pilot, lines):
+        live = screen_text(pilot)
+        await pilot.press("g")
+        await until(pilot, lambda: lines.count == 260)
+        await pilot.pause()
+        assert (lines.cursor, lines.scroll_offset.y) == (200, 200)
+        assert "349 ms" not in screen_text(pilot)
+        await pilot.press("k")
+        await until(pilot, lambda: "349 ms" in screen_text(pilot))
+        await pilot.press("g")
+        await until(pilot, lambda: lines.count == 311)
+        await pilot.press("g")
+        await until(pilot, lambda: "the history begins here, 2026-09-20" in screen_text(pilot))
+        assert "310 lines" in screen_text(pilot)
+        await pilot.press("g", "k", "pageup", "f")
+        await until(pilot, lambda: "following" in screen_text(pilot))
+        assert live.split()[-1] == screen_text(pilot).split()[-1]
+    assert [call[-1] for call in monitor.asked_for("history_lines")] == [
+        samples.NOW - 60,
+        samples.NOW - 86_400 + 50,
+    ]
+
+
+async def test_the_filter_is_asked_of_the_history_too(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.past = _yesterday(3)
+    async with log_of(app, opened, "enter") as (pilot, lines):
+        await pilot.press("g")
+        await until(pilot, lambda: lines.count == 24)
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: lines.count == 0)
+        await pilot.press("g")
+        await until(pilot, lambda: "nothing older passes the filter" in screen_text(pilot))
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: lines.count == 20)
+    before = samples.NOW - 60
+    assert monitor.asked_for("history_lines") == [
+        ("orders-prod", False, "", before),
+        ("orders-prod", True, "", before),
+    ]
+
+
+async def test_a_history_that_cannot_be_read_is_said_and_the_log_goes_on(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.errors["history_lines"] = OSError(5, "disk image is malformed", "history.db")
+    async with log_of(app, opened) as (pilot, lines):
+        await pilot.press("g")
+        await until(pilot, lambda: "history.db: disk image is malformed" in screen_text(pilot))
+        del monitor.errors["history_lines"]
+        await pilot.press("g")
+        await until(pilot, lambda: lines.count == 61)
+
+
+async def test_beside_the_chart_stand_uptime_and_percentiles_of_the_server(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.up = {DAY: {"orders-prod": Uptime(up=9998, down=2)}, 7 * DAY: {"orders-prod": Uptime(up=5)}}
+    monitor.latencies = Percentiles(count=8640, p50=3.2, p90=5.0, p95=8.1, p99=21.0, highest=412.0)
+    async with log_of(app, opened, "enter") as (pilot, _):
+        await pilot.press("l")
+        await until(pilot, lambda: "uptime  24 h 99.98 %  7 d 100.00 %  30 d unknown" in screen_text(pilot))
+        assert "p50 3.2 ms  p95 8.1 ms  p99 21 ms  of 8,640 probes" in screen_text(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: "p95" not in screen_text(pilot))
+    assert monitor.asked_for("percentiles") == [("orders-prod", DAY)]
+
+
+async def test_beside_the_chart_a_history_that_cannot_be_read_is_said(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.errors["percentiles"] = OSError(5, "disk image is malformed", "history.db")
+    async with log_of(app, opened, "enter") as (pilot, _):
+        await pilot.press("l")
+        await until(pilot, lambda: "cannot be read: disk image is malformed" in screen_text(pilot))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import cast
+
 import msgspec
 import pytest
+from textual.app import App
 from textual.geometry import Region
 from textual.widgets import Input
 
+from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.presenters.long_run import DAY
 from canary_tui.tui.screens.key_view import KeyView
 from canary_tui.tui.screens.probe_log import ProbeLog
 from canary_tui.tui.screens.server_form import ServerForm
+from canary_tui.tui.uptimes import Uptimes
 from canary_tui.tui.widgets.line_list import LineList
 from tests.screens import samples
 from tests.screens.conftest import Open, screen_text, until
@@ -235,3 +242,41 @@ async def test_only_the_changed_cells_are_painted_again(
         ((region,),) = painted
         assert (region.y, region.height) == (1, 1)
         assert region.width <= len("9.9")
+
+
+async def test_the_days_uptime_comes_from_the_history_and_is_asked_for_once(
+    monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.up[DAY] = {"orders-prod": Uptime(up=9998, down=2), "billing": Uptime(up=50)}
+    async with opened((120, 40)) as pilot:
+        await until(pilot, lambda: "99.98 %" in screen_text(pilot))
+        rows = {
+            words[1]: words[-1] for line in screen_text(pilot).splitlines() if (words := line.split())[3:]
+        }
+        assert "100.00 %" in screen_text(pilot)
+        assert rows["legacy"] == "–"
+        assert monitor.asked_for("uptimes") == [(DAY,)]
+
+
+async def test_a_history_that_cannot_be_read_leaves_a_dash(monitor: FakeMonitor, opened: Open) -> None:
+    monitor.errors["uptimes"] = OSError(5, "broken", "history.db")
+    async with opened((120, 40)) as pilot:
+        await until(pilot, lambda: monitor.asked_for("uptimes"))
+        assert "24 h" in screen_text(pilot)
+        assert "%" not in screen_text(pilot)
+        assert "broken" not in screen_text(pilot)
+
+
+def test_the_history_is_asked_at_most_every_thirty_seconds(monitor: FakeMonitor) -> None:
+    times = iter((1000.0, 1010.0, 1029.9, 1030.0, 1059.0))
+    asked: list[str] = []
+
+    class Workers:
+        def run_worker(self, work: Coroutine[None, None, None], *, name: str, **_: object) -> None:
+            work.close()
+            asked.append(name)
+
+    uptimes = Uptimes(cast("App[None]", Workers()), monitor, clock=lambda: next(times))
+    for _ in range(5):
+        uptimes.keep_fresh()
+    assert asked == ["uptime", "uptime"]

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from textual.pilot import Pilot
 
+from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.presenters.long_run import DAY
 from tests.screens import samples
 from tests.screens.conftest import screen_text, until
 from tests.screens.fake_monitor import FakeMonitor
@@ -30,8 +32,17 @@ def pressing(*keys: str, shows: str) -> Before:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
-def test_server_list(app: CanaryApp, snap_compare: Compare, size: tuple[int, int]) -> None:
-    assert snap_compare(app, run_before=pressing("j", "j", "j", shows="p shows the key"), terminal_size=size)
+def test_server_list(
+    app: CanaryApp, monitor: FakeMonitor, snap_compare: Compare, size: tuple[int, int]
+) -> None:
+    monitor.up[DAY] = {"orders-prod": Uptime(up=86_400), "legacy": Uptime(up=7120, down=2880)}
+
+    async def before(pilot: Pilot[None]) -> None:
+        await pressing("j", "j", "j", shows="p shows the key")(pilot)
+        await until(pilot, lambda: app.uptimes.known and not app.uptimes.changed)
+        await pilot.pause()
+
+    assert snap_compare(app, run_before=before, terminal_size=size)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import msgspec
@@ -13,6 +14,7 @@ from rich.cells import cell_len
 from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, KnownKey, Stage
 from canary_tui.monitor.board import LogLine
 from canary_tui.monitor.records import probe_json
+from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Engine, PasswordCommand, PasswordEnv, PasswordKeyring, TlsMode
 from canary_tui.tui.log_book import LogBook, LogFilter
 from canary_tui.tui.presenters import advice, audit, fleet, form, probes, trail, urls
@@ -35,7 +37,15 @@ from canary_tui.tui.presenters.lines import (
     wrap_line,
 )
 from canary_tui.tui.presenters.report import look_at, report
-from canary_tui.tui.presenters.words import ago, bytes_words, cause_words, iso_words, ms_words, span_words
+from canary_tui.tui.presenters.words import (
+    ago,
+    bytes_words,
+    cause_words,
+    iso_words,
+    ms_words,
+    span_words,
+    uptime_words,
+)
 from canary_tui.tui.screens.page import error_words
 from tests.screens import samples
 from tests.screens.fake_monitor import FakeTest
@@ -538,3 +548,58 @@ def test_log_book_shows_what_passes_the_filter_and_everything_again() -> None:
     assert book.shown == []
     book.refilter(LogFilter())
     assert len(book.shown) == 12
+
+
+@pytest.mark.parametrize(
+    ("uptime", "said"),
+    [
+        (None, "–"),
+        (Uptime(unknown=3600), "–"),
+        (Uptime(asleep=3600), "–"),
+        (Uptime(up=3600), "100.00 %"),
+        (Uptime(up=9998, down=2), "99.98 %"),
+        (Uptime(up=86_399, down=1), "99.99 %"),
+        (Uptime(up=86_399.9, down=0.1), "99.99 %"),
+        (Uptime(down=10), "0.00 %"),
+    ],
+)
+def test_uptime_is_of_the_known_time_and_never_rounds_an_outage_away(
+    uptime: Uptime | None, said: str
+) -> None:
+    assert uptime_words(uptime) == said
+
+
+def test_the_days_uptime_is_the_first_column_to_go() -> None:
+    rows = samples.fleet()
+    wide = [key for key, _ in fleet.layout(rows, 140)]
+    assert wide[-1] == "day"
+    for width in range(140, 20, -1):
+        keys = [key for key, _ in fleet.layout(rows, width)]
+        assert "day" not in keys or keys == wide
+
+
+def _lines(first: int, count: int) -> list[LogLine]:
+    return [
+        LogLine(seq=seq, at=float(seq), server="a" if seq % 2 else "b") for seq in range(first, first + count)
+    ]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 1500)), max_size=12), st.sampled_from(["", "a"]))
+def test_the_log_has_no_gap_and_a_limit_however_it_is_scrolled(
+    steps: list[tuple[bool, int]], server: str
+) -> None:
+    book = LogBook(limit=500, most=2000)
+    book.refilter(LogFilter(server=server))
+    newest = first = 100_000
+    for back, count in steps:
+        if not back:
+            book.add(_lines(newest, count))
+            newest += count
+        elif book.takes_older:
+            before = first if book.oldest is None else round(book.oldest)
+            page = [entry for entry in _lines(before - count, count) if book.filter.shows(entry)]
+            book.add_older(page)
+        shown = [round(entry.at) for entry in book.shown]
+        apart = 2 if server else 1
+        assert all(later - sooner == apart for sooner, later in itertools.pairwise(shown))
+        assert len(shown) <= 2000 + 1500 + 1000

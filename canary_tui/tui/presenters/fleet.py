@@ -13,12 +13,14 @@ from canary_tui.tui.presenters.words import (
     ago,
     cause_words,
     ms_words,
+    uptime_words,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from canary_tui.monitor.board import Row
+    from canary_tui.monitor.uptime import Uptime
 
 COLUMNS: tuple[Column, ...] = (
     Column("name", "Server", 12, stays=True),
@@ -28,10 +30,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("state", "State", 16, stays=True),
     Column("latency", "Latency", 9, stays=True),
     Column("recent", "Last probes", 11),
+    Column("day", "24 h", 8),
 )
 """A further column is added here and in ``cell``."""
 MARGIN = 4
 """Cursor and sign in front of a row."""
+
+RIGHT = frozenset({"latency", "local", "day"})
+"""Columns of numbers."""
 
 Layout = tuple[tuple[str, int], ...]
 
@@ -50,6 +56,7 @@ def layout(rows: Sequence[Row], width: int) -> Layout:
         "state": max([16, *(len(state(row)[0]) for row in rows)]),
         "latency": 9,
         "recent": RECENT,
+        "day": 8,
     }
     wanted = {key: min(want, WIDEST) for key, want in wanted.items()}
     # A state is never cut while there is another column that could go.
@@ -64,16 +71,13 @@ def _whole(column: Column, wanted: Mapping[str, int]) -> Column:
 def heading(chosen: Layout) -> Line:
     """Return the table's first line."""
     titles = {column.key: column.title for column in COLUMNS}
-    cells = (
-        line((fill(titles[key], width, right=key in {"latency", "local"}), Tone.MUTED))
-        for key, width in chosen
-    )
+    cells = (line((fill(titles[key], width, right=key in RIGHT), Tone.MUTED)) for key, width in chosen)
     return (" " * MARGIN, Tone.PLAIN), *join(cells)
 
 
-def fleet_line(row: Row, chosen: Layout, now: float) -> Line:
-    """Return one server's line. The cursor stands before it."""
-    return (sign(row), *join(cell(row, key, width, now) for key, width in chosen))
+def fleet_line(row: Row, chosen: Layout, now: float, uptime: Uptime | None = None) -> Line:
+    """Return one server's line. The cursor stands before it. ``uptime`` is of the last 24 hours."""
+    return (sign(row), *join(cell(row, key, width, now, uptime) for key, width in chosen))
 
 
 def sign(row: Row) -> Span:
@@ -97,7 +101,7 @@ def state(row: Row) -> Span:
     return row.health.value, SIGNS[row.health][1]
 
 
-def cell(row: Row, key: str, width: int, now: float) -> Line:
+def cell(row: Row, key: str, width: int, now: float, uptime: Uptime | None = None) -> Line:
     """Return one cell, exactly ``width`` cells wide."""
     server = row.server
     if key == "name":
@@ -112,8 +116,9 @@ def cell(row: Row, key: str, width: int, now: float) -> Line:
         "through": (server.through, Tone.PLAIN if server.tunnel else Tone.MUTED),
         "local": local_words(row),
         "latency": latency(row, now),
+        "day": (uptime_words(uptime), Tone.MUTED if uptime is None or not uptime.down else Tone.PLAIN),
     }[key]
-    return line((fill(text, width, right=key in {"latency", "local"}), tone))
+    return line((fill(text, width, right=key in RIGHT), tone))
 
 
 def local_words(row: Row) -> Span:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Stage
+from canary_tui.monitor.board import LogLine
 from canary_tui.tui.presenters.lines import Line, Span, Tone, clip_line, fill, line, numbered, plain, wrap
-from canary_tui.tui.presenters.words import STAGE_WORDS, cause_words, clock_words, ms_words
+from canary_tui.tui.presenters.words import (
+    STAGE_WORDS,
+    cause_words,
+    clock_words,
+    day_words,
+    moment_words,
+    ms_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from canary_tui.diagnosis.stages import ProbeResult
-    from canary_tui.monitor.board import LogLine
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 FAILED_SIGN = "✕"
@@ -56,10 +63,19 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def log_line(entry: LogLine, name_width: int, slow_ms: float) -> Line:
-    """Return one line of the live log: time, server, sign, total, stage times or the cause."""
+def history_begins(oldest: float, *, narrowed: bool) -> LogLine:
+    """Return the line before the oldest one, at whose moment it stands; ``narrowed``: by a filter."""
+    words = "nothing older passes the filter" if narrowed else "the history begins here"
+    return LogLine(seq=0, at=oldest, server="", text=f"{words}, {day_words(oldest)}")
+
+
+def log_line(entry: LogLine, name_width: int, slow_ms: float, *, dated: bool = False) -> Line:
+    """Return one line of the log: time, server, sign, total, stage times or the cause.
+
+    ``dated``: the lines are not all of one day.
+    """
     head: tuple[Span, ...] = (
-        (clock_words(entry.at), Tone.MUTED),
+        (moment_words(entry.at) if dated else clock_words(entry.at), Tone.MUTED),
         ("  ", Tone.PLAIN),
         (fill(entry.server, name_width), Tone.PLAIN),
         ("  ", Tone.PLAIN),

@@ -12,6 +12,7 @@ from canary_tui.tui.presenters.lines import Tone
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Cause
+    from canary_tui.monitor.uptime import Uptime
     from canary_tui.servers.model import Server
 
 STAGE_WORDS: dict[Stage, str] = {
@@ -80,9 +81,30 @@ def bytes_words(count: int) -> str:
     raise AssertionError("unreachable")
 
 
+def uptime_words(uptime: Uptime | None, *, unknown: str = "–") -> str:
+    """Return the share of the known time that a server was up: ``99.98 %``.
+
+    ``100.00 %`` is said only where it was never down: a second in a day does not round away.
+    """
+    percent = uptime.percent if uptime is not None else None
+    if uptime is None or percent is None:
+        return unknown
+    return f"{min(percent, 99.99) if uptime.down else percent:.2f} %"
+
+
 def clock_words(at: float) -> str:
     """Return the local time of day, to the second."""
     return datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S")
+
+
+def moment_words(at: float) -> str:
+    """Return the local month, day and time of day, to the second."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%m-%d %H:%M:%S")
+
+
+def same_day(one: float, other: float) -> bool:
+    """Tell whether two moments are of one local day."""
+    return day_words(one)[:10] == day_words(other)[:10]
 
 
 def day_words(at: float) -> str:

@@ -16,11 +16,13 @@ from canary_tui.tui.log_book import LogBook, LogFilter
 from canary_tui.tui.presenters import probes
 from canary_tui.tui.presenters.export import exported
 from canary_tui.tui.presenters.lines import Line, Tone, line
+from canary_tui.tui.presenters.words import same_day
 from canary_tui.tui.screens.dialogs import AskText
-from canary_tui.tui.screens.page import Page
+from canary_tui.tui.screens.page import Page, done
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.widgets.line_list import LineList
 from canary_tui.tui.widgets.log_list import LogList
+from canary_tui.tui.widgets.long_run import LongRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1_000
 """Lines taken over in one step, so that a key press never waits for 20,000."""
+PAGE = 200
+"""Lines fetched from the history at a time."""
 CHARTED = 200
 """Probes in the chart and the uptime bar."""
 
@@ -49,6 +53,7 @@ class ProbeLog(Page):
         Binding("l", "chart", "chart"),
         Binding("x", "export", "export"),
         Binding("t", "test", "test"),
+        Binding("i", "incidents", "incidents"),
         Binding("n", "next_failure(1)", "next failure", show=False),
         Binding("N", "next_failure(-1)", "previous failure", show=False, key_display="N"),
     ]
@@ -64,6 +69,8 @@ class ProbeLog(Page):
         self._names = 8
         self._slow: dict[str, float] = {}
         self._second = 0
+        self._reading = False
+        self._dated = False
 
     def body(self) -> Iterable[Widget]:
         """State, find field, uptime bar, chart, lines, stages of the chosen line."""
@@ -87,7 +94,8 @@ class ProbeLog(Page):
 
     def _line(self, index: int, _width: int) -> Line:
         entry = self._book.shown[index]
-        return probes.log_line(entry, self._names, self._slow.get(entry.server, 250.0))
+        slow = self._slow.get(entry.server, 250.0)
+        return probes.log_line(entry, self._names, slow, dated=self._dated)
 
     def show_facts(self, snapshot: Snapshot) -> None:
         """Learn the servers' names and limits; the lines come with ``tick``."""
@@ -121,7 +129,8 @@ class ProbeLog(Page):
         limits = [chosen.server or "all servers"]
         limits += ["failures only"] if chosen.failures else []
         limits += [f"with “{chosen.text}”"] if chosen.text else []
-        count = len(self._book.shown)
+        limits += ["reading older lines…"] if self._reading else []
+        count = len(self._book.shown) - self._book.begins
         self.query_one(TitleBar).say(mode)
         where = f"{' · '.join(limits)} · {count} line{'' if count == 1 else 's'}"
         self.query_one("#log-state", Words).say(line((where, Tone.MUTED)), self._uptime)
@@ -138,6 +147,39 @@ class ProbeLog(Page):
 
         for chart in self.query(LatencyChart):
             chart.plot(self._results())
+        if not self.query_one("#chart").has_class("hidden"):
+            for words in self.query(LongRun):
+                words.show_server(self._book.filter.server)
+
+    # The history
+
+    @on(LogList.AtTop)
+    def _look_back(self) -> None:
+        """Fetch older lines; while they come, asking again changes nothing."""
+        if self._book.takes_older and not self._reading:
+            self._reading = True
+            self.run_worker(self._fetch(), name="history", group="history", exit_on_error=False)
+
+    async def _fetch(self) -> None:
+        book, chosen = self._book, self._book.filter
+        oldest = book.oldest
+        asked = self.canary.monitor.history_lines(
+            chosen.server or None, failures=chosen.failures, text=chosen.text, before=oldest, limit=PAGE
+        )
+        try:
+            page = await done(asked)
+        finally:
+            self._reading = False
+        if book.filter != chosen or not self.in_use:
+            return
+        mark = None
+        if len(page) < PAGE:
+            begin = page[0].at if page else self.canary.clock() if oldest is None else oldest
+            mark = probes.history_begins(begin, narrowed=chosen.failures or bool(chosen.text))
+        added = book.add_older(page, mark)
+        self._dated = not same_day(book.shown[0].at, self.canary.clock())
+        self.query_one(LogList).prepend(added, len(book.shown))
+        self._show_state()
 
     # The lines
 
@@ -197,6 +239,7 @@ class ProbeLog(Page):
 
     def _refilter(self, chosen: LogFilter) -> None:
         self._book.refilter(chosen)
+        self._dated = False
         self.query_one(LogList).restart(len(self._book.shown))
         self._second = 0
         self.tick()
@@ -253,7 +296,7 @@ class ProbeLog(Page):
             # plotext takes a tenth of a second to import: only for those who look.
             from canary_tui.tui.widgets.latency_chart import LatencyChart
 
-            place.mount(LatencyChart())
+            place.mount(LongRun(self.canary.monitor), LatencyChart())
         self._second = 0
 
     # Out of here
@@ -263,6 +306,10 @@ class ProbeLog(Page):
         name = self._current_name()
         if self.canary.facts.row(name) is not None:
             self.canary.open_test(name)
+
+    def action_incidents(self) -> None:
+        """List what broke."""
+        self.canary.open_incidents()
 
     def action_export(self) -> None:
         """Write the probes that are shown to a file."""

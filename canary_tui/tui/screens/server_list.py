@@ -45,6 +45,7 @@ class ServerList(Page):
         Binding("P", "password", "password", key_display="P"),
         Binding("exclamation_mark", "problems", "problems", key_display="!"),
         Binding("slash", "filter", "filter"),
+        Binding("i", "incidents", "incidents"),
         Binding("r", "retry", "retry now", show=False),
         Binding("space", "probe", "probe now", show=False),
         Binding("L", "log_all", "log of all servers", show=False, key_display="L"),
@@ -89,7 +90,9 @@ class ServerList(Page):
         if width != self._room:
             # A scroll bar came or went.
             self._choose_columns(width)
-        return fleet.fleet_line(self._rows[index], self._layout, self._now)
+        row = self._rows[index]
+        uptime = self.canary.uptimes.known.get(row.server.name)
+        return fleet.fleet_line(row, self._layout, self._now, uptime)
 
     def show_facts(self, snapshot: Snapshot) -> None:
         """Paint the cells that changed; the cursor stays on its server."""
@@ -257,6 +260,10 @@ class ServerList(Page):
     def action_log_all(self) -> None:
         """Follow the probes of all servers."""
         self.canary.open_log(None)
+
+    def action_incidents(self) -> None:
+        """List what broke."""
+        self.canary.open_incidents()
 
     def action_copy_url(self) -> None:
         """Copy the connection URL; it has no password in it."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from textual.message import Message
 from textual.reactive import reactive
 
 from canary_tui.tui.widgets.line_list import LineList
 
 
 class LogList(LineList):
-    """A line list that grows at its end."""
+    """A line list that grows at its end, and at its top when older lines are fetched."""
+
+    class AtTop(Message):
+        """A person looks back from the first line: older ones may be put before it."""
 
     follows: reactive[bool] = reactive(True, repaint=False)
 
@@ -23,6 +27,17 @@ class LogList(LineList):
         self.show_lines(count)
         if self.follows and count:
             self.to_end()
+
+    def prepend(self, added: int, count: int) -> None:
+        """Say that there are ``count`` lines now, ``added`` of them before what was the first one.
+
+        The same lines stay in view.
+        """
+        top = self.scroll_offset.y
+        self.forget()
+        self.show_lines(count)
+        self.scroll_to(y=top + added, animate=False, force=True)
+        self.cursor += added
 
     def restart(self, count: int) -> None:
         """Show other lines, from their end."""
@@ -44,18 +59,26 @@ class LogList(LineList):
     def action_move(self, by: int) -> None:
         """Move the cursor by some lines; that is looking back, until the end is reached again."""
         super().action_move(by)
-        self.follows = self.cursor >= self.count - 1
+        self._moved_by(by)
 
     def action_move_page(self, by: int) -> None:
         """Move the cursor by a window's height."""
         super().action_move_page(by)
-        self.follows = self.cursor >= self.count - 1
+        self._moved_by(by)
 
     def action_move_to_end(self, last: bool) -> None:
         """Move the cursor to the first or the last line."""
         super().action_move_to_end(last)
-        self.follows = last
+        self._moved_by(1 if last else -1)
+
+    def _moved_by(self, by: int) -> None:
+        at_top = by < 0 and self.cursor <= 0
+        self.follows = self.cursor >= self.count - 1 and not at_top
+        if at_top:
+            self.post_message(self.AtTop())
 
     def on_mouse_scroll_up(self) -> None:
         """The wheel looks back too."""
         self.follows = False
+        if self.scroll_offset.y <= 0:
+            self.post_message(self.AtTop())
