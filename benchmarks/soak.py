@@ -112,7 +112,12 @@ def judged(course: Course, spoken: list[dict[str, Any]], began: float, seconds: 
 
     rows = []
     for what, samples, unit, aim in (
-        ("memory of its own (MB), third and last minute", course.memory, 1e6, f"{AT_MOST} {1 + GROWTH:.2f} ×"),
+        (
+            "memory of its own (MB), third and last minute",
+            course.memory,
+            1e6,
+            f"{AT_MOST} {1 + GROWTH:.2f} ×",
+        ),
         ("tasks, the same", tasks, 1, f"{AT_MOST} {1 + GROWTH:.2f} ×"),
         ("threads, the same", threads, 1, ""),
         ("open files, the same", course.files, 1, ""),

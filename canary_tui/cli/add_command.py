@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from canary_tui.cli.common import load_fleet, open_tools
+from canary_tui.servers import fields
 from canary_tui.servers.model import (
     Database,
     Engine,
@@ -38,11 +39,27 @@ LIMITS: dict[str, tuple[Any, str]] = {
 """Durations with the model's limits, and how those are said."""
 
 
+class PortType(click.ParamType[int]):
+    """A TCP port, spelled as servers.yaml has it: decimal digits alone."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the port, or end with what is allowed."""
+        try:
+            return fields.port(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+PORT = PortType()
+
+
 @click.command("add")
 @click.argument("name")
 @click.option("--engine", type=click.Choice([e.value for e in Engine]), required=True)
 @click.option("--db-host", required=True, metavar="HOST", help="As the SSH server sees it.")
-@click.option("--db-port", type=click.IntRange(1, 65535), help="Default: 5432 or 3306.")
+@click.option("--db-port", type=PORT, help="Default: 5432 or 3306.")
 @click.option("--db-name", default="", metavar="NAME")
 @click.option("--db-user", default="", metavar="USER")
 @click.option("--tls", type=click.Choice([m.value for m in TlsMode]), default="prefer", show_default=True)
@@ -51,9 +68,9 @@ LIMITS: dict[str, tuple[Any, str]] = {
 @click.option("--password-command", metavar="COMMAND", help="The password is what this command prints.")
 @click.option("--password-keyring", is_flag=True, help="The password is in the keyring (canary password).")
 @click.option("--ssh-host", metavar="HOST", help="The SSH server; left out: a direct connection.")
-@click.option("--ssh-port", type=click.IntRange(1, 65535), default=22, show_default=True)
+@click.option("--ssh-port", type=PORT, default=22, show_default=True)
 @click.option("--ssh-user", metavar="USER", help="Default: your own user name.")
-@click.option("--local-port", type=click.IntRange(1, 65535), help="Default: one is chosen once.")
+@click.option("--local-port", type=PORT, help="Default: one is chosen once.")
 @click.option("--every", metavar="TIME", help="How often it is probed, such as 10s.")
 @click.option("--timeout", metavar="TIME", help="How long a probe may take, such as 5s.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given more than once.")

@@ -99,7 +99,7 @@ async def _up_or_failure(supervisor: Supervisor, failing: asyncio.Event) -> Fail
 async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str]) -> int:
     from canary_tui.monitor.clients import client_command
 
-    password = await tools.passwords.find(server)
+    password = await tools.passwords.find(server) if argv else None
     with tempfile.TemporaryDirectory(prefix="canary-") as folder:
         client, environment = client_command(server, supervisor.local, password, Path(folder))
         if argv:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from canary_tui.diagnosis.catalogue import title
 from canary_tui.diagnosis.stages import Failed
-from canary_tui.servers.file import BadFile
+from canary_tui.servers.file import BadFile, NotSaved
 from canary_tui.servers.secrets import KeyringUnavailable
 
 
@@ -16,6 +16,8 @@ def in_words(error: Exception) -> tuple[str | None, int]:
         return f"{title(error.cause)}: {error.detail}" if error.detail else title(error.cause), 1
     if isinstance(error, KeyringUnavailable):
         return str(error), 1
+    if isinstance(error, NotSaved):
+        return str(error), 2
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error), 2
     return None, 1

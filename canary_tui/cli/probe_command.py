@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +12,10 @@ import msgspec
 
 from canary_tui.cli.common import ServerName, find_server, load_fleet, open_tools
 from canary_tui.cli.report import describe
+from canary_tui.diagnosis.stages import Cause
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import probe_json
+from canary_tui.servers.secrets import Secret
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
@@ -58,9 +62,16 @@ async def probe_all(paths: Paths, servers: list[Server], *, as_json: bool) -> li
             return await probe(server, tools)
 
     tasks = [asyncio.create_task(one(server)) for server in servers]
+    results: list[ProbeResult] = []
     try:
         for server, task in zip(servers, tasks, strict=True):
             result = await task
+            if _asks(server, result):
+                question = f"Password of {server.words['db_user']} on {server.name}: "
+                text = await asyncio.to_thread(getpass.getpass, question)
+                tools.passwords.give(server.name, Secret(text))
+                result = await one(server)
+            results.append(result)
             if as_json:
                 click.echo(msgspec.json.encode(probe_json(result)))
             else:
@@ -69,4 +80,10 @@ async def probe_all(paths: Paths, servers: list[Server], *, as_json: bool) -> li
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return [task.result() for task in tasks]
+    return results
+
+
+def _asks(server: Server, result: ProbeResult) -> bool:
+    """Whether a person is there to be asked for the password that no source has."""
+    missing = result.failure is not None and result.failure.cause is Cause.PASSWORD_MISSING
+    return missing and server.database.password is None and sys.stdin.isatty()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from canary_tui.servers.model import Server
+from canary_tui.servers.model import Server, wire_host
 
 Version = tuple[int, int]
 
@@ -115,7 +115,7 @@ def restricted_line(line: str, host: str, port: int, *, openssh: Version | None 
     """
     if _PUBLIC_LINE.fullmatch(line) is None:
         raise ValueError("not a public key line: type, key and comment on one line are needed")
-    return f"{','.join(_options(host, port, openssh))} {line}"
+    return f"{','.join(_options(wire_host(host), port, openssh))} {line}"
 
 
 def steps(line: str) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ def fits(installed_line: str, server: Server) -> bool:
             forwarding = True
         elif name == "permitopen":
             targets.append(value)
-    wanted = (server.database.host, server.database.port)
+    wanted = (wire_host(server.database.host), server.database.port)
     return forwarding and (not targets or any(_permits(target, *wanted) for target in targets))
 
 

@@ -130,6 +130,11 @@ class KeyStore:
                 ) from None
         return self.load(path), True
 
+    def discard(self, key: StoredKey) -> None:
+        """Take back a key that was made a moment ago and that nobody has seen: what it was for failed."""
+        key.path.unlink(missing_ok=True)
+        key.path.with_name(f"{key.path.name}.pub").unlink(missing_ok=True)
+
     def set_aside(self, name: str) -> Path | None:
         """Move a key of the keys folder away, under a name with the time; None when there is none."""
         path = self.folder / name

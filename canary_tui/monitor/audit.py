@@ -6,9 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.probe import probe
+from canary_tui.servers.model import TlsMode
 from canary_tui.tunnels.audit import NO_SOCKET, AuditCheck, AuditReport, Found, beyond_the_database
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.route import SshRoute
@@ -38,8 +41,12 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
     try:
         host, port = server.database.host, server.database.port
         result = await probe(server, tools, route=SshRoute(ssh, host, port))
+        if result.failure is not None and result.failure.stage is Stage.SETTINGS:
+            # No password, no authorities: what the key may do shows all the same, by a login that is refused.
+            result = await probe(_without_secrets(server), tools, route=SshRoute(ssh, host, port))
         failure = result.failure
-        reached = failure is None or failure.stage not in {Stage.SETTINGS, Stage.FORWARD}
+        # Any other failure to connect is the SSH server's own try, which the key was allowed to ask for.
+        reached = failure is None or failure.cause is not Cause.FORWARDING_NOT_PERMITTED
         database = AuditCheck(
             check="database",
             title=f"the database {host}:{port}",
@@ -52,6 +59,11 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
         await ssh.close()
     info = await tools.key_info(server)
     return AuditReport(server=server.name, checks=(database, *rest), line=info.restricted)
+
+
+def _without_secrets(server: Server) -> Server:
+    database = msgspec.structs.replace(server.database, password=None, tls=TlsMode.PREFER, ca_file="")
+    return msgspec.structs.replace(server, database=database)
 
 
 def audit_json(report: AuditReport) -> dict[str, Any]:

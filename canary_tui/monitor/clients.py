@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,19 @@ def _mysql(server: Server, local: str, password: Secret | None, folder: Path) ->
 
 
 def _mysql_tls(tls: TlsMode, ca_file: str) -> list[str]:
-    """Return TLS options for MariaDB's and MySQL's clients; ``loose-`` makes each pass over the other's."""
+    """Return TLS options for the ``mysql`` of this machine: MariaDB's, or MySQL's own."""
+    lines = _mysql_tls_lines(tls, ca_file)
+    if _is_mariadb("mysql"):  # its client warns of every option that it does not know
+        return [line for line in lines if "ssl-mode" not in line]
+    return lines
+
+
+def _is_mariadb(program: str) -> bool:
+    found = shutil.which(program)
+    return found is not None and "mariadb" in Path(found).resolve().name
+
+
+def _mysql_tls_lines(tls: TlsMode, ca_file: str) -> list[str]:
     if tls is TlsMode.DISABLE:
         return ["loose-skip-ssl", "loose-ssl-mode = DISABLED"]
     if tls is TlsMode.PREFER:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.servers.file import BadFile
+
 if TYPE_CHECKING:
+    from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
@@ -27,20 +30,28 @@ async def save(
         from canary_tui.servers.secrets import keyring_set
 
         await asyncio.to_thread(keyring_set, server.name, keyring_password)
+    made: StoredKey | None = None
     if server.tunnel is not None:
         fleet = await asyncio.to_thread(tools.file.load)
         server = _with_old_port(server, fleet.get(replaces) if replaces else None)
         taken = {s.ssh.local_port for s in fleet.servers if s.ssh and s.ssh.local_port and s.name != replaces}
         server = with_local_port(server, taken)
-        key, made = tools.keys.of_server(server, tools.key_comment)
-        if made and server.ssh is not None:
+        stood = tools.keys.path(server.key_name).exists()
+        key, chosen = tools.keys.of_server(server, tools.key_comment)
+        made = None if stood else key
+        if chosen and server.ssh is not None:
             server = msgspec.structs.replace(
                 server, ssh=msgspec.structs.replace(server.ssh, key=key.path.name)
             )
-    if replaces is None:
-        await asyncio.to_thread(tools.file.add, server)
-    else:
-        await asyncio.to_thread(tools.file.change, replaces, server)
+    try:
+        if replaces is None:
+            await asyncio.to_thread(tools.file.add, server)
+        else:
+            await asyncio.to_thread(tools.file.change, replaces, server)
+    except (BadFile, LookupError, OSError):
+        if made is not None:
+            tools.keys.discard(made)
+        raise
     return server
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,8 +91,8 @@ def with_local_port(server: Server, taken: set[int]) -> Server:
 
 def next_free_port(first: int, taken: set[int]) -> int | None:
     """Return the first port from ``first`` on that is free now and is none of ``taken``."""
-    last = min(first + PORT_TRIES, 65536)
-    return next((port for port in range(first, last) if port not in taken and _is_free(port)), None)
+    candidates = (port for port in range(first, 65536) if port not in taken)
+    return next((port for port in islice(candidates, PORT_TRIES) if _is_free(port)), None)
 
 
 def _is_free(port: int) -> bool:

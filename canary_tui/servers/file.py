@@ -146,7 +146,7 @@ def _text(path: Path, name: str = "") -> tuple[str, str]:
     file = name or path.name
 
     def bad(message: str, line: int = 0) -> BadFile:
-        return BadFile((Problem(file, line, "", message),))
+        return BadFile((Problem(file if line else str(path), line, "", message),))
 
     try:
         kind = path.stat().st_mode

@@ -244,8 +244,18 @@ def _name_problem(host: str) -> str:
     return ""
 
 
+def wire_host(host: str) -> str:
+    """Return a host as it goes over the wire: an international name in its ASCII form (RFC 5891 §4).
+
+    sshd hands the name to its resolver as it comes, and compares ``permitopen`` letter by letter.
+    """
+    return host if host.isascii() else host.encode("idna").decode("ascii")
+
+
 def name_problem(name: str) -> str:
     """Say what is wrong with a server's name; empty when it is fine."""
+    if name.endswith(".pub"):
+        return "ends in .pub, as the public half of another server's key does"
     if re.match(NAME_PATTERN, name):
         return ""
     return "is no server name (1 to 63 letters, digits, '_', '.', '-', the first a letter or digit)"

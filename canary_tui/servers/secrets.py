@@ -114,9 +114,11 @@ class Passwords:
             self._given[name] = password
 
     def rejected(self, name: str) -> None:
-        """Forget what the database refused: a command runs once more, a person is asked again."""
+        """Note that the database refused it: a command, or the keyring, is asked once more.
+
+        What a person gave stays until they give another: a password that is gone would be called missing.
+        """
         with self._guard:
-            self._given.pop(name, None)
             self._fetched.pop(name, None)
 
     def note(self, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import asyncssh
 
 from canary_tui.diagnosis.stages import Cause, Failed, RouteKind, Stage
+from canary_tui.servers.model import wire_host
 from canary_tui.tunnels.addresses import open_socket
 from canary_tui.tunnels.ends import End
 from canary_tui.tunnels.failures import channel_failure
@@ -70,7 +71,7 @@ class SshRoute:
         self, ssh: SshConnection, host: str, port: int, *, kind: RouteKind = RouteKind.REUSED
     ) -> None:
         self.ssh = ssh
-        self.host = host
+        self.host = wire_host(host)
         self.port = port
         self.kind = kind
 

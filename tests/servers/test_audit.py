@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.monitor.audit import audit, audit_json
+from canary_tui.servers.model import PasswordEnv
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
@@ -102,3 +103,14 @@ def plain(world: World, sshd: Sshd, postgres: Postgres) -> Server:
     server = world.server(postgres, sshd, install=False)
     sshd.authorize(world.key("orders").line)
     return server
+
+
+async def test_a_closed_database_port_and_a_missing_password_are_no_findings(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    """The key is as it should be: what fails lies beyond what an authorized_keys line can mend."""
+    server = world.server(postgres, sshd, port=1)
+    assert (await audit(server, world.tools)).ok
+    sshd.deauthorize()
+    server = world.server(postgres, sshd, name="other", password=PasswordEnv(env="CANARY_TEST_NOT_SET"))
+    assert (await audit(server, world.tools)).ok

@@ -172,7 +172,7 @@ def test_a_config_that_cannot_be_read_is_one_message_and_exit_2(
     status = run(["--config", str(path), *command])
     outcome = Outcome(status, *capsys.readouterr())
     assert (outcome.status, outcome.out) == (2, "")
-    assert outcome.err.startswith("mine.yaml")
+    assert outcome.err.startswith((str(path), f"{path.name}:"))
     assert len(outcome.err.splitlines()) == 1
     assert before is None or path.read_bytes() == before
 

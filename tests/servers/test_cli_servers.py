@@ -111,11 +111,11 @@ BAD_OPTIONS = [
     (("--ssh-host", "bastion:22"), "put 22 into the port field"),
     (("--ssh-host", "ssh://bastion"), "looks like a URL"),
     (("--ssh-host", ""), "is empty"),
-    (("--db-port", "0"), "0 is not in the range 1<=x<=65535"),
-    (("--db-port", "65536"), "65536 is not in the range"),
-    (("--ssh-port", "0"), "0 is not in the range"),
-    (("--ssh-port", "twenty"), "not a valid integer"),
-    (("--local-port", "65536"), "65536 is not in the range"),
+    (("--db-port", "0"), "is not a port (1–65535)"),
+    (("--db-port", "65536"), "is not a port (1–65535)"),
+    (("--ssh-port", "0"), "is not a port (1–65535)"),
+    (("--ssh-port", "twenty"), "is not a port (1–65535)"),
+    (("--local-port", "65536"), "is not a port (1–65535)"),
     (("--engine", "oracle"), "'oracle' is not one of"),
     (("--tls", "always"), "'always' is not one of"),
     (("--every", "soon"), "is no duration"),
@@ -163,12 +163,31 @@ def test_two_servers_never_get_one_local_port(canary: Canary, user: World) -> No
     assert user.tools.file.load().get("d") is None
 
 
-def test_a_port_with_a_space_is_still_the_port(canary: Canary, user: World) -> None:
-    assert canary("add", "orders", *TUNNEL, "--ssh-port", "22 ").status == 0
-    server = user.tools.file.load().get("orders")
-    assert server is not None
-    assert server.ssh is not None
-    assert server.ssh.port == 22
+@pytest.mark.parametrize("port", ["22 ", " 22", "022", "1_000", "+22", "0", "65536", "ssh"])
+def test_a_port_is_decimal_digits_alone_as_in_the_file(canary: Canary, user: World, port: str) -> None:
+    for option in ("--ssh-port", "--db-port", "--local-port"):
+        outcome = canary("add", "orders", *TUNNEL, option, port)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert f"{port!r} is not a port (1–65535)" in outcome.err
+    assert not user.paths.servers.exists()
+
+
+def test_a_refused_add_leaves_no_key_behind(canary: Canary, user: World) -> None:
+    outcome = canary("add", "orders", *TUNNEL, "--tag", "a\nb")
+    assert outcome.status == 2
+    assert not list(user.paths.keys.glob("*orders*"))
+
+
+def test_a_name_that_would_be_another_keys_public_half_is_refused(canary: Canary) -> None:
+    outcome = canary("add", "orders.pub", *TUNNEL)
+    assert outcome.status == 2
+    assert "public half" in outcome.err
+
+
+def test_an_international_host_is_permitted_as_it_goes_over_the_wire(canary: Canary) -> None:
+    rest = list(TUNNEL)
+    rest[rest.index("--db-host") + 1] = "bücher.example"
+    assert 'permitopen="xn--bcher-kva.example:5432"' in canary("add", "orders", *rest).out
 
 
 # remove

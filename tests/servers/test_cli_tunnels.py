@@ -269,15 +269,22 @@ def no_password(world: World, sshd: Sshd, postgres: Postgres) -> None:
     world.write(world.server(postgres, sshd, password=PasswordEnv(env="CANARY_TEST_NOT_SET")))
 
 
-@pytest.mark.parametrize(("make", "words"), [(no_login, "did not accept"), (no_password, "NOT_SET")])
+OUR_FAILURES = [
+    (no_login, ("--", "echo", "ran"), 125, "did not accept"),
+    (no_login, (), 1, "did not accept"),
+    (no_password, ("--", "echo", "ran"), 125, "NOT_SET"),
+]
+
+
+@pytest.mark.parametrize(("make", "command", "status", "words"), OUR_FAILURES)
 def test_our_own_failure_is_125_with_a_command_and_1_without(
-    world: World, sshd: Sshd, postgres: Postgres, canary: Canary, make: Callable[..., None], words: str
-) -> None:
+    world: World, sshd: Sshd, postgres: Postgres, canary: Canary,
+    make: Callable[..., None], command: tuple[str, ...], status: int, words: str,
+) -> None:  # fmt: skip
     make(world, sshd, postgres)
-    for command, status in ((("--", "echo", "ran"), 125), ((), 1)):
-        outcome = canary("connect", "orders", *command)
-        assert (outcome.status, outcome.out) == (status, "")
-        assert words in outcome.err
+    outcome = canary("connect", "orders", *command)
+    assert (outcome.status, outcome.out) == (status, "")
+    assert words in outcome.err
 
 
 def test_a_command_that_is_not_there_is_our_failure(world: World, postgres: Postgres, canary: Canary) -> None:

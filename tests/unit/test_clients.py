@@ -136,9 +136,15 @@ TLS_LINES = [
 
 
 @pytest.mark.parametrize(("tls", "expected"), TLS_LINES, ids=[tls.value for tls, _ in TLS_LINES])
-def test_mysql_uses_tls_as_the_settings_say(tls: TlsMode, expected: list[str], tmp_path: Path) -> None:
-    _, lines = mysql(LOCAL, tmp_path, tls=tls)
-    assert [line for line in lines if "ssl" in line and not line.startswith("ssl-ca")] == expected
+def test_mysql_uses_tls_as_the_settings_say(
+    tls: TlsMode, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MariaDB's client warns of an option that is MySQL's alone, so it is not given it."""
+    for mariadb in (False, True):
+        monkeypatch.setattr("canary_tui.monitor.clients._is_mariadb", lambda _program, is_it=mariadb: is_it)
+        _, lines = mysql(LOCAL, tmp_path, tls=tls)
+        told = [line for line in lines if "ssl" in line and not line.startswith("ssl-ca")]
+        assert told == [line for line in expected if not (mariadb and "ssl-mode" in line)]
 
 
 STRANGE = ['we"ird', "back\\slash", "new\nline = 1", "#comment", " spaces ", "a\\nb"]

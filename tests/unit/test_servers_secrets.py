@@ -171,12 +171,16 @@ async def test_a_command_is_killed_with_all_that_it_started(tmp_path: Path, how:
         await ended(int(pid))
 
 
-async def test_a_given_password_is_kept_until_it_is_rejected(passwords: Passwords) -> None:
+async def test_a_rejected_password_is_not_called_missing(
+    passwords: Passwords,
+) -> None:
     assert await passwords.find(server()) is None
     passwords.give("a", Secret("typed"))
     assert await passwords.find(server()) == Secret("typed")
     passwords.rejected("a")
-    assert await passwords.find(server()) is None
+    assert await passwords.find(server()) == Secret("typed")
+    passwords.give("a", Secret("typed again"))
+    assert await passwords.find(server()) == Secret("typed again")
 
 
 @pytest.mark.parametrize(
