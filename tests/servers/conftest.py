@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from canary_tui.monitor.tools import FIRST_PORTS
 from tests.harness.accounts import remove_login_account
 from tests.harness.certs import Authority
 from tests.harness.daemon import Daemon
@@ -28,6 +30,16 @@ _number = itertools.count(1)
 
 DATABASE_NAME = "db.internal"
 """What the certificates of the shared TLS databases are for; 127.0.0.1 is deliberately not among them."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _local_ports_of_its_own() -> Iterator[None]:
+    """Each process of a run chooses local ports from a range of its own: what one closes, no other opens."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with pytest.MonkeyPatch.context() as patch:
+        for engine, first in FIRST_PORTS.items():
+            patch.setitem(FIRST_PORTS, engine, first + 200 * worker)
+        yield
 
 
 @pytest.fixture(scope="session")
