@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
@@ -32,6 +32,26 @@ KEEPALIVE_SECONDS = 4
 KEEPALIVE_MISSES = 2
 """A peer that is gone is noticed after interval × (misses + 1) = 12 s."""
 CLOSE_SECONDS = 1.0
+
+FIXED_OPTIONS: dict[str, Any] = {
+    "encryption_algs": CIPHERS,
+    "compression_algs": ["none"],
+    "client_version": VERSION,
+    # Nothing of the user's own SSH set-up may leak in: a login is the canary key's alone.
+    "config": None,
+    "agent_path": None,
+    "client_keys": None,
+    "public_key_auth": True,
+    "password_auth": False,
+    "kbdint_auth": False,
+    "host_based_auth": False,
+    "gss_auth": False,
+    "gss_kex": False,
+    "login_timeout": 0,
+    "keepalive_interval": KEEPALIVE_SECONDS,
+    "keepalive_count_max": KEEPALIVE_MISSES,
+}
+"""What every login has in common, in asyncssh's words."""
 
 
 class SshConnection:
@@ -194,23 +214,8 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             username=ssh.user,
             known_hosts=lambda _host, _addr, _port: ([], entry.authorities, entry.revoked, [], [], [], []),
             server_host_key_algs=_host_key_algorithms(entry, certificates=certificates),
-            encryption_algs=CIPHERS,
-            compression_algs=["none"],
-            client_version=VERSION,
-            # Nothing of the user's own SSH set-up may leak in: this login is the canary key's alone.
-            config=None,
-            agent_path=None,
             agent_forwarding=target.agent or False,
-            client_keys=None,
-            public_key_auth=True,
-            password_auth=False,
-            kbdint_auth=False,
-            host_based_auth=False,
-            gss_auth=False,
-            gss_kex=False,
-            login_timeout=0,
-            keepalive_interval=KEEPALIVE_SECONDS,
-            keepalive_count_max=KEEPALIVE_MISSES,
+            **FIXED_OPTIONS,
         )
     except (asyncssh.Error, OSError, *NONSENSE) as error:
         if client.refusal is not None:
