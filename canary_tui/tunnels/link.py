@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import TYPE_CHECKING, Self
 
 from canary_tui.tunnels import peer
@@ -25,7 +26,8 @@ class ProbeLink:
 
     def __init__(self, end: End) -> None:
         self._end = end
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._entering: set[asyncio.Task[None]] = set()
         self._local: End | None = None
 
     @classmethod
@@ -39,8 +41,9 @@ class ProbeLink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
+        if self._entering:
+            await asyncio.wait(set(self._entering))
         ends = [end for end in (self._local, self._end) if end is not None]
         for end in ends:
             if kind is None:
@@ -77,34 +80,35 @@ class ProbeLink:
 
     async def local_address(self) -> tuple[str, int]:
         """Listen on loopback for exactly one connection, the driver's."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=1)
-        host, port = self._server.sockets[0].getsockname()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+        host, port = self._listener.getsockname()
         return host, port
 
-    def _accept(self) -> End:
-        return _DriverEnd(self._join)
+    def _accept(self, listener: socket.socket) -> None:
+        # Not by an asyncio.Server: one that is closed while it accepts leaves the new connection open.
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return  # it has gone again
+        sock.setblocking(False)
+        entering = asyncio.get_running_loop().create_task(self._let_in(sock), name="driver")
+        self._entering.add(entering)
+        entering.add_done_callback(self._entering.discard)
 
-    def _join(self, local: End, transport: asyncio.Transport) -> None:
+    async def _let_in(self, sock: socket.socket) -> None:
+        transport, local = await asyncio.get_running_loop().create_connection(End, sock=sock)
         # Anybody on this machine could come in between listening and the driver's connecting.
         if self._local is not None or peer.stranger(transport, frozenset({os.getuid()})):
             local.abort()
             return
         self._local = local
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
         local.join(self._end)
 
-
-class _DriverEnd(End):
-    """The driver's end: joined as soon as it is there."""
-
-    def __init__(self, made: Callable[[End, asyncio.Transport], None]) -> None:
-        super().__init__()
-        self._made = made
-
-    def connection_made(self, transport: object) -> None:
-        """Report the connection."""
-        super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's server gives these
-        self._made(self, transport)
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
