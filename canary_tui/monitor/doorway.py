@@ -87,11 +87,11 @@ class Doorway:
         assert ssh is not None  # noqa: S101 - only a server with a tunnel has a local end
         try:
             try:
-                self.local = await self._bind(ssh)
+                self.local = self._bind(ssh)
             except OSError as error:
                 if not self._any_port or error.errno != errno.EADDRINUSE:
                     raise
-                self.local = await self._bind_elsewhere(ssh)
+                self.local = self._bind_elsewhere(ssh)
         except OSError as error:
             raise await self._not_bound(ssh, error) from None
 
@@ -104,17 +104,17 @@ class Doorway:
                 self._own_folder.rmdir()
             self._own_folder = None
 
-    async def _bind(self, ssh: SshServer) -> str:
+    def _bind(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
-            return f"127.0.0.1:{await self._relay.listen_port(ssh.local_port or 0)}"
+            return f"127.0.0.1:{self._relay.listen_port(ssh.local_port or 0)}"
         folder = self._tools.paths.runtime / self._server.name
-        return str(await self._relay.listen_socket(folder / socket_name(self._server)))
+        return str(self._relay.listen_socket(folder / socket_name(self._server)))
 
-    async def _bind_elsewhere(self, ssh: SshServer) -> str:
+    def _bind_elsewhere(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
-            return f"127.0.0.1:{await self._relay.listen_port(0)}"
+            return f"127.0.0.1:{self._relay.listen_port(0)}"
         self._own_folder = self._tools.paths.runtime / f"{self._server.name}-{os.getpid()}"
-        return str(await self._relay.listen_socket(self._own_folder / socket_name(self._server)))
+        return str(self._relay.listen_socket(self._own_folder / socket_name(self._server)))
 
     async def _not_bound(self, ssh: SshServer, error: OSError) -> Failed:
         detail = error.strerror or str(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from canary_tui.tunnels import peer
 from canary_tui.tunnels.ends import End
+from canary_tui.tunnels.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,7 @@ class ProbeLink:
 
     def __init__(self, end: End) -> None:
         self._end = end
-        self._listener: socket.socket | None = None
-        self._entering: set[asyncio.Task[None]] = set()
+        self._listener: Listener | None = None
         self._local: End | None = None
 
     @classmethod
@@ -41,9 +41,8 @@ class ProbeLink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._stop_listening()
-        if self._entering:
-            await asyncio.wait(set(self._entering))
+        if self._listener is not None:
+            await self._listener.close()
         ends = [end for end in (self._local, self._end) if end is not None]
         for end in ends:
             if kind is None:
@@ -80,35 +79,17 @@ class ProbeLink:
 
     async def local_address(self) -> tuple[str, int]:
         """Listen on loopback for exactly one connection, the driver's."""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
-        self._listener.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
-        host, port = self._listener.getsockname()
+        self._listener = Listener(socket.create_server(("127.0.0.1", 0), backlog=1), self._let_in)
+        host, port = self._listener.address
         return host, port
 
-    def _accept(self, listener: socket.socket) -> None:
-        # Not by an asyncio.Server: one that is closed while it accepts leaves the new connection open.
-        try:
-            sock, _ = listener.accept()
-        except OSError:
-            return  # it has gone again
-        sock.setblocking(False)
-        entering = asyncio.get_running_loop().create_task(self._let_in(sock), name="driver")
-        self._entering.add(entering)
-        entering.add_done_callback(self._entering.discard)
-
-    async def _let_in(self, sock: socket.socket) -> None:
-        transport, local = await asyncio.get_running_loop().create_connection(End, sock=sock)
+    def _let_in(self, local: End, transport: asyncio.Transport) -> None:
+        """Join the driver's connection; any other is closed."""
         # Anybody on this machine could come in between listening and the driver's connecting.
         if self._local is not None or peer.stranger(transport, frozenset({os.getuid()})):
             local.abort()
             return
         self._local = local
-        self._stop_listening()
-        local.join(self._end)
-
-    def _stop_listening(self) -> None:
         if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+            self._listener.stop()
+        local.join(self._end)

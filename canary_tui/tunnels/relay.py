@@ -14,6 +14,8 @@ from canary_tui.diagnosis.trace import Trace
 from canary_tui.paths import private_folder
 from canary_tui.tunnels import peer
 from canary_tui.tunnels.ends import End
+from canary_tui.tunnels.listener import Listener
+from canary_tui.tunnels.open_files import unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from canary_tui.tunnels.route import Route
 
+BACKLOG = 100
 CLOSE_SECONDS = 1.0
 OPEN_SECONDS = 20.0
 """How long the way to the database may take to open for one client: TCP's own limit is two minutes."""
@@ -66,7 +69,7 @@ class Relay:
         self._changed = changed
         self._refused = refused
         self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.getuid()})
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._path: Path | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
         self._pairs: dict[End, End] = {}
@@ -87,27 +90,36 @@ class Relay:
         """Bytes from the database to clients, so far."""
         return self._bytes[1] + sum(end.received for end in self._pairs.values())
 
-    async def listen_port(self, port: int) -> int:
+    def listen_port(self, port: int) -> int:
         """Bind 127.0.0.1:``port`` (0: any) and return the port. Raises OSError (EADDRINUSE …)."""
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: _LocalEnd(self), "127.0.0.1", port
-        )
-        return int(self._server.sockets[0].getsockname()[1])
+        # SO_REUSEADDR is set by it: connections of the last run that wait in TIME_WAIT are no hindrance.
+        return int(self._listen(socket.create_server(("127.0.0.1", port), backlog=BACKLOG)).address[1])
 
-    async def listen_socket(self, path: Path) -> Path:
+    def listen_socket(self, path: Path) -> Path:
         """Bind a unix socket in a folder that only this user can enter.
 
         Raises OSError: EADDRINUSE when another process listens there.
         """
         _make_room(path)
-        self._server = await asyncio.get_running_loop().create_unix_server(lambda: _LocalEnd(self), path)
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.bind(str(path))
+            sock.listen(BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        self._listen(sock)
         self._path = path
         return path
 
+    def _listen(self, sock: socket.socket) -> Listener:
+        self._listener = Listener(sock, self._arrived, lambda error: self._refused(unexpected(error)))
+        return self._listener
+
     async def close(self) -> None:
         """Stop listening and close what runs through; returns when it is closed."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            await self._listener.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._path = None
@@ -124,8 +136,8 @@ class Relay:
         if waits:
             await asyncio.wait(waits, timeout=CLOSE_SECONDS)
 
-    def arrived(self, local: End, transport: asyncio.Transport) -> None:
-        """Serve a client that has connected."""
+    def _arrived(self, local: End, transport: asyncio.Transport) -> None:
+        local.pause_reading()  # until the way to the database stands
         task = asyncio.get_running_loop().create_task(self._serve(local, transport), name="relay client")
         self._clients[local] = task
         self._changed()
@@ -210,18 +222,3 @@ def _make_room(path: Path) -> None:
             path.unlink()
             return
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), str(path))
-
-
-class _LocalEnd(End):
-    """A client's end, which is not read before the way to the database stands."""
-
-    def __init__(self, relay: Relay) -> None:
-        super().__init__()
-        self._relay = relay
-
-    def connection_made(self, transport: object) -> None:
-        """Stop reading and ask the relay for the other end."""
-        super().connection_made(transport)
-        self.pause_reading()
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's server gives these
-        self._relay.arrived(self, transport)

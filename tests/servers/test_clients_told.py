@@ -150,7 +150,7 @@ async def refusing(farewell: Farewell) -> AsyncIterator[int]:
 
     relay = Relay(way, changed=lambda: None, refused=lambda _: farewell)
     try:
-        yield await relay.listen_port(0)
+        yield relay.listen_port(0)
         await eventually(lambda: relay.clients == 0)
     finally:
         await relay.close()

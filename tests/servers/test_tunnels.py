@@ -55,7 +55,7 @@ async def relayed(
 
     relay = Relay(way, changed=lambda: None, refused=refused.append, allowed_uids=uids)
     try:
-        yield await relay.listen_port(0)
+        yield relay.listen_port(0)
     finally:
         await relay.close()
         assert relay.clients == 0
