@@ -39,12 +39,14 @@ def command(paths: Paths, name: str, as_json: bool) -> int:
 
 
 def _print(report: AuditReport) -> None:
+    from canary_tui.diagnosis.findings import CLEAN, what_to_do
+
     for check in report.checks:
         sign = click.style("✓", fg="green") if check.ok else click.style("✕", fg="red")
         detail = f"  ({check.detail})" if check.detail else ""
         click.echo(f"{sign} {check.found.value:<8} {check.title}{detail}")
     if report.ok:
-        click.echo("The key reaches its database and nothing else.")
+        click.echo(CLEAN)
     else:
-        click.echo("Install this line in the place of the one that is there:", err=True)
+        click.echo(what_to_do([check.check for check in report.checks if not check.ok]), err=True)
         click.echo(report.line)

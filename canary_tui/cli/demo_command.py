@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import load_fleet
+from canary_tui.cli.common import load_fleet, open_tools
 from canary_tui.cli.probe_command import probe_all
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _say(words: str) -> None:
 
 def _print(fleet: DemoFleet) -> int:
     servers = list(load_fleet(fleet.paths).servers)
-    results = asyncio.run(probe_all(fleet.paths, servers, as_json=False))
+    results = asyncio.run(probe_all(servers, open_tools(fleet.paths), as_json=False))
     wrong = 0
     click.echo()
     for demo, result in zip(fleet.servers, results, strict=True):

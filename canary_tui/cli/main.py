@@ -24,6 +24,7 @@ COMMANDS = {
     "password": "Keep a database password in the system's keyring.",
     "probe": "Probe servers once and say what is wrong.",
     "remove": "Remove a server; its key is moved aside.",
+    "rotate": "Change a server's key, the old one staying in use until the new one works.",
     "trust": "Look at an SSH server's host key and decide.",
     "watch": "Hold the tunnels and probe without screens, for a service.",
 }

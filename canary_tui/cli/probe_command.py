@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,18 @@ import msgspec
 from canary_tui.cli.common import ServerName, find_server, load_fleet, open_tools
 from canary_tui.cli.report import describe
 from canary_tui.diagnosis.stages import Cause
+from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import probe_json
 from canary_tui.servers.secrets import Secret
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.monitor.tools import Tools
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
 AT_ONCE = 16
-LOGINS_AT_ONCE = 2
 
 
 @click.command("probe")
@@ -41,49 +41,65 @@ def command(paths: Paths, names: tuple[str, ...], as_json: bool) -> int:
         servers = [server for server in load_fleet(paths).servers if server.enabled]
         if not servers:
             click.echo(f"Nothing to probe: no enabled server in {paths.servers}.", err=True)
-    results = asyncio.run(probe_all(paths, servers, as_json=as_json))
+    tools = open_tools(paths)
+    results = asyncio.run(probe_all(servers, tools, as_json=as_json, asking=True))
+    for number, server in enumerate(servers):
+        if not _may_be_asked(server, results[number]):
+            continue
+        if _ask(server, tools):
+            (results[number],) = asyncio.run(probe_all([server], tools, as_json=as_json))
+        else:
+            _print(server, results[number], as_json=as_json)
     return 0 if all(result.ok for result in results) else 1
 
 
-async def probe_all(paths: Paths, servers: list[Server], *, as_json: bool) -> list[ProbeResult]:
-    """Probe servers side by side and print each result as it comes, in the order of the file."""
+async def probe_all(
+    servers: list[Server], tools: Tools, *, as_json: bool, asking: bool = False
+) -> list[ProbeResult]:
+    """Probe servers side by side; print the results, and return them, in the order of the servers.
+
+    With ``asking`` those are not printed that lack a password which a person may type: the caller asks
+    about them when all others are done, so that no result waits for somebody who looks for a password.
+    """
     from canary_tui.monitor.probe import probe
 
     asyncio.get_running_loop().set_exception_handler(to_the_log)
-    tools = open_tools(paths)
-    room = asyncio.Semaphore(AT_ONCE)
-    gates: dict[str, asyncio.Semaphore] = {}
+    room, gates = asyncio.Semaphore(AT_ONCE), LoginGates()
 
     async def one(server: Server) -> ProbeResult:
-        gate = gates.setdefault(
-            server.through if server.tunnel else server.name, asyncio.Semaphore(LOGINS_AT_ONCE)
-        )
-        async with room, gate:
+        async with gates.of(server), room:
             return await probe(server, tools)
 
     tasks = [asyncio.create_task(one(server)) for server in servers]
-    results: list[ProbeResult] = []
     try:
         for server, task in zip(servers, tasks, strict=True):
             result = await task
-            if _asks(server, result):
-                question = f"Password of {server.words['db_user']} on {server.name}: "
-                text = await asyncio.to_thread(getpass.getpass, question)
-                tools.passwords.give(server.name, Secret(text))
-                result = await one(server)
-            results.append(result)
-            if as_json:
-                click.echo(msgspec.json.encode(probe_json(result)))
-            else:
-                click.echo(describe(server, result))
+            if not (asking and _may_be_asked(server, result)):
+                _print(server, result, as_json=as_json)
+        return [task.result() for task in tasks]
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return results
 
 
-def _asks(server: Server, result: ProbeResult) -> bool:
+def _print(server: Server, result: ProbeResult, *, as_json: bool) -> None:
+    click.echo(msgspec.json.encode(probe_json(result)) if as_json else describe(server, result))
+
+
+def _ask(server: Server, tools: Tools) -> bool:
+    """Ask for a server's password; False when none was given.
+
+    Not on the event loop: Ctrl-C would have to wait for the answer.
+    """
+    question = f"Password of {server.words['db_user']} on {server.name}"
+    text = click.prompt(question, default="", show_default=False, hide_input=True, err=True)
+    if text:
+        tools.passwords.give(server.name, Secret(text))
+    return bool(text)
+
+
+def _may_be_asked(server: Server, result: ProbeResult) -> bool:
     """Whether a person is there to be asked for the password that no source has."""
     missing = result.failure is not None and result.failure.cause is Cause.PASSWORD_MISSING
     return missing and server.database.password is None and sys.stdin.isatty()

@@ -28,6 +28,6 @@ def command(paths: Paths, name: str, yes: bool) -> int:
     tools = open_tools(paths)
     asyncio.run(edits.remove(tools, name))
     click.echo(f"Removed {name} from {paths.servers}.", err=True)
-    if name in tools.removed_keys:
-        click.echo(f"Its key is kept at {tools.removed_keys[name]}.", err=True)
+    for aside in tools.removed_keys.get(name, {}).values():
+        click.echo(f"Its key is kept at {aside}.", err=True)
     return 0

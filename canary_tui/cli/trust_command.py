@@ -56,17 +56,19 @@ def command(paths: Paths, name: str, fingerprint: str | None, replace: bool) -> 
 
 
 async def look(server: Server, tools: Tools) -> HostKeyOffer | None:
-    """Return the host key that is not trusted yet, or None when it is. Raises Failed."""
+    """Return the host key that is not trusted yet, or None when it is. Raises Failed.
+
+    No client key is offered: the login ends where it would begin.
+    """
     from canary_tui.diagnosis.stages import Failed, Stage
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.tunnels.dial import dial
 
     assert server.tunnel is not None  # noqa: S101 - the caller has looked
     trace = Trace(time.perf_counter)
-    key = await tools.key_of(server)
     try:
         async with asyncio.timeout(DIAL_SECONDS):
-            ssh = await dial(server.tunnel, key.private, tools.known_hosts, trace)
+            ssh = await dial(server.tunnel, None, tools.known_hosts, trace)
     except TimeoutError:
         raise trace.timed_out() from None
     except Failed as failed:
@@ -80,6 +82,8 @@ async def look(server: Server, tools: Tools) -> HostKeyOffer | None:
 
 
 def _show(offer: HostKeyOffer) -> None:
+    from canary_tui.diagnosis.words import host_key_file
+
     click.echo(f"{offer.host} port {offer.port} shows this host key:", err=True)
     click.echo(f"  {offer.key_type} {offer.fingerprint}")
     for known in offer.known:
@@ -87,6 +91,5 @@ def _show(offer: HostKeyOffer) -> None:
         click.echo(f"Trusted before: {known.key_type} {known.fingerprint}{since}", err=True)
     for line in offer.evidence:
         click.echo(f"  {line}", err=True)
-    kind = offer.key_type.removeprefix("ssh-").split("-")[0]
     click.echo("Compare it on the SSH server itself:", err=True)
-    click.echo(f"  ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub", err=True)
+    click.echo(f"  ssh-keygen -lf {host_key_file(offer.key_type)}", err=True)

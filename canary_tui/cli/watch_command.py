@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ STOP_SECONDS = 2.4
 """Of the three seconds in which a signal ends the process, what closing the tunnels may take."""
 LAST_WORDS_SECONDS = 0.4
 INTERRUPTED = 130
+NAMES = 5
+"""How many servers of an incident are named in a line."""
 
 
 @click.command("watch")
@@ -40,8 +43,7 @@ def command(paths: Paths, as_json: bool) -> int:
     lock = Lock(paths)
     holder = lock.acquire()
     if holder is not None:
-        since = datetime.fromtimestamp(holder.since).astimezone()
-        click.echo(f"Process {holder.pid} monitors already, since {since:%Y-%m-%d %H:%M:%S}.", err=True)
+        click.echo(f"{holder.words(time.time())}; canary watch does not run beside it.", err=True)
         return 1
     from canary_tui.monitor.watch import Watch
 
@@ -139,10 +141,11 @@ def _always_said(event: AnyEvent) -> tuple[str, str] | None:
     from canary_tui.monitor.durations import duration_words
 
     match event:
-        case events.IncidentChanged():
+        # Who joins one, or leaves it, has said so itself.
+        case events.IncidentChanged(change="opened" | "closed"):
             incident = event.incident
             end = f" after {duration_words(incident.ended - incident.started)}" if incident.ended else ""
-            text = f"incident {event.change}{end}: {incident.place} ({', '.join(incident.servers)})"
+            text = f"incident {event.change}{end}: {incident.place} ({_names(incident.servers)})"
             return "", f"{text}; {incident.ended_by}" if incident.ended_by else text
         case events.FleetLoaded():
             return "", f"{sum(server.enabled for server in event.fleet.servers)} servers are watched"
@@ -156,3 +159,8 @@ def _always_said(event: AnyEvent) -> tuple[str, str] | None:
             return "", f"the machine slept for {duration_words(event.seconds)}"
         case _:
             return None
+
+
+def _names(servers: tuple[str, ...]) -> str:
+    more = len(servers) - NAMES
+    return ", ".join(servers) if more <= 0 else f"{', '.join(servers[:NAMES])} and {more} more"

@@ -75,18 +75,17 @@ class PostgreSQL:
     async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
         """See DatabaseClient.run."""
         mode = server.database.tls
-        context = None if mode is TlsMode.DISABLE else context_for(server.database, trace)
         offered: bool | None = None
         try:
             trace.enter(Stage.DATABASE)
-            if context is None:
+            if mode is TlsMode.DISABLE:
                 async with _first_answer(link, trace):
                     await _session(link, server, password, None, trace)
                 return
             offered = await offers_tls(link)
             if not offered:
                 _without_tls(mode, trace)
-                context = None
+            context = context_for(server.database, trace) if offered else None
             trace.enter(Stage.TLS if offered else Stage.LOGIN)
             await _session(link, server, password, context, trace)
         except asyncpg.PostgresConnectionError as error:

@@ -150,3 +150,12 @@ QUOTING: dict[str, Callable[[str, Mapping[str, str]], str]] = {
 }
 """How a value is written inside a command: as it is, for a shell, as a name or a text of SQL, in pg_hba.conf,
 in ~/.pgpass."""
+
+
+def host_key_file(key_type: str) -> str:
+    """Return the file on the SSH server that holds the public half of a host key of this type.
+
+    The names are OpenSSH's (sshd_config(5), HostKey).
+    """
+    kind = key_type.removeprefix("ssh-").removeprefix("rsa-").split("@")[0].split("-")[0]
+    return f"/etc/ssh/ssh_host_{ {'sha2': 'rsa', 'dss': 'dsa'}.get(kind, kind) }_key.pub"

@@ -30,30 +30,50 @@ _INSTALLED = re.compile(
 _OPTION = re.compile(r"(?P<name>[A-Za-z0-9-]+)(?:=\"(?P<value>(?:\\\"|[^\"])*+)\")?(?:,|\Z)")
 _TARGET = re.compile(r"(?:\[(?P<literal>[^\]]*)\]|(?P<host>[^:]*)):(?P<port>[0-9]+|\*)")
 
-# Runs in any POSIX shell, BusyBox's too. $1$2$3 is the line, $2 the key in it; a line that has the key
-# already is replaced where it stands. The new file takes the old one's place whole, or not at all: half an
-# authorized_keys would lock its owner out. No backslash before a quote and no exclamation mark: fish and csh,
-# in which people paste it too, treat them in a way of their own.
+# What follows runs in any POSIX shell, BusyBox's too. The new file takes the old one's place whole, or not
+# at all: half an authorized_keys would lock its owner out. No backslash before a quote and no exclamation
+# mark: fish and csh, in which people paste it too, treat them in a way of their own.
+_BEGIN = ("set -eu", "umask 077")
+_FILE = ("f=~/.ssh/authorized_keys", 'if [ -L "$f" ]; then f=$(readlink -f "$f"); fi')
+_COPY = ("t=$f.$$", 'tidy() { rm -f "$t"; }', "trap tidy EXIT", "found=")
+_REPLACE = ('chmod 600 "$t"', 'mv -f "$t" "$f"')
+
+
+def _lines_but(case: str) -> str:
+    """Return the loop that copies all lines; ``case`` says what becomes of one that is not a comment."""
+    return (
+        'while IFS= read -r l || [ -n "$l" ]; do case $l in "#"*) ;; '
+        f'{case} ;; esac; printf "%s\\n" "$l"; done <"$f" >"$t"'
+    )
+
+
+# $1$2$3 is the line, $2 the key in it; a line that has the key already is replaced where it stands.
 _INSTALL = "; ".join(
     [
-        "set -eu",
-        "umask 077",
+        *_BEGIN,
         "mkdir -p ~/.ssh",
         "chmod 700 ~/.ssh",
-        "f=~/.ssh/authorized_keys",
-        'if [ -L "$f" ]; then f=$(readlink -f "$f"); fi',
+        *_FILE,
         'touch "$f"',
-        "t=$f.$$",
-        'tidy() { rm -f "$t"; }',
-        "trap tidy EXIT",
-        "found=",
-        'while IFS= read -r l || [ -n "$l" ]; do case $l in "#"*) ;; '
-        '*"$2"*) if [ -n "$found" ]; then continue; fi; l=$1$2$3; found=1 ;; '
-        'esac; printf "%s\\n" "$l"; done <"$f" >"$t"',
+        *_COPY,
+        _lines_but('*"$2"*) if [ -n "$found" ]; then continue; fi; l=$1$2$3; found=1'),
         'if [ -z "$found" ]; then printf "%s\\n" "$1$2$3" >>"$t"; fi',
-        'chmod 600 "$t"',
-        'mv -f "$t" "$f"',
+        *_REPLACE,
         'echo "The key is installed in $f."',
+    ]
+)
+
+# $1 is the key. A file without it is left as it is.
+_REMOVE = "; ".join(
+    [
+        *_BEGIN,
+        *_FILE,
+        '[ -f "$f" ] || { echo "There is no $f, so the key is not in it."; exit 0; }',
+        *_COPY,
+        _lines_but('*"$1"*) found=1; continue'),
+        'if [ -z "$found" ]; then echo "The key is not in $f."; exit 0; fi',
+        *_REPLACE,
+        'echo "The key is removed from $f."',
     ]
 )
 
@@ -153,13 +173,19 @@ def script(line: str) -> str:
     It may be run again: a line that holds the same key, with whatever options, is replaced where it
     stands; every other line stays. Raises ValueError when ``line`` holds no key.
     """
-    _one_line(line)
-    blob = next((word for word in line.split(" ") if re.fullmatch(r"AAAA[A-Za-z0-9+/]+={0,2}", word)), "")
-    if not blob:
-        raise ValueError("there is no public key in this line")
+    blob = _blob(line)
     before, _, after = line.partition(blob)
     # Quoted also where it is not needed: an empty word and a lone comment must stay words.
     return f"sh -c {shlex.quote(_INSTALL)} sh {shlex.quote(before)} {blob} {shlex.quote(after)}"
+
+
+def removal(line: str) -> str:
+    """Return one command that removes the key in ``line``, bare or restricted, from ``authorized_keys``.
+
+    Every line with that key goes, whatever its options; every other line stays. It may be run again.
+    Raises ValueError when ``line`` holds no key.
+    """
+    return f"sh -c {shlex.quote(_REMOVE)} sh {_blob(line)}"
 
 
 def limits_note(server: Server, openssh: Version | None = None) -> str:
@@ -241,6 +267,15 @@ def _parse_options(options: str) -> Iterator[tuple[str, str]]:
     """Yield the names, in lower case as sshd sees them, and the values of an option list."""
     for found in _OPTION.finditer(options):
         yield found["name"].lower(), (found["value"] or "").replace('\\"', '"')
+
+
+def _blob(line: str) -> str:
+    """Return the key itself in a line of authorized_keys, in Base64."""
+    _one_line(line)
+    for word in line.split(" "):
+        if re.fullmatch(r"AAAA[A-Za-z0-9+/]+={0,2}", word):
+            return word
+    raise ValueError("there is no public key in this line")
 
 
 def _one_line(line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.paths import create_file, private_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date
+
     from canary_tui.servers.model import Server
 
 ALGORITHM = "ecdsa-sha2-nistp256"
@@ -48,6 +52,10 @@ class KeyStore:
             return self.folder / Path(entry).expanduser()
         return self.folder / entry
 
+    def is_ours(self, entry: str) -> bool:
+        """Whether a ``key:`` entry names a file of the keys folder; one of another place is left alone."""
+        return "/" not in entry and not entry.startswith("~")
+
     def create(self, name: str, comment: str) -> StoredKey:
         """Make an ECDSA P-256 key called ``name``.
 
@@ -69,6 +77,21 @@ class KeyStore:
             path.unlink()  # ours, made a moment ago: half a key would stand in the way of the next try
             raise
         return self.load(path)
+
+    def create_further(self, name: str, comment: str, day: date, taken: Collection[str]) -> StoredKey:
+        """Make another key for the server ``name``: ``<name>.<YYYYMMDD>``, with ``-2`` … where one stands.
+
+        ``taken`` are names that are not to be used though no file has them. Raises OSError.
+        """
+        stem = f"{name}.{day:%Y%m%d}"
+        for entry in chain([stem], (f"{stem}-{number}" for number in count(2))):
+            if entry in taken or (self.folder / entry).exists():
+                continue  # a file that no server names was left by a change of key that was broken off
+            try:
+                return self.create(entry, comment)
+            except FileExistsError:
+                continue
+        raise AssertionError("unreachable")
 
     def load(self, path: Path) -> StoredKey:
         """Read a private key.

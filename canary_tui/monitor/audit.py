@@ -43,7 +43,7 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
         result = await probe(server, tools, route=SshRoute(ssh, host, port))
         if result.failure is not None and result.failure.stage is Stage.SETTINGS:
             # No password, no authorities: what the key may do shows all the same, by a login that is refused.
-            result = await probe(_without_secrets(server), tools, route=SshRoute(ssh, host, port))
+            result = await probe(without_secrets(server), tools, route=SshRoute(ssh, host, port))
         failure = result.failure
         # Any other failure to connect is the SSH server's own try, which the key was allowed to ask for.
         reached = failure is None or failure.cause is not Cause.FORWARDING_NOT_PERMITTED
@@ -61,7 +61,8 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
     return AuditReport(server=server.name, checks=(database, *rest), line=info.restricted)
 
 
-def _without_secrets(server: Server) -> Server:
+def without_secrets(server: Server) -> Server:
+    """Return the server as it is tried where its password, or a file of authorities, is not at hand."""
     database = msgspec.structs.replace(server.database, password=None, tls=TlsMode.PREFER, ca_file="")
     return msgspec.structs.replace(server, database=database)
 

@@ -6,7 +6,7 @@ from collections import deque
 from enum import StrEnum
 from itertools import islice
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,7 +14,11 @@ from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, ProbeResul
 from canary_tui.monitor import events
 from canary_tui.monitor.durations import duration_words
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.lock import Holder
 from canary_tui.servers.model import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 RECENT = 40
 """How many of a server's last probes a row carries."""
@@ -82,6 +86,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the file has been read at all."""
     log_seq: int = 0
     """The newest log line's ``seq``."""
+    monitored_by: Holder | None = None
+    """Who monitors instead of this process; None: this one does."""
+    unread: str = ""
+    """Why what the other process writes cannot be read, and nothing is known of the servers."""
 
     def row(self, name: str) -> Row | None:
         """Return the row of a server, if there is one."""
@@ -96,6 +104,8 @@ class Board:
         self._rows: dict[str, Row] = {}
         self._problems: tuple[str, ...] = ()
         self._loaded = False
+        self._monitored_by: Holder | None = None
+        self._unread = ""
         self._log: deque[LogLine] = deque(maxlen=LOG_LENGTH)
         self._log_lock = Lock()
         self._seq = 0
@@ -108,6 +118,8 @@ class Board:
             problems=self._problems,
             loaded=self._loaded,
             log_seq=self._seq,
+            monitored_by=self._monitored_by,
+            unread=self._unread,
         )
 
     def row(self, name: str) -> Row | None:
@@ -121,7 +133,24 @@ class Board:
             return list(islice(reversed(self._log), wanted))[::-1]
 
     def apply(self, event: events.AnyEvent) -> None:
-        """Fold one event."""
+        """Fold one event, and write the line of the log that it makes."""
+        before = self._rows.get(getattr(event, "server", ""))
+        self.recall(event)
+        match event:
+            case events.ProbeFinished():
+                self._write(event.at, event.result.server, result=event.result)
+            case events.TunnelChanged() if before is not None and before.server.tunnel is not None:
+                if event.state is not before.tunnel:
+                    self._write(event.at, event.server, text=_sentence(event))
+            case events.ClientRefused():
+                self._write(event.at, event.server, text=f"client refused: {event.reason}")
+            case events.Noted():
+                self._write(event.at, event.server, text=event.text)
+            case events.Slept():
+                self._write(event.at, "", text=f"the machine slept for {duration_words(event.seconds)}")
+
+    def recall(self, event: events.AnyEvent) -> None:
+        """Fold one event into the rows only: its line is in the log already, or comes by ``copy``."""
         self.version += 1
         match event:
             case events.FleetLoaded():
@@ -139,14 +168,28 @@ class Board:
             case events.ClientsChanged():
                 traffic = {"bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
                 self._update(event.server, event.at, clients=event.clients, **traffic)
-            case events.ClientRefused():
-                self._write(event.at, event.server, text=f"client refused: {event.reason}")
-            case events.Noted():
-                self._write(event.at, event.server, text=event.text)
-            case events.Slept():
-                self._write(event.at, "", text=f"the machine slept for {duration_words(event.seconds)}")
             case events.PasswordWanted():
                 self._update(event.server, event.at, password_wanted=True)
+
+    def copy(self, line: LogLine) -> None:
+        """Put a line into the log as it is, but for its ``seq``."""
+        with self._log_lock:
+            self.version += 1
+            self._seq += 1
+            self._log.append(msgspec.structs.replace(line, seq=self._seq))
+
+    def follow(self, holder: Holder | None, unread: str = "") -> None:
+        """Say who monitors instead of this process (None: nobody), and why nothing of it can be read."""
+        if (holder, unread) != (self._monitored_by, self._unread):
+            self.version += 1
+            self._monitored_by, self._unread = holder, unread
+
+    def start_over(self, at: float, names: Collection[str] | None = None) -> None:
+        """Forget what is known of servers (None: all): whoever knew it has ended. List and log stay."""
+        self.version += 1
+        for name, row in self._rows.items():
+            if names is None or name in names:
+                self._rows[name] = _fresh(None, row.server, at)
 
     def _probed(self, result: ProbeResult, at: float) -> None:
         row = self._rows.get(result.server)
@@ -154,12 +197,8 @@ class Board:
             return
         recent = (*row.recent, result.total_ms if result.ok else None)[-RECENT:]
         self._update(result.server, at, recent=recent, **_probe_changes(result))
-        self._write(at, result.server, result=result)
 
     def _tunnel(self, event: events.TunnelChanged) -> None:
-        row = self._rows.get(event.server)
-        if row is None:
-            return
         changes: dict[str, Any] = {
             "tunnel": event.state,
             "tunnel_reason": event.reason,
@@ -172,8 +211,6 @@ class Board:
             self._update(event.server, event.at, failure=None, probing=False)
         elif event.failure is not None:
             self._update(event.server, event.at, failure=event.failure)
-        if event.state is not row.tunnel and row.server.tunnel is not None:
-            self._write(event.at, event.server, text=_sentence(event))
 
     def _update(self, name: str, at: float, **changes: Any) -> None:
         row = self._rows.get(name)
@@ -186,11 +223,8 @@ class Board:
         self._rows[name] = row
 
     def _write(self, at: float, server: str, *, result: ProbeResult | None = None, text: str = "") -> None:
-        if server and server not in self._rows:
-            return
-        with self._log_lock:
-            self._seq += 1
-            self._log.append(LogLine(seq=self._seq, at=at, server=server, result=result, text=text))
+        if not server or server in self._rows:
+            self.copy(LogLine(seq=0, at=at, server=server, result=result, text=text))
 
 
 def _fresh(old: Row | None, server: Server, at: float) -> Row:

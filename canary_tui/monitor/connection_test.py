@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from canary_tui.diagnosis.stages import ProbeResult, Stage, StageResult
+    from canary_tui.keys.rotation import Tried
     from canary_tui.servers.model import Server
 
 
@@ -21,6 +22,10 @@ class Test:
         self.stage: Stage | None = None
         self.stages: tuple[StageResult, ...] = ()
         self.result: ProbeResult | None = None
+        self.trying_keys = False
+        """Whether the new or the old key of a change of key is tried, after the test of the key in use."""
+        self.tried: Tried | None = None
+        """What that came to; None where no change of key is under way."""
         self.cancelled = False
         self.future: Future[None] | None = None
 

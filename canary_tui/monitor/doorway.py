@@ -14,7 +14,7 @@ from canary_tui.databases.refusal import refusal_for
 from canary_tui.diagnosis.catalogue import explain, stage_title, title
 from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
 from canary_tui.monitor.events import ClientRefused, ClientsChanged
-from canary_tui.monitor.tools import next_free_port
+from canary_tui.monitor.local_ports import LOOPBACK, next_free_port
 from canary_tui.servers.file import BadFile
 from canary_tui.servers.model import Engine, Listen
 from canary_tui.tunnels.holder import holder_of
@@ -106,15 +106,18 @@ class Doorway:
 
     def _bind(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
-            return f"127.0.0.1:{self._relay.listen_port(ssh.local_port or 0)}"
+            return self._serve_port(ssh.local_port or 0)
         folder = self._tools.paths.runtime / self._server.name
         return str(self._relay.listen_socket(folder / socket_name(self._server)))
 
     def _bind_elsewhere(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
-            return f"127.0.0.1:{self._relay.listen_port(0)}"
+            return self._serve_port(0)
         self._own_folder = self._tools.paths.runtime / f"{self._server.name}-{os.getpid()}"
         return str(self._relay.listen_socket(self._own_folder / socket_name(self._server)))
+
+    def _serve_port(self, port: int) -> str:
+        return f"{LOOPBACK}:{self._relay.listen(self._tools.ports.take(port))}"
 
     async def _not_bound(self, ssh: SshServer, error: OSError) -> Failed:
         detail = error.strerror or str(error)

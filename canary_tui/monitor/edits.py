@@ -10,9 +10,11 @@ import msgspec
 from canary_tui.servers.file import BadFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
-    from canary_tui.servers.model import Server
+    from canary_tui.servers.model import Fleet, Server
     from canary_tui.servers.secrets import Secret
 
 
@@ -24,16 +26,16 @@ async def save(
     A server with a tunnel gets its local port and its key. Raises BadFile, OSError or Failed; the file
     is then as it was.
     """
-    from canary_tui.monitor.tools import with_local_port
+    from canary_tui.monitor.local_ports import with_local_port
 
     if keyring_password is not None:
         from canary_tui.servers.secrets import keyring_set
 
         await asyncio.to_thread(keyring_set, server.name, keyring_password)
     made: StoredKey | None = None
+    fleet = await asyncio.to_thread(tools.file.load)
+    server = _with_what_stays(server, fleet.get(replaces) if replaces else None)
     if server.tunnel is not None:
-        fleet = await asyncio.to_thread(tools.file.load)
-        server = _with_old_port(server, fleet.get(replaces) if replaces else None)
         taken = {s.ssh.local_port for s in fleet.servers if s.ssh and s.ssh.local_port and s.name != replaces}
         server = with_local_port(server, taken)
         stood = tools.keys.path(server.key_name).exists()
@@ -47,7 +49,11 @@ async def save(
         if replaces is None:
             await asyncio.to_thread(tools.file.add, server)
         else:
-            await asyncio.to_thread(tools.file.change, replaces, server)
+            wanted = server
+            fleet = await asyncio.to_thread(
+                tools.file.update, replaces, lambda now, _fleet: _with_what_stays(wanted, now)
+            )
+            server = fleet.get(server.name) or server
     except (BadFile, LookupError, OSError):
         if made is not None:
             tools.keys.discard(made)
@@ -55,34 +61,49 @@ async def save(
     return server
 
 
-def _with_old_port(server: Server, old: Server | None) -> Server:
-    """A local port that was chosen once stays, whatever else of the entry changes."""
-    port = old.ssh.local_port if old is not None and old.ssh is not None else None
-    if server.ssh is None or server.ssh.local_port is not None or port is None:
+def _with_what_stays(server: Server, old: Server | None) -> Server:
+    """A local port that was chosen once stays; so do the keys, which only a change of key changes."""
+    if server.ssh is None or old is None or old.ssh is None:
         return server
-    return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, local_port=port))
+    ssh = msgspec.structs.replace(
+        server.ssh,
+        local_port=server.ssh.local_port or old.ssh.local_port,
+        key=old.ssh.key or server.ssh.key,
+        next_key=old.ssh.next_key,
+        old_key=old.ssh.old_key,
+    )
+    return msgspec.structs.replace(server, ssh=ssh)
 
 
 async def remove(tools: Tools, name: str) -> None:
-    """Take a server out of the file and move its key aside; a key of another place is left alone."""
+    """Take a server out of the file and move its keys aside; a key of another place is left alone."""
     fleet = await asyncio.to_thread(tools.file.load)
     server = fleet.get(name)
     if server is None:
         raise KeyError(name)
-    await asyncio.to_thread(tools.file.remove, name)
-    shared = any(s.ssh and s.key_name == server.key_name for s in fleet.servers if s.name != name)
-    if server.ssh is not None and "/" not in server.key_name and not shared:
-        aside = tools.keys.set_aside(server.key_name)
+    left = await asyncio.to_thread(tools.file.remove, name)
+    if server.ssh is None:
+        return
+    for entry in filter(None, (server.key_name, server.ssh.next_key, server.ssh.old_key)):
+        aside = set_aside_unused(tools, left, entry)
         if aside is not None:
-            tools.removed_keys[name] = aside
+            tools.removed_keys.setdefault(name, {})[entry] = aside
+
+
+def set_aside_unused(tools: Tools, fleet: Fleet, entry: str) -> Path | None:
+    """Move a key's files aside, unless a server of ``fleet`` names it or it is a path of another place."""
+    path = tools.keys.path(entry)
+    named = (key for s in fleet.servers if s.ssh for key in (s.key_name, s.ssh.next_key, s.ssh.old_key))
+    if not tools.keys.is_ours(entry) or any(key and tools.keys.path(key) == path for key in named):
+        return None
+    return tools.keys.set_aside(entry)
 
 
 async def restore(tools: Tools, server: Server) -> None:
     """Undo ``remove``."""
     await asyncio.to_thread(tools.file.add, server)
-    aside = tools.removed_keys.pop(server.name, None)
-    if aside is not None:
-        tools.keys.bring_back(aside, server.key_name)
+    for entry, aside in tools.removed_keys.pop(server.name, {}).items():
+        tools.keys.bring_back(aside, entry)
 
 
 async def set_enabled(tools: Tools, name: str, enabled: bool) -> None:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,7 +28,20 @@ class Holder(msgspec.Struct, frozen=True):
     pid: int
     """0 when it did not say who it is."""
     since: float
-    """Unix time, seconds."""
+    """Unix time, seconds; 0 when it did not say."""
+
+    @property
+    def who(self) -> str:
+        """``Process 1234``."""
+        return f"Process {self.pid}" if self.pid else "Another process"
+
+    def words(self, now: float) -> str:
+        """Return who monitors and since when (local time): ``Process 1234 monitors since 10:42``."""
+        if not self.since:
+            return f"{self.who} monitors"
+        since, today = (datetime.fromtimestamp(at).astimezone() for at in (self.since, now))
+        day = "" if since.date() == today.date() else f"{since:%Y-%m-%d} "
+        return f"{self.who} monitors since {day}{since:%H:%M}"
 
 
 class Lock:
@@ -40,44 +54,64 @@ class Lock:
     def __init__(self, paths: Paths) -> None:
         self._path: Path = paths.state / "monitor.lock"
         self._fd: int | None = None
+        self.signature: Holder | None = None
+        """How this object signed the lock when it took it: what others call us; None while it is not ours."""
 
     @property
     def held(self) -> bool:
         """Whether this object holds it."""
         return self._fd is not None
 
+    @property
+    def in_place(self) -> bool:
+        """Whether this object holds it, and whoever looks for the file finds it."""
+        if self._fd is None:
+            return False
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._fd))
+        except OSError:
+            return False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file, held or not."""
+        return self._path.exists()
+
     def acquire(self) -> Holder | None:
         """Take the lock; return who has it when that is somebody else, None when it is ours.
 
-        Raises OSError when the file cannot be made.
+        One whose file was deleted is taken anew, with the same signature. Raises OSError when the file
+        cannot be made.
         """
-        if self._fd is not None:
+        if self.in_place:
             return None
+        signature = self.signature or Holder(os.getpid(), time.time())
+        self.release()
         private_folder(self._path.parent)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._sign(descriptor)
+            self._sign(descriptor, signature)
         except BlockingIOError:
             os.close(descriptor)
             return self._holder()
         except BaseException:
             os.close(descriptor)
             raise
-        self._fd = descriptor
+        self._fd, self.signature = descriptor, signature
         return None
 
     def release(self) -> None:
         """Let go of it. Idempotent."""
         if self._fd is not None:
             os.close(self._fd)
-            self._fd = None
+            self._fd = self.signature = None
 
     @staticmethod
-    def _sign(descriptor: int) -> None:
+    def _sign(descriptor: int, holder: Holder) -> None:
         os.ftruncate(descriptor, 0)
         try:
-            os.pwrite(descriptor, msgspec.json.encode(Holder(os.getpid(), time.time())), 0)
+            os.pwrite(descriptor, msgspec.json.encode(holder), 0)
         except OSError as error:
             # A full disk must not keep anybody from monitoring; the lock holds without a signature.
             if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from canary_tui.monitor.backoff import Retry, delay, retry_of_probe
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """The due times of one server's probes: every so often, on a grid that does not drift.
+    """The due times of one server's probes: at once, and then every so often on a grid that does not drift.
+
+    Where the grid lies is left to chance: a thousand servers that were switched on together, or that all
+    woke up in the same moment, are not probed in step.
 
     After a failure that more probes would make worse (rejected logins, refused certificates) it waits
     longer, or until a person asks. ``clock`` gives seconds and never steps back.
@@ -26,16 +30,14 @@ class Schedule:
         self._chance = chance
         self._wake = asyncio.Event()
         self._attempt = 0
-        self._due: float | None = clock()
+        self._start = clock()
+        self._share = chance()
+        self._due: float | None = self._start
 
     @property
     def due(self) -> float | None:
         """When the next probe is due, by the clock; None: when a person asks for it."""
         return self._due
-
-    def spread(self, every: float) -> None:
-        """Start at a random point of the first interval, so that servers do not probe in step."""
-        self._due = self._clock() + self._chance() * every
 
     def now(self) -> None:
         """Make the next probe due at once."""
@@ -56,10 +58,14 @@ class Schedule:
         elif retry is not None:
             self._due = self._clock() + max(every, delay(retry, self._attempt, self._chance()))
         else:
-            now, due = self._clock(), self._due
-            due = now if due is None else due + every
-            # Never two at once, and no burst after a pause: intervals that went by are left out.
-            self._due = due if due > now else due + every * (int((now - due) / every) + 1)
+            self._due = self._next_on_grid(every)
+
+    def _next_on_grid(self, every: float) -> float:
+        """Return the grid's next point: not in the past, nor right after a probe that was asked for."""
+        now = self._clock()
+        after = now if self._due is None else max(now, self._due + every / 2)
+        first = self._start + self._share * every
+        return first + every * (math.floor((after - first) / every) + 1)
 
     async def wait(self) -> None:
         """Return when the next probe is due."""

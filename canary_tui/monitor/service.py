@@ -12,12 +12,12 @@ import random
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from canary_tui.monitor import edits
+from canary_tui.monitor import edits, rotation
 from canary_tui.monitor.connection_test import Test
 from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.loop import new_loop
 from canary_tui.monitor.network import NetworkMeter
 from canary_tui.monitor.past import Past
-from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.sleep import SleepMeter
 from canary_tui.monitor.works import Works
 from canary_tui.tunnels.open_files import raise_limit
@@ -25,13 +25,15 @@ from canary_tui.tunnels.open_files import raise_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
+    from pathlib import Path
 
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.keys.authorized import KeyInfo
-    from canary_tui.monitor.board import LogLine, Snapshot
+    from canary_tui.keys.rotation import Rotation, Tried
+    from canary_tui.monitor.board import Board, LogLine, Snapshot
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Server
+    from canary_tui.servers.model import Fleet, Server
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.audit import AuditReport
 
@@ -55,10 +57,13 @@ class Monitor(Past):
         lock: Lock | None = None,
         sleep: SleepMeter | None = None,
         network: NetworkMeter | None = None,
+        board: Board | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         """``lock`` says who keeps the history, and may be held already.
 
-        ``sleep`` tells when the machine slept, ``network`` when its network changed.
+        ``sleep`` tells when the machine slept, ``network`` when its network changed. ``board`` and
+        ``fleet`` are what a follower has made of the work of a monitor that ended: this one goes on there.
         """
         super().__init__(paths)
         self.paths = paths
@@ -68,6 +73,8 @@ class Monitor(Past):
             lock=lock or Lock(paths),
             sleep=sleep or SleepMeter(),
             network=network or NetworkMeter(),
+            board=board,
+            fleet=fleet,
         )
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
@@ -77,8 +84,7 @@ class Monitor(Past):
     def start(self) -> None:
         """Start the monitor's thread, which reads the servers file first."""
         raise_limit()
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(to_the_log)
+        self._loop = new_loop()
         self._thread.start()
 
     def stop(self, limit: float = 3.0) -> bool:
@@ -185,6 +191,22 @@ class Monitor(Past):
     def key_info(self, name: str) -> Future[KeyInfo]:
         """Return a server's public key and how to install it; made if it has none yet."""
         return self._call(self._works.key_info(name))
+
+    def rotation_state(self, name: str) -> Future[Rotation]:
+        """Return how far the change of a server's key is."""
+        return self._call(self._works.rotation_state(name))
+
+    def rotate(self, name: str) -> Future[Rotation]:
+        """Make a new key beside the one in use. Raises CannotRotate too, where that is not possible."""
+        return self._call(self._works.edited(rotation.begin, name))
+
+    def try_keys(self, name: str) -> Future[Tried]:
+        """Try the new key, over a login of its own, and use it when it works; or the old one's refusal."""
+        return self._call(self._works.try_keys(name))
+
+    def give_up_key(self, name: str) -> Future[Path | None]:
+        """Give a new key up that is not in use yet; gives where it is kept. Raises CannotRotate too."""
+        return self._call(self._works.edited(rotation.give_up, name))
 
     def audit(self, name: str) -> Future[AuditReport]:
         """Prove what a server's key can and cannot do, over an SSH login of its own."""

@@ -10,7 +10,8 @@ import msgspec
 
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
-from canary_tui.monitor.events import PasswordWanted, ProbeFinished, ProbeStarted
+from canary_tui.keys.rotation import same_key
+from canary_tui.monitor.events import PasswordWanted, ProbeFinished, ProbeStarted, TunnelState
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.schedule import Schedule
 from canary_tui.monitor.supervisor import Supervisor
@@ -72,7 +73,10 @@ class Watcher:
 
     def adopt(self, server: Server) -> None:
         """Take over settings that leave the tunnel as it is (how it is probed, and the login)."""
+        other_key = server.key_name != self.server.key_name
         self.server = self.supervisor.server = server
+        if other_key and self.supervisor.state is not TunnelState.UP:
+            self.supervisor.retry_now()
         self.schedule.now()
 
     def retry_now(self) -> None:
@@ -89,6 +93,8 @@ class Watcher:
         while True:
             await self.schedule.wait()
             await self.supervisor.settled(self.server.probe.timeout)
+            if self.supervisor.state is TunnelState.OPENING and self.supervisor.failure is None:
+                continue  # it waits for its turn to log in, and nothing is known yet, neither good nor bad
             openings = self.supervisor.openings
             async with self._probes:
                 result = await self._probe()
@@ -137,11 +143,13 @@ class Watcher:
 
 
 def same_tunnel(old: Server, new: Server) -> bool:
-    """Whether two settings of one server need the same tunnel."""
-    return _tunnel_of(old) == _tunnel_of(new)
+    """Whether two settings of one server need the same tunnel.
+
+    A key that follows the old one by a change of key is for the next login: no client is cut off for it.
+    """
+    return _tunnel_of(old) == _tunnel_of(new) and same_key(old, new)
 
 
 def _tunnel_of(server: Server) -> tuple[object, ...]:
-    # The key's entry is written when the key is made: an entry that names what was meant is no change.
-    ssh = server.ssh and msgspec.structs.replace(server.ssh, key=server.key_name)
+    ssh = server.ssh and msgspec.structs.replace(server.ssh, key="", next_key="", old_key="")
     return server.engine, server.database.host, server.database.port, ssh

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from canary_tui.diagnosis.stages import Failed
+from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
-from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted, ProbeFinished, Slept
-from canary_tui.servers.file import BadFile, ServersFile
-from canary_tui.servers.model import Fleet
+from canary_tui.monitor.events import Noted, ProbeFinished, Slept
+from canary_tui.monitor.fleet_file import FleetFile
+from canary_tui.monitor.gates import LoginGates
+from canary_tui.monitor.memory import keep_lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.diagnosis.stages import HostKeyOffer, ProbeResult
     from canary_tui.keys.authorized import KeyInfo
+    from canary_tui.keys.rotation import Rotation, Tried
     from canary_tui.monitor.connection_test import Test
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.history.recorder import Recorder
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from canary_tui.monitor.tools import Tools
     from canary_tui.monitor.watcher import Watcher
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Server
+    from canary_tui.servers.model import Fleet, Server
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.audit import AuditReport
 
@@ -38,10 +40,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 PUBLISH_SECONDS = 0.1
-FILE_SECONDS = 1.0
-"""How often the servers file is looked at; a change is picked up within twice that."""
-LOGINS_AT_ONCE = 2
-"""SSH logins to one server at a time: MaxStartups and per-source penalties are never met."""
 PROBES_AT_ONCE = 32
 SLEEP_SECONDS = 1.0
 """How often sleep, and a change of the network, are looked for where nothing else happens."""
@@ -53,7 +51,8 @@ class Works:
     """The monitor's work, on its own loop. ``live`` is its life.
 
     ``lock`` says who keeps the history, ``sleep`` tells when the machine slept, ``network`` when its
-    network changed; ``chance`` gives random numbers.
+    network changed; ``chance`` gives random numbers. ``board`` and ``fleet`` are those of a follower
+    whose place this takes.
     """
 
     def __init__(
@@ -64,8 +63,10 @@ class Works:
         lock: Lock,
         sleep: SleepMeter,
         network: NetworkMeter,
+        board: Board | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
-        self.board = Board()
+        self.board = board or Board()
         self.snapshot = self.board.publish()
         """The board as it was published last; replaced, never changed."""
         self.listeners: list[Callable[[AnyEvent], None]] = []
@@ -77,29 +78,26 @@ class Works:
         self._sleep = sleep
         self._network = network
         self._recorder: Recorder | None = None
-        self._recorded = 0
-        self._fleet = Fleet()
-        self._file = ServersFile(paths.servers)
-        self._seen: object = None
+        self._recorded = self.snapshot.log_seq
+        self._file = FleetFile(paths, self.emit, self._reread, fleet)
         self._tools: Tools | None = None
         self._watchers: dict[str, Watcher] = {}
         self._holds: dict[str, asyncio.Task[None]] = {}
         self._publishing = False
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._choosing_port = asyncio.Lock()
-        self._gates = defaultdict[tuple[str, int], asyncio.Semaphore](
-            lambda: asyncio.Semaphore(LOGINS_AT_ONCE)
-        )
+        self._gates = LoginGates()
 
     async def live(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then everything is closed."""
         recording = asyncio.create_task(self._record(), name="history")
         recording.add_done_callback(self._history_ended)
-        watching = asyncio.create_task(self._watch_file(), name="servers file")
+        watching = asyncio.create_task(self._file.watch(), name="servers file")
         sleeping = asyncio.create_task(self._watch_sleep(), name="sleep")
+        tidying = asyncio.create_task(keep_lean(), name="memory")
         await stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
-        await _cancel({watching, sleeping, *self.tasks})
+        await _cancel({watching, sleeping, tidying, *self.tasks})
         if self._recorder is not None:
             self._recorder.close()
             await asyncio.wait({recording}, timeout=RECORD_SECONDS)
@@ -171,23 +169,11 @@ class Works:
 
     # The servers file
 
-    async def _watch_file(self) -> None:
-        while True:
-            if self._file.signature() != self._seen:
-                await self._reload()
-            await asyncio.sleep(FILE_SECONDS)
-
-    async def _reload(self) -> None:
-        self._seen = self._file.signature()
-        try:
-            fleet = await asyncio.to_thread(self._file.load)
-        except BadFile as bad:
-            self.emit(FileRejected(at=time.time(), problems=tuple(map(str, bad.problems))))
-            return
-        self._fleet = fleet
+    def _reread(self) -> None:
+        """Bring everything to what the file says now."""
+        fleet = self._file.fleet
         if self._tools is not None:
             self._tools.key_comment = fleet.defaults.key_comment
-        self.emit(FleetLoaded(at=time.time(), fleet=fleet))
         self._publish()
         for name, watcher in list(self._watchers.items()):
             self._apply(watcher, fleet.get(name))
@@ -215,7 +201,7 @@ class Works:
             if before is not None:
                 before.cancel()
                 await asyncio.wait({before})
-            while (server := self._fleet.get(name)) is not None and server.enabled:
+            while (server := self._file.fleet.get(name)) is not None and server.enabled:
                 await self._watch(server)
         finally:
             if self._holds.get(name) is task:
@@ -227,8 +213,7 @@ class Works:
 
         async with self._choosing_port:  # one at a time, or two servers get the same
             server = await self._with_local_port(server)
-        ssh = server.tunnel
-        gate = self._gates[(ssh.host, ssh.port) if ssh else (server.name, 0)]
+        ssh, gate = server.tunnel, self._gates.of(server)
         watcher = Watcher(
             server, self._ready_tools(), self.emit, gate=gate, probes=self._probes, chance=self._chance
         )
@@ -237,25 +222,29 @@ class Works:
             await watcher.run()
         finally:
             del self._watchers[server.name]
+            self._ready_tools().ports.let_go(ssh.local_port if ssh else None)
 
     async def _with_local_port(self, server: Server) -> Server:
         """Choose the local port once and write it down; where that fails, it holds for this run."""
-        from canary_tui.monitor.tools import with_local_port
-
         if server.tunnel is None or server.tunnel.local_port is not None:
             return server
+        tools = self._ready_tools()
         try:
-            server = with_local_port(server, self._ports_taken())
+            server = tools.ports.choose(server, self._ports_taken())
             assert server.ssh is not None  # noqa: S101 - it has a tunnel
-            port = server.ssh.local_port
-            await self._ready_tools().remember(server.name, ("ssh", "local_port"), port or 0)
-            await self._reload()
+            await tools.remember(server.name, ("ssh", "local_port"), server.ssh.local_port or 0)
+            await self._file.read()
+        except asyncio.CancelledError:
+            tools.ports.let_go(server.ssh.local_port if server.ssh else None)
+            raise
         except Failed as failed:
             self.emit(Noted(at=time.time(), server=server.name, text=f"local port: {failed.detail}"))
+        except OSError as error:
+            self.emit(Noted(at=time.time(), server=server.name, text=f"local port: {error.strerror}"))
         return server
 
     def _ports_taken(self) -> set[int]:
-        return {s.ssh.local_port for s in self._fleet.servers if s.ssh and s.ssh.local_port}
+        return {s.ssh.local_port for s in self._file.fleet.servers if s.ssh and s.ssh.local_port}
 
     async def close(self, name: str) -> None:
         """Close a server's tunnel and wait until all of it is closed."""
@@ -279,12 +268,25 @@ class Works:
         from canary_tui.monitor.probe import probe
 
         name = test.server.name
-        server = self._fleet.get(name) or test.server
+        server = self._file.fleet.get(name) or test.server
         result = await probe(server, self._ready_tools(), watch=test.progress)
         test.stages, test.stage, test.result = result.stages, None, result
         self.emit(ProbeFinished(at=time.time(), result=result))
         if result.ok:
             self.retry_now(name)
+        if server.tunnel is not None and (server.tunnel.next_key or server.tunnel.old_key):
+            test.trying_keys = True
+            try:
+                test.tried = await self.try_keys(name, result)
+            finally:
+                test.trying_keys = False
+
+    async def try_keys(self, name: str, tested: ProbeResult | None = None) -> Tried:
+        """Try the keys of a change of key; ``tested`` is how a test of the one in use has just ended."""
+        from canary_tui.monitor.key_trial import attempt
+
+        gate = self._gates.of(self._known(name))
+        return await self.edited(attempt, name, gate, tested)
 
     def _ready_tools(self) -> Tools:
         """Make the tools when they are needed first: the SSH library is imported here, not before."""
@@ -292,7 +294,7 @@ class Works:
             from canary_tui.monitor.tools import Tools
 
             self._tools = Tools(self._paths)
-            self._tools.key_comment = self._fleet.defaults.key_comment
+            self._tools.key_comment = self._file.fleet.defaults.key_comment
         return self._tools
 
     # What a person decides
@@ -320,11 +322,15 @@ class Works:
         try:
             return await edit(self._ready_tools(), *arguments, **named)
         finally:
-            await self._reload()
+            await self._file.read()
 
     async def key_info(self, name: str) -> KeyInfo:
         """Return a server's public key and how to install it."""
         return await self._ready_tools().key_info(self._known(name))
+
+    async def rotation_state(self, name: str) -> Rotation:
+        """Return how far the change of a server's key is."""
+        return await rotation.state(self._ready_tools(), name, self._file.fleet)
 
     async def audit(self, name: str) -> AuditReport:
         """Prove what a server's key can and cannot do."""
@@ -343,7 +349,7 @@ class Works:
         return client_command(server, row.local if row else "", password, folder)
 
     def _known(self, name: str) -> Server:
-        server = self._fleet.get(name)
+        server = self._file.fleet.get(name)
         if server is None:
             raise KeyError(name)
         return server

@@ -78,7 +78,23 @@ class ServersFile:
 
     def change(self, name: str, server: Server) -> Fleet:
         """Make the entry called ``name`` say what ``server`` says. Only values that differ are touched."""
-        return self._edit(lambda text: editing.changed(text, self.path.name, name, server))
+        return self.update(name, lambda _now, _fleet: server)
+
+    def update(self, name: str, change: Callable[[Server, Fleet], Server]) -> Fleet:
+        """Make the entry called ``name`` say what ``change`` makes of it, as it stands on disk now.
+
+        ``change`` is called under the lock, with the whole list too, and more than once when an editor
+        saves the file meanwhile. What it raises is passed on; the file then stays as it is.
+        """
+
+        def edit(text: str) -> tuple[str, Fleet]:
+            fleet = parse(text, self.path.name).fleet
+            server = fleet.get(name)
+            if server is None:
+                raise NotListed(name, self.path.name)
+            return editing.changed(text, self.path.name, name, change(server, fleet))
+
+        return self._edit(edit)
 
     def set_value(
         self,
@@ -90,14 +106,7 @@ class ServersFile:
 
         Raises KeyError for a path that is none, or whose section the server does not have.
         """
-
-        def edit(text: str) -> tuple[str, Fleet]:
-            server = parse(text, self.path.name).fleet.get(name)
-            if server is None:
-                raise NotListed(name, self.path.name)
-            return editing.changed(text, self.path.name, name, _replaced(server, path, value))
-
-        return self._edit(edit)
+        return self.update(name, lambda server, _fleet: _replaced(server, path, value))
 
     def remove(self, name: str) -> Fleet:
         """Take a server's entry out."""

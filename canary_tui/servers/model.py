@@ -106,6 +106,10 @@ class SshServer(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     key: str = ""
     """A file name in the keys folder or a path; empty: not made yet, the server's name is used."""
+    next_key: str = ""
+    """A new key that is being tried and not in use yet; spelled as ``key``."""
+    old_key: str = ""
+    """The key before this one: its line is still to be removed from ``authorized_keys``."""
     local_port: Port | None = None
     listen: Listen = Listen.PORT
     connect_wait: Wait = 5.0

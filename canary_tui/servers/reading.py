@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_SERVERS = 10_000
+"""Read in a second; far more than one process can hold tunnels to."""
 PASSWORD_WAYS = "{env: VARIABLE}, {command: [program, argument, …]} or {keyring: true}"  # noqa: S105 - no password
 
 engine = fields.choice(Engine)
@@ -110,6 +112,10 @@ class _Reader:
         if node is not None and not isinstance(node, Sequence):
             self.problem(node, "servers", f"is {what(node)}, where a list (- name: …) belongs")
         items = node.items if isinstance(node, Sequence) else []
+        if len(items) > MAX_SERVERS:
+            message = f"has {len(items)} servers; {MAX_SERVERS} is the most"
+            self.problem(items[MAX_SERVERS], "servers", message)
+            items = []
         return Fleet(
             servers=tuple(self._server(item, f"servers[{i}]", defaults) for i, item in enumerate(items)),
             defaults=defaults,
@@ -185,6 +191,8 @@ class _Reader:
             port=block.get("port", fields.port, plan.port),
             user=block.need("user", fields.some_words, ""),
             key=block.get("key", fields.words, plan.key),
+            next_key=block.get("next_key", fields.words, plan.next_key),
+            old_key=block.get("old_key", fields.words, plan.old_key),
             local_port=local_port,
             listen=block.get("listen", listen, plan.listen),
             connect_wait=block.get("connect_wait", fields.connect_wait, plan.connect_wait),

@@ -166,6 +166,13 @@ class Passwords:
 def keyring_set(name: str, password: Secret) -> None:
     """Keep a server's password in the system's keyring. Blocks. Raises KeyringUnavailable."""
     _with_keyring(lambda keyring: keyring.set_password(KEYRING_SERVICE, name, password.reveal()))
+    if _keyring_get(name) is None:  # keyring's null backend takes everything
+        raise KeyringUnavailable("the keyring that is set up keeps nothing; choose another one")
+
+
+def keyring_has(name: str) -> bool:
+    """Tell whether the system's keyring has a server's password. Blocks. Raises KeyringUnavailable."""
+    return _keyring_get(name) is not None
 
 
 def keyring_forget(name: str) -> bool:

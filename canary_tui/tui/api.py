@@ -8,9 +8,11 @@ from canary_tui.tui.presenters.trail import TestView
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from pathlib import Path
 
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.keys.authorized import KeyInfo
+    from canary_tui.keys.rotation import Rotation, Tried
     from canary_tui.monitor.board import LogLine, Snapshot
     from canary_tui.monitor.history.reader import Percentiles
     from canary_tui.monitor.incidents import Incident
@@ -46,9 +48,13 @@ class MonitorApi(Protocol):
         failures: bool = False,
         text: str = "",
         before: float | None = None,
+        after: float | None = None,
         limit: int = 200,
     ) -> Future[list[LogLine]]:
-        """Return the last log lines before ``before`` (Unix time) from disk, oldest first."""
+        """Return log lines from disk, oldest first: the last before ``before``, or the first after ``after``.
+
+        Both are Unix times.
+        """
 
     def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
         """Return how long each server was up in the last ``span`` seconds."""
@@ -96,6 +102,18 @@ class MonitorApi(Protocol):
 
     def key_info(self, name: str) -> Future[KeyInfo]:
         """Return the public half of a server's key and how to install it."""
+
+    def rotation_state(self, name: str) -> Future[Rotation]:
+        """Return how far the change of a server's key is."""
+
+    def rotate(self, name: str) -> Future[Rotation]:
+        """Make a new key beside the one in use."""
+
+    def try_keys(self, name: str) -> Future[Tried]:
+        """Try the new key and use it when it works; or see whether the old one is refused."""
+
+    def give_up_key(self, name: str) -> Future[Path | None]:
+        """Give a new key up that is not in use yet."""
 
     def audit(self, name: str) -> Future[AuditReport]:
         """Prove what a server's key can and cannot do; cancelling the future calls it off."""

@@ -15,6 +15,7 @@ from canary_tui.monitor.board import Snapshot
 from canary_tui.tui.files import Choices, read_choices, write_choices
 from canary_tui.tui.holding import Holding
 from canary_tui.tui.palette import ServerCommands
+from canary_tui.tui.presenters import second_copy
 from canary_tui.tui.screens.dialogs import AskPassword, Confirm
 from canary_tui.tui.screens.help import Reading, help_lines
 from canary_tui.tui.screens.page import Page, done, error_words
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.monitor.incidents import Incident
+    from canary_tui.monitor.lock import Holder
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
     from canary_tui.tui.api import MonitorApi
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 TICK = 0.1
 """Seconds between two looks at the monitor's facts."""
+REFUSAL = 5.0
+"""Seconds for which it is shown why a key does nothing."""
 
 
 class CanaryApp(App[None]):
@@ -66,6 +71,7 @@ class CanaryApp(App[None]):
         self._state = state
         self._second = 0
         self._away = False
+        self._refused_until = 0.0
         self.uptimes = Uptimes(self, monitor)
         self._holding = Holding(self, monitor)
         self._removed: list[Server] = []
@@ -77,6 +83,8 @@ class CanaryApp(App[None]):
     def on_mount(self) -> None:
         """Show the list and begin to look at the monitor."""
         self.loop = asyncio.get_running_loop()
+        # Before the first paint: nothing is offered for a moment that is then taken back.
+        self.facts = Snapshot(monitored_by=self.monitor.snapshot().monitored_by)
         self.theme_changed_signal.subscribe(self, lambda _theme: self._remember())
         self.push_screen(self.home)
         self.set_interval(TICK, self._tick)
@@ -92,7 +100,9 @@ class CanaryApp(App[None]):
         second = int(self.clock())
         changed = snapshot.version != self.facts.version
         if changed:
-            self.facts = snapshot
+            before, self.facts = self.facts.monitored_by, snapshot
+            if before != snapshot.monitored_by:
+                self._monitor_changed(before)
         if changed or self._holding.unsettled:
             self._holding.reconcile(self.facts)
         self.uptimes.keep_fresh()
@@ -104,6 +114,27 @@ class CanaryApp(App[None]):
                 page.show_facts(self.facts)
             page.tick()
         self._second = second
+
+    @property
+    def view_only(self) -> bool:
+        """Whether another process monitors: nothing is offered that needs the monitor."""
+        return self.facts.monitored_by is not None
+
+    def say_who_monitors(self) -> None:
+        """Say why something is not possible in this copy."""
+        holder, now = self.facts.monitored_by, time.monotonic()
+        if holder is not None and now >= self._refused_until:  # a key that is held down is answered once
+            self._refused_until = now + REFUSAL
+            words = second_copy.refusal(holder, self.clock())
+            self.notify(words, severity="warning", timeout=REFUSAL, markup=False)
+
+    def _monitor_changed(self, before: Holder | None) -> None:
+        """Offer what is possible now, on every screen."""
+        for screen in self.screen_stack:
+            if isinstance(screen, Page) and screen.in_use:
+                screen.mark()
+        if before is not None and not self.view_only:
+            self.notify(second_copy.taken_over(before), timeout=10, markup=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say why a tunnel's worker, or something that was asked for, ended badly."""
@@ -155,11 +186,13 @@ class CanaryApp(App[None]):
         if shown is not page and isinstance(shown, ConnectionTest):
             shown.action_again()
 
-    def open_log(self, name: str | None) -> None:
-        """Follow the probes of a server, or of all."""
+    def open_log(self, name: str | None, broke: Incident | None = None) -> None:
+        """Follow the probes of a server, or of all; or look back at those with which an incident began."""
         from canary_tui.tui.screens.probe_log import ProbeLog
 
-        self._go(ProbeLog(name))
+        page = self._go(ProbeLog(name))
+        if broke is not None and isinstance(page, ProbeLog):
+            page.look_at(broke.started, broke.servers)
 
     def open_incidents(self) -> None:
         """List what broke."""
@@ -220,7 +253,7 @@ class CanaryApp(App[None]):
         """Copy to the clipboard of the terminal (OSC 52); a terminal may refuse, so ``show`` it too."""
         self.copy_to_clipboard(text)
         words = f"{text}\n" if show else ""
-        self.notify(f"{words}Copied, where the terminal allows it.", title=f"The {what}", markup=False)
+        self.notify(f"{words}The {what}: copied, where the terminal allows it.", markup=False)
 
     async def shell(self, name: str) -> None:
         """Give the terminal to psql or mysql until it ends."""

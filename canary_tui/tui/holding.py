@@ -34,7 +34,10 @@ class Holding:
         """Whether something is not held yet that should be."""
 
     def reconcile(self, facts: Snapshot) -> None:
-        """Begin what is missing and end what is too much."""
+        """Begin what is missing and end what is too much; nothing is held while another process monitors."""
+        if facts.monitored_by is not None:
+            self.unsettled = False
+            return
         wanted = {row.server.name: row.server for row in facts.rows if row.server.enabled}
         self._servers = wanted
         for name, worker in list(self._workers.items()):

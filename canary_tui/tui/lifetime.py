@@ -117,14 +117,15 @@ class Ending:
 def run_to_the_end(paths: Paths, monitor: LiveMonitor | None) -> int:
     """Run the application on ``monitor`` (or on one of its own) and return the exit status.
 
-    The monitor is started here and has been stopped when this returns.
+    Its own is a view while another process of the user monitors. It is started here and has been stopped
+    when this returns.
     """
     from canary_tui.tui.app import CanaryApp
 
     if monitor is None:
-        from canary_tui.monitor.service import Monitor
+        from canary_tui.monitor.standby import Standby
 
-        monitor = Monitor(paths)
+        monitor = Standby(paths)
     app = CanaryApp(monitor, paths.state)
     ending = Ending(app, monitor, Terminal())
     with ending.on_signals():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,12 +13,17 @@ from canary_tui.monitor.board import LOG_LENGTH, LogLine
 from canary_tui.tui.presenters.probes import search_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 TRIM = 1_000
 """Lines beyond the limit that are gathered before the oldest go, all at once."""
 MOST = 20_000
 """Lines shown at most, those read from the history among them."""
+
+
+def history_key(at: float) -> int:
+    """Return a moment as the history keeps it, in microseconds: a live line and its copy there are equal."""
+    return round(at * 1_000_000)
 
 
 class LogFilter(msgspec.Struct, frozen=True):
@@ -43,7 +49,8 @@ class LogBook:
     """Lines in the order in which they came, and those of them that the filter shows.
 
     Live lines are all in hand. In front of them may stand older ones from the history, and of those only
-    what the filter shows: under another filter they are read anew.
+    what the filter shows: under another filter they are read anew. Or the shown lines are a piece of the
+    past that ends before the live ones begin.
     """
 
     def __init__(self, limit: int = LOG_LENGTH, most: int = MOST) -> None:
@@ -55,6 +62,10 @@ class LogBook:
         self._past = 0
         self.begins = False
         """Whether nothing older is in the history: the first shown line says so."""
+        self.live = True
+        """Whether the shown lines go on to the newest; else the history has more after the last one."""
+        self.turn = 0
+        """Grows when other lines are shown: what is being fetched for those before is of no use."""
 
     @property
     def newest(self) -> int:
@@ -76,20 +87,25 @@ class LogBook:
         """Take newer lines in; return by how many shown lines the top moved down."""
         for entry in entries:
             self._lines.append(entry)
-            if self.filter.shows(entry):
+            if self.live and self.filter.shows(entry):
                 self.shown.append(entry)
-        gone = 0
         if len(self._lines) > self._limit + TRIM:
             left = [self._lines.popleft() for _ in range(len(self._lines) - self._limit)]
-            gone = sum(map(self.filter.shows, left))
-            if self._past:
-                # No gap may open between the history's lines and the live ones.
-                self._past += gone
-                gone = 0
-        if self._past and len(self.shown) > self._most + TRIM:
-            gone = min(self._past, len(self.shown) - self._most)
-            self._past -= gone
-            self.begins = False
+            gone = sum(map(self.filter.shows, left)) if self.live else 0
+            if not self._past:
+                del self.shown[:gone]
+                return gone
+            # No gap may open between the history's lines and the live ones.
+            self._past += gone
+        return self._trim()
+
+    def _trim(self) -> int:
+        """Drop the oldest of the history's lines where there are too many; return how many."""
+        if not self._past or len(self.shown) <= self._most + TRIM:
+            return 0
+        gone = min(self._past, len(self.shown) - self._most)
+        self._past -= gone
+        self.begins = False
         del self.shown[:gone]
         return gone
 
@@ -105,10 +121,44 @@ class LogBook:
         self._past += len(front)
         return len(front)
 
+    def look_back(self, page: Sequence[LogLine], mark: LogLine | None = None, *, last: bool) -> None:
+        """Show a piece of the past; ``mark`` and ``last`` are those of ``add_older`` and ``add_newer``."""
+        self.turn += 1
+        self.shown = [mark] if mark is not None else []
+        self._past, self.begins, self.live = len(self.shown), mark is not None, False
+        self.add_newer(page, last=last)
+
+    def add_newer(self, page: Sequence[LogLine], *, last: bool) -> int:
+        """Put newer lines of the history at the end; return by how many the top moved down.
+
+        Where they reach the live lines, or are the ``last`` of the history, the live ones follow.
+        """
+        begin = history_key(self._lines[0].at) if self._lines else math.inf
+        between = [entry for entry in page if history_key(entry.at) < begin]
+        self.shown += between
+        self._past += len(between)
+        if last or len(between) < len(page):
+            self.live = True
+            self.shown += filter(self.filter.shows, self._lines)
+        return self._trim()
+
+    def place(self, at: float, servers: Collection[str] = ()) -> int:
+        """Return the number of the first line from ``at`` on that failed, of these servers if any are named.
+
+        Where none failed it is the first line from then on, or the last of all.
+        """
+        since = [i for i, entry in enumerate(self.shown) if history_key(entry.at) >= history_key(at)]
+        for index in since:
+            entry = self.shown[index]
+            if entry.result is not None and not entry.result.ok and (not servers or entry.server in servers):
+                return index
+        return since[0] if since else max(0, len(self.shown) - 1)
+
     def refilter(self, chosen: LogFilter) -> None:
         """Show other lines; those of the history are to be read anew."""
         self.filter = chosen
-        self._past, self.begins = 0, False
+        self.turn += 1
+        self._past, self.begins, self.live = 0, False, True
         self.shown = [entry for entry in self._lines if chosen.shows(entry)]
 
     def last(self, count: int) -> list[LogLine]:

@@ -22,14 +22,14 @@ class ServerCommands(Provider):
         matcher = self.matcher(query)
         for row in app.facts.rows:
             name = row.server.name
-            commands: list[tuple[str, Callable[[], None]]] = [
-                (f"{name}: log", partial(app.open_log, name)),
-                (f"{name}: test", partial(app.open_test, name)),
-                (f"{name}: edit", partial(app.open_form, row.server)),
-            ]
+            commands: list[tuple[str, Callable[[], None]]] = [(f"{name}: log", partial(app.open_log, name))]
             if row.server.tunnel is not None:
                 commands.append((f"{name}: public key", partial(app.open_key, name)))
-                commands.append((f"{name}: audit of the key", partial(app.open_audit, name)))
+            if not app.view_only:
+                commands.append((f"{name}: test", partial(app.open_test, name)))
+                commands.append((f"{name}: edit", partial(app.open_form, row.server)))
+                if row.server.tunnel is not None:
+                    commands.append((f"{name}: audit of the key", partial(app.open_audit, name)))
             for words, call in commands:
                 score = matcher.match(words)
                 if score > 0:

@@ -102,7 +102,7 @@ class _Client(asyncssh.SSHClient):
 
     def __init__(self, target: _Target, trace: Trace) -> None:
         self._entry = target.entry
-        self._key: asyncssh.SSHKey | None = target.key
+        self._key = target.key
         self._trace = trace
         self._file = target.known_hosts_path
         self.refusal: Failed | None = None
@@ -154,9 +154,14 @@ class _Client(asyncssh.SSHClient):
 
 
 async def dial(
-    ssh: SshServer, key: asyncssh.SSHKey, known_hosts: KnownHosts, trace: Trace, *, offered_agent: str = ""
+    ssh: SshServer,
+    key: asyncssh.SSHKey | None,
+    known_hosts: KnownHosts,
+    trace: Trace,
+    *,
+    offered_agent: str = "",
 ) -> SshConnection:
-    """Open an SSH connection and log in with ``key``.
+    """Open an SSH connection and log in with ``key``; None: go as far as the login, with nothing to offer.
 
     ``offered_agent`` is the path of an agent's socket whose forwarding each session asks for; only the
     audit does, to see whether it is refused.
@@ -196,7 +201,7 @@ class _Target:
     """Where to log in, with what, and what is known of the host."""
 
     ssh: SshServer
-    key: asyncssh.SSHKey
+    key: asyncssh.SSHKey | None
     entry: HostEntry
     known_hosts_path: str
     agent: str

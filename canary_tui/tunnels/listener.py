@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from canary_tui.tunnels.ends import End
 from canary_tui.tunnels.open_files import USED_UP
@@ -103,5 +103,4 @@ class _Arrival(End):
     def connection_made(self, transport: object) -> None:
         """Say that it is there."""
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives these
-        self._arrived(self, transport)
+        self._arrived(self, cast("asyncio.Transport", transport))

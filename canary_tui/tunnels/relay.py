@@ -90,10 +90,10 @@ class Relay:
         """Bytes from the database to clients, so far."""
         return self._bytes[1] + sum(end.received for end in self._pairs.values())
 
-    def listen_port(self, port: int) -> int:
-        """Bind 127.0.0.1:``port`` (0: any) and return the port. Raises OSError (EADDRINUSE …)."""
-        # SO_REUSEADDR is set by it: connections of the last run that wait in TIME_WAIT are no hindrance.
-        return int(self._listen(socket.create_server(("127.0.0.1", port), backlog=BACKLOG)).address[1])
+    def listen(self, sock: socket.socket) -> int:
+        """Serve a socket that listens on a port of loopback, and return the port."""
+        self._accept_from(sock)
+        return int(sock.getsockname()[1])
 
     def listen_socket(self, path: Path) -> Path:
         """Bind a unix socket in a folder that only this user can enter.
@@ -108,13 +108,12 @@ class Relay:
         except BaseException:
             sock.close()
             raise
-        self._listen(sock)
+        self._accept_from(sock)
         self._path = path
         return path
 
-    def _listen(self, sock: socket.socket) -> Listener:
+    def _accept_from(self, sock: socket.socket) -> None:
         self._listener = Listener(sock, self._arrived, lambda error: self._refused(unexpected(error)))
-        return self._listener
 
     async def close(self) -> None:
         """Stop listening and close what runs through; returns when it is closed."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from canary_tui.diagnosis.stages import HostKeyOffer, ProbeResult, Stage, StageResult
 from canary_tui.keys.authorized import KeyInfo
+from canary_tui.keys.rotation import Rotation, Tried
 from canary_tui.monitor.board import LogLine, Row, Snapshot
 from canary_tui.monitor.history.reader import Percentiles
 from canary_tui.monitor.incidents import Incident
+from canary_tui.monitor.lock import Holder
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
@@ -48,6 +51,8 @@ class FakeTest:
         self.stage: Stage | None = Stage.RESOLVE
         self.stages: tuple[StageResult, ...] = ()
         self.result: ProbeResult | None = None
+        self.trying_keys = False
+        self.tried: Tried | None = None
         self.cancelled = False
 
     @property
@@ -77,6 +82,8 @@ class FakeMonitor:
         self.audits: list[Future[AuditReport]] = []
         self.client: tuple[list[str], dict[str, str]] = (["psql"], {})
         self.key: KeyInfo | None = None
+        self.rotation: Rotation | None = None
+        self.tries: list[Future[Tried]] = []
         self.connected = 0
         self.past: list[LogLine] = []
         self.up: dict[float, dict[str, Uptime]] = {}
@@ -89,6 +96,12 @@ class FakeMonitor:
         """Publish these rows."""
         self.facts = msgspec.structs.replace(
             self.facts, version=self.facts.version + 1, rows=rows, problems=problems, loaded=True
+        )
+
+    def follow(self, holder: Holder | None, unread: str = "") -> None:
+        """Have another process monitor, or nobody else any more."""
+        self.facts = msgspec.structs.replace(
+            self.facts, version=self.facts.version + 1, monitored_by=holder, unread=unread
         )
 
     def log(self, *results: ProbeResult) -> None:
@@ -135,12 +148,17 @@ class FakeMonitor:
         failures: bool = False,
         text: str = "",
         before: float | None = None,
+        after: float | None = None,
         limit: int = 200,
     ) -> Future[list[LogLine]]:
         """Return a page of ``past``, which is oldest first."""
         chosen = LogFilter(server=server or "", failures=failures, text=text)
         lines = [entry for entry in self.past if chosen.shows(entry) and (not before or entry.at < before)]
-        return self._answer(lines[-limit:], "history_lines", server, failures, text, before)
+        if before is None and after is not None:
+            page = [entry for entry in lines if entry.at > after][:limit]
+        else:
+            page = lines[-limit:]
+        return self._answer(page, "history_lines", server, failures, text, before)
 
     def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
         """Return what the test has set for this span."""
@@ -224,6 +242,26 @@ class FakeMonitor:
         if self.key is None:
             return failed(self.errors.get("key_info", OSError(2, "No such file or directory", name)))
         return ended(self.key)
+
+    def rotation_state(self, name: str) -> Future[Rotation]:
+        """Return what the test has set; no change of key is under way by default."""
+        return self._answer(self.rotation or Rotation(server=name), "rotation_state", name)
+
+    def rotate(self, name: str) -> Future[Rotation]:
+        """Write it down; the test sets ``rotation``."""
+        return self._answer(self.rotation or Rotation(server=name), "rotate", name)
+
+    def try_keys(self, name: str) -> Future[Tried]:
+        """Begin a try that the test ends."""
+        self.asked.append(("try_keys", name))
+        self.tries.append(Future())
+        return self.tries[-1]
+
+    def give_up_key(self, name: str) -> Future[Path | None]:
+        """Forget the change of key."""
+        if "give_up_key" not in self.errors:
+            self.rotation = None
+        return self._answer(None, "give_up_key", name)
 
     def audit(self, name: str) -> Future[AuditReport]:
         """Begin an audit that the test ends."""

@@ -16,7 +16,8 @@ from canary_tui.diagnosis.stages import (
     Stage,
     StageResult,
 )
-from canary_tui.keys.authorized import KeyInfo, key_info
+from canary_tui.keys.authorized import KeyInfo, key_info, removal
+from canary_tui.keys.rotation import OldKey, Rotation, Step, Tried
 from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.incidents import Incident
@@ -115,13 +116,48 @@ def key(of: Server | None = None) -> KeyInfo:
     )
 
 
-def incident(*servers: str, ended: float | None = None) -> Incident:
+NEW_LINE = LINE.replace("BBBEmKSE", "BBBNewKe")
+
+
+def new_key() -> Rotation:
+    """Return a change of key whose new key is tried."""
+    info = key_info(
+        line=NEW_LINE,
+        fingerprint="SHA256:NewezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE12",
+        created=NOW - 60,
+        path="/home/ana/.local/share/canary-tui/keys/orders-prod.20261123",
+        server=server(),
+    )
+    return Rotation(server="orders-prod", next=info, pending=True)
+
+
+def old_key(*needed_by: str) -> Rotation:
+    """Return a change of key whose old line is to be removed, unless others need it."""
+    shown = OldKey(
+        line=LINE,
+        fingerprint="SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE",
+        path="/home/ana/.local/share/canary-tui/keys/orders-prod",
+        account="ssh_user@bastion-1",
+        script=removal(LINE),
+        needed_by=needed_by,
+    )
+    return Rotation(server="orders-prod", old=shown, leaving=True)
+
+
+def tried(step: Step, cause: Cause | None = None) -> Tried:
+    """Return what a try of the keys came to."""
+    why = failure(cause=cause) if cause is not None else None
+    old = old_key().old if step in {Step.SWITCHED, Step.STILL_ACCEPTED} else None
+    return Tried(server="orders-prod", step=step, failure=why, old=old, fingerprint="SHA256:x")
+
+
+def incident(*servers: str, began: float = NOW - 125, ended: float | None = None) -> Incident:
     """Return an incident that began two minutes ago and took ``ended`` seconds; None: it goes on."""
     why = failure()
     return Incident(
-        id=round((NOW - 125) * 1_000_000) - (ended is not None),
-        started=NOW - 125,
-        ended=None if ended is None else NOW - 125 + ended,
+        id=round(began * 1_000_000) - (ended is not None),
+        started=began,
+        ended=None if ended is None else began + ended,
         stage=why.stage,
         cause=why.cause,
         place="legacy",

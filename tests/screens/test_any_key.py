@@ -21,7 +21,7 @@ NAMED = [
     *("enter", "escape", "escape", "space", "backspace", "delete", "f1", "f5", "ctrl+d", "ctrl+u", "ctrl+s"),
     *("slash", "question_mark", "exclamation_mark", "ctrl+p", "insert", "ctrl+left_square_bracket"),
 ]
-KEYS = [*(set(string.ascii_letters + string.digits) - {"q"}), *NAMED]
+KEYS = [*sorted(set(string.ascii_letters + string.digits) - {"q"}), *NAMED]
 SIZES = [(80, 24), (120, 40), (40, 10), (20, 5)]
 PLACES = {
     "list": (),

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from textual.css.query import NoMatches
+from textual.widgets import OptionList
 
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.tui.app import CanaryApp
@@ -144,3 +145,14 @@ async def test_facts_that_come_while_the_application_ends_hurt_nobody(
     monitor.show()
     app._tick()
     assert app.facts.rows == ()
+
+
+@pytest.mark.parametrize("width", [1, 5, 8])
+async def test_the_palette_opens_and_finds_at_any_width(app: CanaryApp, opened: Open, width: int) -> None:
+    async with opened((width, 24)) as pilot:
+        await pilot.press("ctrl+p", *"log")
+        await until(pilot, lambda: app.screen.query(OptionList).first().option_count > 1)
+        await pilot.resize_terminal(1, 1)
+        await pilot.pause()
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.home)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.audit import AuditView
 from canary_tui.tui.screens.connection_test import ConnectionTest
 from canary_tui.tui.screens.key_view import KeyView
+from canary_tui.tui.widgets.bars import Words
 from tests.screens import samples
 from tests.screens.conftest import Open, screen_text, until
 from tests.screens.fake_monitor import FakeMonitor
@@ -81,6 +84,20 @@ async def test_a_login_that_fails_is_explained_in_place_and_leads_on(
         await until(pilot, lambda: isinstance(app.screen, ConnectionTest))
 
 
+@pytest.mark.parametrize("width", [72, 80, 81, 96])
+async def test_each_line_of_an_audit_is_broken_once_with_and_without_a_scroll_bar(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open, width: int
+) -> None:
+    async with opened((width, 24)) as pilot:
+        await pilot.press("p", "u")
+        await until(pilot, lambda: monitor.audits)
+        monitor.audits[0].set_exception(Failed(Cause.KEY_NOT_ACCEPTED, detail="Permission denied"))
+        await until(pilot, lambda: "✕ SSH login: key not accepted" in screen_text(pilot))
+        await pilot.pause()
+        words = app.screen.query_one("#findings", Words)
+        assert words.size.height == len(words.shown)
+
+
 async def test_an_error_of_the_system_is_said_in_place(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
@@ -106,3 +123,16 @@ async def test_the_palette_audits_a_server_with_a_tunnel_and_no_other(
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, AuditView))
         assert monitor.asked_for("audit") == [("billing",)]
+
+
+async def test_a_server_that_was_just_removed_cannot_be_tested_and_that_is_said(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with opened() as pilot:
+        await pilot.press("p", "u")
+        await until(pilot, lambda: isinstance(app.screen, AuditView))
+        monitor.show()
+        await pilot.press("t")
+        await until(pilot, lambda: "There is no server orders-prod any more." in screen_text(pilot))
+        await pilot.press("r", "escape")
+        await until(pilot, lambda: isinstance(app.screen, AuditView))

@@ -244,18 +244,35 @@ async def test_only_the_changed_cells_are_painted_again(
         assert region.width <= len("9.9")
 
 
-async def test_the_days_uptime_comes_from_the_history_and_is_asked_for_once(
+async def test_the_uptimes_come_from_the_history_and_are_asked_for_once(
     monitor: FakeMonitor, opened: Open
 ) -> None:
     monitor.up[DAY] = {"orders-prod": Uptime(up=9998, down=2), "billing": Uptime(up=50)}
-    async with opened((120, 40)) as pilot:
-        await until(pilot, lambda: "99.98 %" in screen_text(pilot))
+    monitor.up[7 * DAY] = {"orders-prod": Uptime(up=997, down=3)}
+    monitor.up[30 * DAY] = {"orders-prod": Uptime(up=996, down=4)}
+    async with opened((140, 40)) as pilot:
+        await until(pilot, lambda: "99.98 %   99.70 %   99.60 %" in screen_text(pilot))
         rows = {
             words[1]: words[-1] for line in screen_text(pilot).splitlines() if (words := line.split())[3:]
         }
         assert "100.00 %" in screen_text(pilot)
         assert rows["legacy"] == "–"
-        assert monitor.asked_for("uptimes") == [(DAY,)]
+        assert monitor.asked_for("uptimes") == [(DAY,), (7 * DAY,), (30 * DAY,)]
+
+
+async def test_where_the_columns_have_no_room_the_uptimes_stand_below_the_table(
+    monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.up[7 * DAY] = {"orders-prod": Uptime(up=997, down=3), "legacy": Uptime(up=1)}
+    async with opened() as pilot:
+        await until(pilot, lambda: "uptime  24 h unknown  7 d 99.70 %  30 d unknown" in screen_text(pilot))
+        await pilot.press("j", "j", "j")
+        await until(pilot, lambda: "p shows the key" in screen_text(pilot))
+        assert "uptime" not in screen_text(pilot), "the room is for what is wrong"
+        await pilot.press("g")
+        await pilot.resize_terminal(140, 24)
+        await until(pilot, lambda: "30 d" in screen_text(pilot))
+        assert "uptime" not in screen_text(pilot), "it is in the table"
 
 
 async def test_a_history_that_cannot_be_read_leaves_a_dash(monitor: FakeMonitor, opened: Open) -> None:
@@ -267,8 +284,10 @@ async def test_a_history_that_cannot_be_read_leaves_a_dash(monitor: FakeMonitor,
         assert "broken" not in screen_text(pilot)
 
 
-def test_the_history_is_asked_at_most_every_thirty_seconds(monitor: FakeMonitor) -> None:
-    times = iter((1000.0, 1010.0, 1029.9, 1030.0, 1059.0))
+def test_the_history_is_asked_for_a_day_every_thirty_seconds_and_for_longer_spans_every_five_minutes(
+    monitor: FakeMonitor,
+) -> None:
+    times = iter((1000.0, 1010.0, 1029.9, 1030.0, 1059.0, 1299.9, 1300.0))
     asked: list[str] = []
 
     class Workers:
@@ -277,6 +296,7 @@ def test_the_history_is_asked_at_most_every_thirty_seconds(monitor: FakeMonitor)
             asked.append(name)
 
     uptimes = Uptimes(cast("App[None]", Workers()), monitor, clock=lambda: next(times))
-    for _ in range(5):
+    for _ in range(7):
         uptimes.keep_fresh()
-    assert asked == ["uptime", "uptime"]
+    assert asked.count("uptime 24 h") == 3
+    assert (asked.count("uptime 7 d"), asked.count("uptime 30 d")) == (2, 2)

@@ -36,10 +36,11 @@ def test_server_list(
     app: CanaryApp, monitor: FakeMonitor, snap_compare: Compare, size: tuple[int, int]
 ) -> None:
     monitor.up[DAY] = {"orders-prod": Uptime(up=86_400), "legacy": Uptime(up=7120, down=2880)}
+    monitor.up[7 * DAY] = {"orders-prod": Uptime(up=9998, down=2), "legacy": Uptime(up=9000, down=1000)}
 
     async def before(pilot: Pilot[None]) -> None:
         await pressing("j", "j", "j", shows="p shows the key")(pilot)
-        await until(pilot, lambda: app.uptimes.known and not app.uptimes.changed)
+        await until(pilot, lambda: len(app.uptimes.known) == 3 and not app.uptimes.changed)
         await pilot.pause()
 
     assert snap_compare(app, run_before=before, terminal_size=size)

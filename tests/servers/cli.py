@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,30 +68,39 @@ def environment(world: World, **more: str) -> dict[str, str]:
     return mine | places | {"HOME": str(world.folder), "PYTHONUNBUFFERED": "1"} | more
 
 
-def start(world: World, *arguments: str, **more: str) -> subprocess.Popen[str]:
+def start(
+    world: World, *arguments: str, stdin: int = subprocess.DEVNULL, **more: str
+) -> subprocess.Popen[str]:
     """Start ``canary`` as a process without a terminal."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
         env=environment(world, **more),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="surrogateescape",
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Outcome:
-    """Wait for its end."""
+def finish(process: subprocess.Popen[str], stdin: str | None = None) -> Outcome:
+    """Wait for its end; ``stdin`` is what it is given to read."""
     try:
-        out, err = process.communicate(timeout=LIMIT)
+        out, err = process.communicate(stdin, timeout=LIMIT)
     finally:
         process.kill()
     return Outcome(process.returncode, out, err)
 
 
-def spawn(world: World, *arguments: str, **more: str) -> Outcome:
-    """Run ``canary`` as a process without a terminal."""
-    return finish(start(world, *arguments, **more))
+def spawn(world: World, *arguments: str, stdin: str | None = None, **more: str) -> Outcome:
+    """Run ``canary`` as a process without a terminal; ``stdin`` is piped into it."""
+    source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
+    return finish(start(world, *arguments, stdin=source, **more), stdin)
+
+
+def take_terminal() -> None:
+    """Make standard input the terminal that Ctrl-C is typed at. Runs in the child, before the program."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def at_terminal(world: World, arguments: Sequence[str], answers: dict[str, str], **more: str) -> Outcome:
@@ -102,6 +113,7 @@ def at_terminal(world: World, arguments: Sequence[str], answers: dict[str, str],
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
+        preexec_fn=take_terminal,  # noqa: PLW1509 - one system call, no lock
     )
     os.close(terminal)
     shown, waiting, end = "", dict(answers), time.monotonic() + LIMIT

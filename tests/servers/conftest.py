@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from canary_tui.monitor.tools import FIRST_PORTS
+from canary_tui.monitor.local_ports import FIRST_PORTS
 from tests.harness.accounts import remove_login_account
 from tests.harness.certs import Authority
 from tests.harness.daemon import Daemon

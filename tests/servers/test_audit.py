@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from canary_tui.diagnosis.findings import what_to_do
 from canary_tui.monitor.audit import audit, audit_json
 from canary_tui.servers.model import PasswordEnv
+from tests.servers.cli import spawn
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
@@ -91,12 +94,20 @@ async def test_a_root_login_is_itself_a_finding(world: World, sshd: Sshd, postgr
         pytest.skip("root has keys on this sshd")
     root_keys = sshd.authorized_keys.parent / "root"
     root_keys.write_text(world.key("orders").line + "\n")
+    world.write(server)
     try:
         report = await audit(server, world.tools)
+        said = await asyncio.to_thread(spawn, world, "audit", "orders")
+        root_keys.write_text(f"{report.line}\n")
+        limited = await asyncio.to_thread(spawn, world, "audit", "orders")
     finally:
         root_keys.unlink()
     assert "root_login" in audit_json(report)["findings"]
     assert "reverse_forward_port_1" in audit_json(report)["findings"]
+    assert (said.status, said.err) == (1, f"{what_to_do(['shell', 'root_login'])}\n")
+    assert (limited.status, limited.err) == (1, f"{what_to_do(['root_login'])}\n")
+    assert "account without privileges" in limited.err
+    assert limited.out.endswith(f"{report.line}\n")
 
 
 def plain(world: World, sshd: Sshd, postgres: Postgres) -> Server:

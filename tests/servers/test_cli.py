@@ -97,7 +97,44 @@ def test_a_machine_without_a_keyring_gets_a_clear_word(canary: Canary, user: Wor
     outcome = at_terminal(user, ["password", "shop"], {"Password of": f"{PASSWORD}\n"}, **none)
     assert outcome.status == 1
     assert "this system has no keyring; use password: {env: …} or {command: […]} instead" in outcome.out
+    assert "Password of" not in outcome.out, "nobody is asked for what cannot be kept"
     assert "Traceback" not in outcome.out
+    assert user.paths.servers.read_bytes() == before
+
+
+def test_without_a_terminal_the_password_is_a_line_of_standard_input(
+    canary: Canary, user: World, keyring: dict[str, str]
+) -> None:
+    canary("add", "shop", *DIRECT)
+    outcome = spawn(user, "password", "shop", stdin=f" {PASSWORD} \nmore\n", **keyring)
+    assert outcome.status == 0, outcome.err
+    assert PASSWORD not in outcome.out + outcome.err
+    assert "Warning" not in outcome.err
+    assert json.loads((user.folder / "kept.json").read_text()) == {"canary-tui/shop": f" {PASSWORD} "}
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_bytes_that_are_no_text_are_refused_and_not_repeated(
+    canary: Canary, user: World, keyring: dict[str, str], errors: str
+) -> None:
+    canary("add", "shop", *DIRECT)
+    reading = {"PYTHONIOENCODING": f"utf-8:{errors}"}
+    outcome = spawn(user, "password", "shop", stdin=f"\udcff{PASSWORD}\n", **reading, **keyring)
+    assert outcome.status == 2
+    assert "is no text" in outcome.err
+    assert PASSWORD not in outcome.err
+
+
+@pytest.mark.parametrize("stdin", ["", "\n", "\r\n"])
+def test_an_empty_standard_input_is_no_password(
+    canary: Canary, user: World, keyring: dict[str, str], stdin: str
+) -> None:
+    canary("add", "shop", *DIRECT)
+    before = user.paths.servers.read_bytes()
+    outcome = spawn(user, "password", "shop", stdin=stdin, **keyring)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "no password came on standard input" in outcome.err
+    assert not (user.folder / "kept.json").exists()
     assert user.paths.servers.read_bytes() == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from canary_tui.diagnosis.stages import HostKeyOffer
 from canary_tui.keys.authorized import restricted_line
 from canary_tui.servers.model import PasswordEnv, TlsMode
 from tests.servers.cli import COMMAND, LIMIT, Canary, at_terminal, environment, finish, spawn, start
@@ -102,6 +104,52 @@ def test_wrong_settings_have_their_json_and_exit_1(canary: Canary, world: World,
     assert outcome.status == 1
     assert (record["failure"]["stage"], record["failure"]["cause"]) == ("settings", "password_missing")
     assert "CANARY_TEST_NOT_SET" in record["failure"]["detail"]
+
+
+@pytest.fixture
+def unknown_password(world: World, sshd: Sshd, postgres: Postgres) -> World:
+    """A user of whose first server nothing on this machine has the password; the second is well."""
+    world.write(world.server(postgres, sshd, password=None), world.server(postgres, name="direct"))
+    return world
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "words"),
+    [
+        ("{}\n", 0, "● orders"),
+        ("not-{}\n", 1, "with this password"),
+        ("\n", 1, "and there is none"),
+    ],
+)
+def test_at_a_terminal_probe_asks_for_a_password_that_no_source_has(
+    unknown_password: World, postgres: Postgres, typed: str, status: int, words: str
+) -> None:
+    question = f"Password of {postgres.user} on orders:"
+    outcome = at_terminal(unknown_password, ["probe"], {question: typed.format(postgres.password)})
+    assert outcome.status == status, outcome.out
+    shown, asked, after = outcome.out.partition(question)
+    assert asked
+    assert "● direct" in shown, "the others' results do not wait for the answer"
+    assert "orders" not in shown
+    assert words in after
+    assert postgres.password not in outcome.out
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_ctrl_c_at_the_question_ends_probe_with_130(
+    unknown_password: World, postgres: Postgres, key: str
+) -> None:
+    outcome = at_terminal(unknown_password, ["probe"], {f"Password of {postgres.user} on orders:": key})
+    assert outcome.status == 130, outcome.out
+    assert "interrupted" in outcome.out
+    assert "Traceback" not in outcome.out
+
+
+def test_without_a_terminal_probe_asks_nobody(unknown_password: World) -> None:
+    outcome = spawn(unknown_password, "probe", stdin="a line that is not for it\n")
+    assert outcome.status == 1
+    assert "Password of" not in outcome.out + outcome.err
+    assert "✕ orders" in outcome.out
 
 
 def test_colour_is_for_terminals_and_never_with_no_color(world: World, postgres: Postgres) -> None:
@@ -197,6 +245,30 @@ def test_a_host_key_is_asked_about_even_when_the_login_fails(
     sshd.deauthorize()
     assert canary("trust", "orders", "--fingerprint", fingerprint(sshd)).status == 0
     assert canary("trust", "orders").status == 0
+
+
+def test_trust_needs_no_client_key_and_makes_none(canary: Canary, stranger: World, sshd: Sshd) -> None:
+    shutil.rmtree(stranger.paths.keys)
+    for _ in range(2):
+        outcome = canary("trust", "orders", "--fingerprint", fingerprint(sshd))
+        assert outcome.status == 0, outcome.err
+    assert "trusted already" in outcome.err
+    assert not stranger.paths.keys.exists()
+
+
+def test_trust_names_the_file_of_the_host_keys_type(
+    canary: Canary, stranger: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = HostKeyOffer(
+        host="old", port=22, key_type="ssh-dss", fingerprint="SHA256:x", public_line="ssh-dss AAAA"
+    )
+
+    async def look(*_: object) -> HostKeyOffer:
+        return offer
+
+    monkeypatch.setattr("canary_tui.cli.trust_command.look", look)
+    outcome = canary("trust", "orders", "--fingerprint", "SHA256:y")
+    assert "  ssh-keygen -lf /etc/ssh/ssh_host_dsa_key.pub\n" in outcome.err
 
 
 def test_trust_of_what_cannot_be_reached_fails_in_words(canary: Canary, world: World, sshd: Sshd,
@@ -318,6 +390,29 @@ def test_connect_without_a_command_says_how_to_use_it_and_stays_until_ctrl_c(
     outcome = finish(process)
     assert outcome.status == 130
     assert f"orders is at 127.0.0.1:{used['PGPORT']}; Ctrl-C closes it." in outcome.err
+    assert outcome.err.endswith("closed\n")
+
+
+def test_connect_without_a_command_needs_no_password(world: World, sshd: Sshd, postgres: Postgres) -> None:
+    """Whoever uses the tunnel has one of their own."""
+    world.write(world.server(postgres, sshd, password=None))
+    process = start(world, "connect", "orders")
+    assert process.stdout is not None
+    used = dict(word.split("=", 1) for word in shlex.split(process.stdout.readline())[:-1])
+    assert "PGPASSWORD" not in used
+    done = subprocess.run(
+        ["psql", "-XAtc", "select 6 * 7"],
+        env=os.environ | used | {"PGPASSWORD": postgres.password},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    assert done.stdout == "42\n", done.stderr
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    outcome = finish(process)
+    assert (outcome.status, outcome.out) == (130, "")
     assert outcome.err.endswith("closed\n")
 
 

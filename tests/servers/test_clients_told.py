@@ -11,6 +11,7 @@ import msgspec
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor import doorway
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.local_ports import listening
 from canary_tui.tunnels import relay as relays
 from canary_tui.tunnels.relay import Relay
 from tests.harness.ports import eventually, free_port
@@ -150,7 +151,7 @@ async def refusing(farewell: Farewell) -> AsyncIterator[int]:
 
     relay = Relay(way, changed=lambda: None, refused=lambda _: farewell)
     try:
-        yield relay.listen_port(0)
+        yield relay.listen(listening(0))
         await eventually(lambda: relay.clients == 0)
     finally:
         await relay.close()

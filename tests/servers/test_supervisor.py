@@ -15,7 +15,8 @@ import pytest
 from canary_tui.diagnosis.stages import HostKeyOffer
 from canary_tui.monitor import supervisor as supervisors
 from canary_tui.monitor.backoff import Retry
-from canary_tui.monitor.events import TunnelChanged, TunnelState
+from canary_tui.monitor.events import ProbeFinished, TunnelChanged, TunnelState
+from canary_tui.monitor.watcher import Watcher
 from canary_tui.servers.model import Listen, SshServer
 from canary_tui.tunnels import pulse
 from canary_tui.tunnels.dial import dial as real_dial
@@ -26,6 +27,7 @@ from tests.servers.world import with_ssh
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from canary_tui.monitor.events import AnyEvent
     from canary_tui.servers.model import Server
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
@@ -228,3 +230,36 @@ async def test_what_only_a_person_can_mend_is_not_tried_again(
         at_work.supervisor.woke()
         await eventually(lambda: look() > 100)
         assert at_work.states == [S.OPENING, S.STOPPED]
+
+
+async def test_a_server_that_waits_for_its_turn_to_log_in_is_neither_up_nor_down(
+    world: World, sshd: Sshd, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = asyncio.Queue[None]()
+    settled = supervisors.Supervisor.settled
+
+    async def looked(supervisor: supervisors.Supervisor, limit: float) -> None:
+        del limit
+        looks.put_nowait(None)
+        await settled(supervisor, 0.01)
+
+    monkeypatch.setattr(supervisors.Supervisor, "settled", looked)
+    events: list[AnyEvent] = []
+    turn = asyncio.Semaphore(0)
+    watcher = Watcher(
+        world.server(postgres, sshd),
+        world.tools,
+        events.append,
+        gate=turn,
+        probes=asyncio.Semaphore(1),
+        chance=lambda: 0.5,
+    )
+    watching = asyncio.create_task(watcher.run())
+    for _ in range(5):  # it has looked again and again, and still waits
+        await asyncio.wait_for(looks.get(), 5)
+    assert not [event for event in events if isinstance(event, ProbeFinished)]
+    turn.release()
+    await eventually(lambda: any(isinstance(event, ProbeFinished) for event in events))
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert [event.result.ok for event in events if isinstance(event, ProbeFinished)] == [True]

@@ -15,6 +15,7 @@ import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
+from canary_tui.monitor.local_ports import listening
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.link import ProbeLink
 from canary_tui.tunnels.relay import Dismissed, Relay
@@ -55,7 +56,7 @@ async def relayed(
 
     relay = Relay(way, changed=lambda: None, refused=refused.append, allowed_uids=uids)
     try:
-        yield relay.listen_port(0)
+        yield relay.listen(listening(0))
     finally:
         await relay.close()
         assert relay.clients == 0

@@ -15,7 +15,7 @@ from canary_tui.diagnosis.stages import (
     RouteKind,
     Stage,
 )
-from canary_tui.monitor.board import LOG_LENGTH, RECENT, Board, Health, Row
+from canary_tui.monitor.board import LOG_LENGTH, RECENT, Board, Health, LogLine, Row
 from canary_tui.monitor.events import (
     AnyEvent,
     ClientRefused,
@@ -29,6 +29,7 @@ from canary_tui.monitor.events import (
     TunnelChanged,
     TunnelState,
 )
+from canary_tui.monitor.lock import Holder
 from canary_tui.servers.model import Database, Engine, Fleet, Server, SshServer
 
 SSH = SshServer(host="bastion", user="ssh_user")
@@ -266,6 +267,58 @@ def test_what_is_late_from_a_server_that_was_removed_is_left_out(event: AnyEvent
     assert after.rows == before.rows
     assert board.log_after(0, 10) == []
     assert after.row("gone") is None
+
+
+def test_what_is_recalled_is_in_the_rows_and_writes_no_line() -> None:
+    board = board_of()
+    for event in (tunnel(TunnelState.UP, local="here"), ProbeFinished(at=3.0, result=result())):
+        board.recall(event)
+    assert (row_of(board).health, row_of(board).local, row_of(board).since) == (Health.UP, "here", 3.0)
+    assert texts(board) == []
+
+
+def test_a_copied_line_gets_the_next_number_whatever_server_it_is_of() -> None:
+    board = board_of()
+    board.apply(Noted(at=2.0, server="orders", text="mine"))
+    before = board.version
+    board.copy(LogLine(seq=99, at=1.0, server="gone", text="theirs"))
+    assert [(line.seq, line.server, line.text) for line in board.log_after(0, 9)] == [
+        (1, "orders", "mine"),
+        (2, "gone", "theirs"),
+    ]
+    assert board.publish().log_seq == 2
+    assert board.version > before
+
+
+def test_starting_over_forgets_the_servers_and_keeps_list_and_log() -> None:
+    board = board_of(server("a"), server("b"), server("c", enabled=False))
+    for name in ("a", "b"):
+        board.apply(tunnel(TunnelState.UP, name=name, local="here"))
+        board.apply(ProbeFinished(at=3.0, result=result(name)))
+    lines = len(texts(board))
+    board.start_over(9.0, {"b"})
+    assert (row_of(board, "a").health, row_of(board, "b").health) == (Health.UP, Health.UNKNOWN)
+    board.start_over(9.0)
+    rows = board.publish().rows
+    assert [(r.server.name, r.health, r.local, r.recent) for r in rows] == [
+        ("a", Health.UNKNOWN, "", ()),
+        ("b", Health.UNKNOWN, "", ()),
+        ("c", Health.OFF, "", ()),
+    ]
+    assert len(texts(board)) == lines
+
+
+def test_who_else_monitors_is_published_and_the_same_again_is_no_change() -> None:
+    board, holder = board_of(), Holder(1234, 5.0)
+    board.follow(holder)
+    snapshot = board.publish()
+    assert (snapshot.monitored_by, snapshot.unread) == (holder, "")
+    board.follow(Holder(1234, 5.0))
+    assert board.version == snapshot.version
+    board.follow(holder, "it is gone")
+    assert board.publish().unread == "it is gone"
+    board.follow(None)
+    assert (board.publish().monitored_by, board.publish().unread) == (None, "")
 
 
 def test_a_snapshot_never_changes() -> None:

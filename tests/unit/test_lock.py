@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.lock import Holder, Lock
 from canary_tui.paths import Paths
 
 if TYPE_CHECKING:
@@ -37,6 +38,23 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
     second.release()
 
 
+def test_who_monitors_is_told_in_words() -> None:
+    now = datetime(2026, 11, 23, 14, 13).astimezone().timestamp()
+    hours = 3600.0
+    assert Holder(1234, now - 3 * hours).words(now) == "Process 1234 monitors since 11:13"
+    assert Holder(1234, now - 24 * hours).words(now) == "Process 1234 monitors since 2026-11-22 14:13"
+    assert Holder(0, 0.0).words(now) == "Another process monitors"
+
+
+def test_the_signature_is_what_the_others_read(tmp_path: Path) -> None:
+    first, second = Lock(Paths.below(tmp_path)), Lock(Paths.below(tmp_path))
+    first.acquire()
+    told, mine = second.acquire(), first.signature
+    assert told == mine == Holder(os.getpid(), mine.since if mine else 0.0)
+    first.release()
+    assert (first.signature, second.signature) == (None, None)
+
+
 def test_taking_it_twice_is_having_it(tmp_path: Path) -> None:
     lock = Lock(Paths.below(tmp_path))
     assert lock.acquire() is None
@@ -59,6 +77,31 @@ def test_a_process_that_is_killed_lets_go_of_it(tmp_path: Path) -> None:
         other.wait()
     assert mine.acquire() is None
     mine.release()
+
+
+def test_a_lock_that_was_deleted_is_taken_anew_with_the_same_signature(tmp_path: Path) -> None:
+    paths = Paths.below(tmp_path)
+    first, second = Lock(paths), Lock(paths)
+    first.acquire()
+    signature = first.signature
+    assert (first.in_place, first.is_there) == (True, True)
+    (paths.state / "monitor.lock").unlink()
+    assert (first.held, first.in_place, first.is_there) == (True, False, False)
+    assert first.acquire() is None
+    assert first.in_place
+    assert second.acquire() == signature == first.signature
+    first.release()
+
+
+def test_a_lock_that_was_deleted_and_taken_by_another_is_not_ours(tmp_path: Path) -> None:
+    paths = Paths.below(tmp_path)
+    first, second = Lock(paths), Lock(paths)
+    first.acquire()
+    (paths.state / "monitor.lock").unlink()
+    assert second.acquire() is None
+    assert first.acquire() == second.signature
+    assert (first.held, first.signature) == (False, None)
+    second.release()
 
 
 def test_the_lock_is_private(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -54,10 +55,27 @@ async def test_the_first_probe_is_due_at_once(clock: Clock) -> None:
     assert await is_due(Schedule(clock, lambda: 0.5))
 
 
-async def test_spread_begins_at_a_random_point_of_the_first_interval(clock: Clock) -> None:
-    schedule = Schedule(clock, lambda: 0.3)
-    schedule.spread(EVERY)
-    assert await due_at(schedule, clock) == 3.0
+async def test_servers_that_begin_together_are_not_probed_in_step(clock: Clock) -> None:
+    schedules = [Schedule(clock, partial(float, share)) for share in (0.0, 0.3, 0.6)]
+    seconds = []
+    for schedule in schedules:
+        clock.now = 0.0
+        assert await is_due(schedule)
+        schedule.ended(None, EVERY)
+        seconds.append(await due_at(schedule, clock))
+    assert seconds == [10.0, 13.0, 6.0]
+
+
+async def test_waking_up_together_does_not_bring_them_into_step(clock: Clock) -> None:
+    schedules = [Schedule(clock, partial(float, share)) for share in (0.0, 0.3, 0.6)]
+    seconds = []
+    for schedule in schedules:
+        clock.now = 100.5
+        schedule.soon()
+        assert await is_due(schedule)
+        schedule.ended(None, EVERY)
+        seconds.append(await due_at(schedule, clock))
+    assert seconds == [110.0, 113.0, 106.0]
 
 
 async def test_probes_stay_on_the_grid_however_long_each_takes(clock: Clock) -> None:
@@ -147,17 +165,20 @@ async def test_now_wakes_a_wait_that_is_under_way(clock: Clock) -> None:
         await waiting
 
 
-async def test_a_probe_that_was_asked_for_begins_a_new_grid_and_is_one_probe(clock: Clock) -> None:
+@pytest.mark.parametrize(("asked", "then"), [(4.0, 10.0), (6.0, 20.0)])
+async def test_a_probe_that_was_asked_for_is_one_probe_and_leaves_the_grid_where_it_is(
+    clock: Clock, asked: float, then: float
+) -> None:
     schedule = Schedule(clock, lambda: 0.0)
     await schedule.wait()
     schedule.ended(None, EVERY)
-    clock.now = 4.0
+    clock.now = asked
     schedule.now()
     schedule.now()
     assert await is_due(schedule)
-    clock.now = 4.5
+    clock.now += 0.5
     schedule.ended(None, EVERY)
-    assert await due_at(schedule, clock) == 14.0
+    assert await due_at(schedule, clock) == then
 
 
 async def test_what_was_asked_for_while_a_probe_ran_comes_right_after_it(clock: Clock) -> None:

@@ -40,6 +40,7 @@ databases = st.builds(
 )  # fmt: skip
 tunnels = st.builds(
     SshServer, enabled=st.booleans(), host=hosts, port=ports, user=some_words, key=words,
+    next_key=words, old_key=words,
     local_port=st.none() | st.integers(20_000, 65535), listen=st.sampled_from(Listen), connect_wait=seconds,
     allow_users=st.sampled_from([(), ("root",), ("root", "nobody")]),
 ).filter(lambda ssh: ssh.listen is Listen.PORT or not ssh.allow_users)  # fmt: skip

@@ -18,7 +18,7 @@ from canary_tui.servers.model import (
     PasswordKeyring,
     TlsMode,
 )
-from canary_tui.servers.reading import parse
+from canary_tui.servers.reading import MAX_SERVERS, parse
 
 ROOT = Path(__file__).parents[2]
 ENTRY = "servers:\n- name: a\n  engine: postgresql\n  database: {host: h}\n"
@@ -303,3 +303,12 @@ def test_other_users_cannot_be_let_into_a_socket_of_ones_own_folder() -> None:
     text = ENTRY + "  ssh: {host: j, user: u, listen: socket, allow_users: [root]}\n"
     assert len(mistakes(text)) == 1
     assert "does not go with listen: socket" in mistakes(text)[0]
+
+
+def test_more_servers_than_the_limit_are_refused_in_one_sentence() -> None:
+    entries = [f"- {{name: s{number}, engine: nonsense}}\n" for number in range(MAX_SERVERS + 1)]
+    assert mistakes("servers:\n" + "".join(entries)) == [
+        f"servers.yaml:{MAX_SERVERS + 2}: servers: has 10001 servers; 10000 is the most"
+    ]
+    good = [f"- {{name: s{number}, engine: mysql, database: {{host: h}}}}\n" for number in range(MAX_SERVERS)]
+    assert len(parse("servers:\n" + "".join(good), "servers.yaml").fleet.servers) == MAX_SERVERS

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keyring
 import keyring.backend
+import keyring.backends.null
 import keyring.errors
 import pytest
 
@@ -294,6 +295,12 @@ async def test_the_keyring_keeps_gives_and_forgets(passwords: Passwords, memory:
     assert keyring_forget("a") is False
     passwords.rejected("a")
     assert (await failure(passwords, source)).cause is Cause.PASSWORD_MISSING
+
+
+def test_a_keyring_that_keeps_nothing_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyring.core._keyring_backend", keyring.backends.null.Keyring())  # type: ignore[no-untyped-call]
+    with pytest.raises(KeyringUnavailable, match="keeps nothing"):
+        keyring_set("a", Secret("kept"))
 
 
 async def test_a_keyring_that_does_not_work_is_said(passwords: Passwords, memory: Memory) -> None:

@@ -269,6 +269,8 @@ def test_trail_shows_what_is_done_under_way_and_to_come() -> None:
         stage = Stage.CONNECT
         stages = samples.refused().stages[:2]
         result = None
+        trying_keys = False
+        tried = None
 
     lines = [plain(spans) for spans in trail.trail(Test(), 60)]
     assert lines[0].startswith("✓ Settings")
@@ -569,13 +571,24 @@ def test_uptime_is_of_the_known_time_and_never_rounds_an_outage_away(
     assert uptime_words(uptime) == said
 
 
-def test_the_days_uptime_is_the_first_column_to_go() -> None:
+def test_the_uptimes_are_the_first_columns_to_go_the_longest_span_before_the_others() -> None:
     rows = samples.fleet()
     wide = [key for key, _ in fleet.layout(rows, 140)]
-    assert wide[-1] == "day"
+    assert wide[-3:] == ["day", "week", "month"]
     for width in range(140, 20, -1):
-        keys = [key for key, _ in fleet.layout(rows, width)]
-        assert "day" not in keys or keys == wide
+        chosen = fleet.layout(rows, width)
+        keys = [key for key, _ in chosen]
+        assert keys == wide[: len(keys)] or not {"recent", *fleet.UPTIMES} & set(keys)
+        if "week" in keys:
+            assert dict(chosen)["through"] == len("ssh_user@bastion-1"), "nothing is cut for it"
+
+
+def test_each_uptime_stands_in_the_column_of_its_span_and_unknown_is_a_dash() -> None:
+    row = samples.fleet()[0]
+    uptimes = (Uptime(up=9998, down=2), Uptime(asleep=600, unknown=90), Uptime(up=900, down=100))
+    said = plain(fleet.fleet_line(row, fleet.layout([row], 140), samples.NOW, uptimes))
+    assert said.split()[-5:] == ["99.98", "%", "–", "90.00", "%"]
+    assert plain(fleet.fleet_line(row, fleet.layout([row], 140), samples.NOW)).split()[-3:] == ["–"] * 3
 
 
 def _lines(first: int, count: int) -> list[LogLine]:
@@ -603,3 +616,30 @@ def test_the_log_has_no_gap_and_a_limit_however_it_is_scrolled(
         apart = 2 if server else 1
         assert all(later - sooner == apart for sooner, later in itertools.pairwise(shown))
         assert len(shown) <= 2000 + 1500 + 1000
+
+
+@given(
+    st.integers(1, 900),
+    st.integers(1, 300),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 400)), max_size=12),
+)
+def test_looking_on_from_the_past_meets_the_live_lines_without_gap_or_double(
+    start: int, page: int, steps: list[tuple[bool, int]]
+) -> None:
+    """The history has lines 1–1000 and, as it is written, the live ones after them."""
+    book, newest = LogBook(limit=500, most=2000), 1001
+    book.add(_lines(newest, 1))
+    book.look_back(_lines(start, page), last=False)
+    for on, count in steps:
+        if on and not book.live:
+            after = round(book.shown[-1].at) + 1
+            book.add_newer(_lines(after, min(page, newest - after + 1)), last=False)
+        else:
+            book.add(_lines(newest + 1, count))
+            newest += count
+        shown = [round(entry.at) for entry in book.shown]
+        assert all(later - sooner == 1 for sooner, later in itertools.pairwise(shown))
+        if book.live:
+            assert shown[-1] == newest
+        else:
+            assert shown[0] == start

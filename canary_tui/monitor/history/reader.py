@@ -191,14 +191,13 @@ class HistoryReader:
             raise HistoryUnreadable(self._path, str(error)) from None
 
     def _connect(self) -> sqlite3.Connection:
-        if not self._path.exists():
+        database = open_read_only(self._path)
+        if database is None:
             return _empty()
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        database = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             # One view for all of a call's queries, whatever is written meanwhile.
             database.execute("BEGIN")
-            ours = _check(database)
+            ours = is_history(database)
         except BaseException:
             database.close()
             raise
@@ -208,7 +207,15 @@ class HistoryReader:
         return _empty()
 
 
-def _check(database: sqlite3.Connection) -> bool:
+def open_read_only(path: Path) -> sqlite3.Connection | None:
+    """Open a file that another process may write meanwhile; None when it is not there."""
+    if not path.exists():
+        return None
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def is_history(database: sqlite3.Connection) -> bool:
     """Tell whether the history is there; False: it is being made. Raises ValueError when it is not ours."""
     (owner,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from canary_tui.monitor.events import FleetLoaded, Noted
+from canary_tui.monitor.events import FleetLoaded, Noted, TunnelChanged
 from canary_tui.monitor.history import retention
 from canary_tui.monitor.history.ledger import Ledger
 from canary_tui.monitor.history.rows import MICRO
 from canary_tui.monitor.history.schema import Foreign, TooNew, is_broken, open_history, set_aside
-from canary_tui.monitor.history.tables import history_file
+from canary_tui.monitor.history.tables import file_number, history_file
 from canary_tui.monitor.history.writer import Batch, Entry, Writer
 from canary_tui.monitor.uptime import HOUR
 from canary_tui.servers.model import HistoryLimits
@@ -72,7 +72,13 @@ class Recorder:
         self._entries: deque[Entry] = deque()
         self._lost = 0
         self._last_key = 0
+        self._tunnels: dict[str, TunnelChanged] = {}
+        """Where each tunnel stands now."""
+        self._moved: set[str] = set()
+        """The servers whose tunnels stand elsewhere than what is written."""
         self._writer: Writer | None = None
+        self._file: tuple[int, int] | None = None
+        """Which file is open."""
         self._recalled = False
         self._waited = False
         """Whether another process kept the history meanwhile: what is in memory is written already."""
@@ -85,6 +91,9 @@ class Recorder:
         """Take in what happened: for the seconds up and down, and for the incidents."""
         if isinstance(event, FleetLoaded):
             self._limits = event.fleet.history
+        elif isinstance(event, TunnelChanged):
+            self._tunnels[event.server] = event
+            self._moved.add(event.server)
         self._ledger.feed(event)
 
     def keep(self, line: LogLine) -> None:
@@ -112,6 +121,7 @@ class Recorder:
                 last = self._closing.is_set()
                 if last:
                     self._ticked = 0.0  # the seconds until now count
+                await self._look_for_the_file()
                 usable = self._writer is not None or await self._open()
                 written = usable and await self._write()
                 if written and not last:
@@ -145,7 +155,10 @@ class Recorder:
         except (OSError, sqlite3.Error) as error:
             self._say(f"{self._path} cannot be opened: {error}; the newest lines wait in memory")
             return False
-        self._writer = Writer(database)
+        signature = self._lock.signature
+        self._writer = Writer(database, signature.since if signature is not None else 0.0)
+        self._file = file_number(self._path)
+        self._moved.update(self._tunnels)
         return await self._recall(self._writer)
 
     async def _opened(self) -> aiosqlite.Connection:
@@ -161,11 +174,22 @@ class Recorder:
         aside = set_aside(self._path)
         self._note(f"the history was not sound ({error}); it is kept as {aside}, and a new one was begun")
 
+    async def _look_for_the_file(self) -> None:
+        """Begin a new file where ours was deleted, or moved, while it was open: nobody would read it."""
+        if self._writer is None:
+            return
+        moved = self._file is None or file_number(self._path) != self._file
+        if moved or not self._lock.in_place:
+            await self._close_file()  # and with it the lock is taken anew
+        if moved:
+            self._note(f"{self._path} was deleted or moved away; a new one is begun")
+
     async def _recall(self, writer: Writer) -> bool:
         """Go on where the last run ended."""
         if self._recalled:
             return True
         try:
+            await writer.forget_tunnels()
             incidents, hours = await writer.open_incidents(), await writer.hours_under_way()
         except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
             await self._failed(error)
@@ -192,16 +216,21 @@ class Recorder:
         entries, self._entries = self._entries, deque()
         touched, self._ledger.touched = self._ledger.touched, set()
         incidents, self._ledger.incidents = self._ledger.incidents, {}
+        moved, self._moved = self._moved, set()
         hours = list(self._ledger.sums(touched, now))
-        if not entries and not hours and not incidents:
+        if not entries and not hours and not incidents and not moved:
             return True
+        tunnels = [self._tunnels[name] for name in moved]
         try:
-            await writer.write(Batch(entries=entries, hours=hours, incidents=list(incidents.values())))
+            await writer.write(
+                Batch(entries=entries, hours=hours, incidents=list(incidents.values()), tunnels=tunnels)
+            )
         except sqlite3.Error as error:
             entries.extend(self._entries)
             self._lost += max(0, len(entries) - QUEUE_LENGTH)
             self._entries = deque(entries, QUEUE_LENGTH)
             self._ledger.touched |= touched
+            self._moved |= moved
             self._ledger.incidents = incidents | self._ledger.incidents
             await self._failed(error)
             return False

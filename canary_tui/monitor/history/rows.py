@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from canary_tui.diagnosis.stages import Failure, ProbeResult, RouteKind, Stage, StageResult
+from canary_tui.diagnosis.stages import (
+    Failure,
+    HostKeyOffer,
+    ProbeResult,
+    RouteKind,
+    Stage,
+    StageResult,
+)
+from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.monitor.incidents import Incident
 
 STAGES = {
@@ -114,3 +122,31 @@ def decode_incident(row: tuple[Any, ...]) -> Incident:
     """Read what ``encode_incident`` wrote."""
     values = dict(zip(Incident.__struct_fields__, row, strict=True))
     return msgspec.convert(values | {"servers": msgspec.json.decode(values["servers"])}, Incident)
+
+
+def encode_tunnel(event: TunnelChanged) -> tuple[Any, ...]:
+    """Return where a tunnel stands, as a row of the table ``tunnels`` without server and signature."""
+    return (
+        event.at,
+        event.state.value,
+        event.reason,
+        event.retry_at,
+        event.local,
+        None if event.failure is None else encode_failure(event.failure),
+        None if event.host_key is None else msgspec.json.encode(event.host_key).decode(),
+    )
+
+
+def decode_tunnel(server: str, row: tuple[Any, ...]) -> TunnelChanged:
+    """Read what ``encode_tunnel`` wrote."""
+    at, state, reason, retry_at, local, failure, host_key = row
+    return TunnelChanged(
+        at=at,
+        server=server,
+        state=TunnelState(state),
+        reason=reason,
+        retry_at=retry_at,
+        local=local,
+        failure=None if failure is None else decode_failure(failure),
+        host_key=None if host_key is None else msgspec.json.decode(host_key, type=HostKeyOffer),
+    )

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 5.0
 WAL_BYTES = 8_000_000
+CACHE_KIB = 1024
+"""Pages of the file in memory: what is written lies at its ends."""
+PARTS = ("-wal", "-shm")
+"""What SQLite keeps beside the file (sqlite.org/wal.html)."""
 NOT_OURS = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Primary result codes that say the file is broken, or never was a database."""
 
@@ -58,7 +62,14 @@ async def open_history(path: Path) -> aiosqlite.Connection:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file, for its user only. SQLite gives its -wal and -shm the mode of the file itself."""
+    """Make the file, for its user only. SQLite gives its -wal and -shm the mode of the file itself.
+
+    Those of a file that was deleted belong to nothing: used with another, they would break it
+    (sqlite.org/howtocorrupt.html §4.3).
+    """
+    if not path.exists():
+        for part in PARTS:
+            path.with_name(path.name + part).unlink(missing_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
 
@@ -77,6 +88,7 @@ async def _prepare(database: aiosqlite.Connection) -> None:
     # Whole after any crash; a power cut may take the last moments (sqlite.org/wal.html).
     await database.execute("PRAGMA synchronous = NORMAL")
     await database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    await database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     for number, statements in enumerate(MIGRATIONS[version:], version + 1):
         await database.execute("BEGIN IMMEDIATE")
         for statement in statements:
@@ -101,7 +113,7 @@ def set_aside(path: Path) -> Path:
         number += 1
         aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
     path.rename(aside)
-    for part in ("-wal", "-shm"):
+    for part in PARTS:
         with suppress(FileNotFoundError):
             path.with_name(path.name + part).rename(aside.with_name(aside.name + part))
     return aside

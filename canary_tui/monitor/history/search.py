@@ -51,7 +51,7 @@ class Search:
         keys = f"SELECT id FROM lines WHERE {' AND '.join([span, *self._lines])} {order}"  # noqa: S608
         rows += self._database.execute(f"{LINES} ({keys})", self._words)
         rows.sort(key=lambda row: row[0])
-        return [_line(*row) for row in (rows[:limit] if forward else rows[-limit:])]
+        return [line_of(*row) for row in (rows[:limit] if forward else rows[-limit:])]
 
     def _both(self, condition: str) -> None:
         self._probes.append(condition)
@@ -83,7 +83,8 @@ def _numbers(numbers: Iterable[int]) -> str:
     return f"({', '.join(map(str, numbers))})"
 
 
-def _line(key: int, server: str, text: str, failure: str | None = None, *probe: Any) -> LogLine:
+def line_of(key: int, server: str, text: str, failure: str | None = None, *probe: Any) -> LogLine:
+    """Return a row of ``PROBES`` or ``LINES`` as a line of the log; its key is its ``seq``."""
     result = None
     if probe:
         result = decode_probe(server, key, probe, decode_failure(failure) if failure else None)

@@ -34,10 +34,26 @@ FIRST = (
     " summary TEXT NOT NULL, ended_by TEXT NOT NULL)",
     "CREATE INDEX incidents_open ON incidents (id) WHERE ended IS NULL",
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+SECOND = (
+    # What a probe does not tell: where each server's tunnel stands now. `since` is the signature of the
+    # monitor that wrote it (``lock.Holder``), by which the words of a dead one are known.
+    "CREATE TABLE tunnels (server INTEGER PRIMARY KEY, since REAL NOT NULL, at REAL NOT NULL,"
+    " state TEXT NOT NULL, reason TEXT NOT NULL, retry_at REAL, local TEXT NOT NULL,"
+    " failure TEXT, host_key TEXT)",
+)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)
 """The statements that lead from each schema to the next; the schema's number is how many steps were made."""
 
 
 def history_file(paths: Paths) -> Path:
     """Return where the history is kept."""
     return paths.state / "history.db"
+
+
+def file_number(path: Path) -> tuple[int, int] | None:
+    """Return which file stands at a path (device and inode); None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -14,6 +14,7 @@ from canary_tui.monitor.history.rows import (
     encode_failure,
     encode_incident,
     encode_probe,
+    encode_tunnel,
 )
 from canary_tui.monitor.uptime import Totals
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from canary_tui.diagnosis.stages import Failure, ProbeResult
+    from canary_tui.monitor.events import TunnelChanged
     from canary_tui.monitor.incidents import Incident
 
 FAILURES_KEPT = 1_000
@@ -33,6 +35,7 @@ LINE = "INSERT INTO lines (id, server, text) VALUES (?, ?, ?)"
 THIS_HOUR = "INSERT OR REPLACE INTO this_hour (server, hour, up, down, asleep, latencies)"
 HOUR_OVER = "INSERT OR REPLACE INTO hours (server, hour, up, down, asleep, latencies)"
 INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+TUNNEL = "INSERT OR REPLACE INTO tunnels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 NEXT_KEY = (
     "SELECT max(coalesce((SELECT max(id) FROM probes), 0), coalesce((SELECT max(id) FROM lines), 0)) + 1"
 )
@@ -54,13 +57,19 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     hours: Sequence[tuple[str, int, Totals, bool]]
     """Server, number of the hour, its sums, and whether it is over."""
     incidents: Sequence[Incident]
+    tunnels: Sequence[TunnelChanged] = ()
+    """Where tunnels stand now, the last of each server."""
 
 
 class Writer:
-    """Writes batches over one connection, and knows the numbers of servers and failures by heart."""
+    """Writes batches over one connection, and knows the numbers of servers and failures by heart.
 
-    def __init__(self, database: aiosqlite.Connection) -> None:
+    ``since`` is the signature of the monitor that writes: the present is known by it.
+    """
+
+    def __init__(self, database: aiosqlite.Connection, since: float = 0.0) -> None:
         self.database = database
+        self._since = since
         self._servers: dict[str, int] = {}
         self._failures: OrderedDict[str, int] = OrderedDict()
 
@@ -81,6 +90,10 @@ class Writer:
         )
         return [(name, hour, _totals(rest)) for name, hour, *rest in rows]
 
+    async def forget_tunnels(self) -> None:
+        """Delete what another monitor said of its tunnels: it has ended, and they with it."""
+        await self.database.execute("DELETE FROM tunnels WHERE since <> ?", (self._since,))
+
     async def write(self, batch: Batch) -> None:
         """Write a batch, whole or not at all. Raises sqlite3.Error."""
         await self.database.execute("BEGIN IMMEDIATE")
@@ -88,6 +101,9 @@ class Writer:
             await self._entries(batch.entries)
             await self._hours(batch.hours)
             await self.database.executemany(INCIDENT, [encode_incident(one) for one in batch.incidents])
+            for event in batch.tunnels:
+                row = (await self._server(event.server), self._since, *encode_tunnel(event))
+                await self.database.execute(TUNNEL, row)
             await self.database.execute("COMMIT")
         except BaseException:
             self.forget()

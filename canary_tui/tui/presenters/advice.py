@@ -38,8 +38,38 @@ KEYS_FOR_CAUSE: dict[Cause, str] = {
 }
 
 
-def advice(row: Row, now: float) -> tuple[Line, Line]:
-    """Return the two lines below the table: what is wrong and the next step, or how to use the tunnel."""
+def empty(*, view_only: bool) -> tuple[Line, ...]:
+    """Return what stands where the table would; who may only look is not told how to add."""
+    return EMPTY[:-2] if view_only else EMPTY
+
+
+def advice(row: Row, now: float, *, view_only: bool = False) -> tuple[Line, Line]:
+    """Return the two lines below the table: what is wrong and the next step, or how to use the tunnel.
+
+    ``view_only``: another process monitors, and keys that act are not offered.
+    """
+    if view_only:
+        return _advice(row, now)[0], _elsewhere(row, now)
+    return _advice(row, now)
+
+
+def _elsewhere(row: Row, now: float) -> Line:
+    """Return the next step of who may only look."""
+    if not row.server.enabled:
+        return line()
+    if row.host_key is not None:
+        return line((f"canary trust {row.server.name}", Tone.ACCENT), " in a shell decides about it.")
+    if row.password_wanted:
+        return line("The process that monitors has to be given it.")
+    if row.failure is None:
+        return line((urls.how_to_use(row), Tone.MUTED))
+    remedy = row.failure.remedies[0] if row.failure.remedies else ""
+    wait = row.retry_at - now if row.retry_at is not None else 0.0
+    soon = f"Next try in {span_words(wait)}. " if wait > 0 else ""
+    return line((soon, Tone.MUTED), (remedy, Tone.PLAIN))
+
+
+def _advice(row: Row, now: float) -> tuple[Line, Line]:
     name: Span = (row.server.name, Tone.STRONG)
     if not row.server.enabled:
         return line(name, " is switched off: not opened, not probed."), line(("o opens it.", Tone.ACCENT))

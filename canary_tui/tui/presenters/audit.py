@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.findings import CLEAN, FINDINGS, what_to_do
 from canary_tui.diagnosis.stages import USUAL_STAGE, Stage
 from canary_tui.tui.presenters.lines import Line, Tone, bullet, fill, line, wrap
 from canary_tui.tui.presenters.trail import SPINNER, failure_words
@@ -14,23 +15,6 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Failed
     from canary_tui.servers.model import Server
     from canary_tui.tunnels.audit import AuditReport
-
-FINDINGS: dict[str, str] = {
-    "database": "The database is not reached with this key: nothing works until it is.",
-    "other_port": "The key reaches other ports of the database's host.",
-    "other_host": "The key reaches other hosts through the SSH server.",
-    "unix_socket": "The key reaches unix sockets of the SSH server, such as Docker's.",
-    "shell": "The key opens a shell on the SSH server.",
-    "command": "The key runs commands on the SSH server.",
-    "agent": "The key may take an SSH agent along to the SSH server.",
-    "reverse_forward": "The key opens ports on the SSH server that lead back to this machine.",
-    "reverse_forward_port_1": "The key opens port 1 on the SSH server's loopback; only root may.",
-    "root_login": "The login is root: an account without privileges limits what no line can.",
-}
-"""What it means when a check is not as it should be."""
-
-NEEDS_ANOTHER_ACCOUNT = frozenset({"root_login", "reverse_forward_port_1"})
-"""Findings that no line of authorized_keys mends (sshd lets root open any port)."""
 
 
 def running(server: Server, seconds: float, turn: int, width: int) -> list[Line]:
@@ -65,8 +49,7 @@ def findings(report: AuditReport, width: int) -> list[Line]:
     """Return what the checks add up to, in words."""
     wrong = [check.check for check in report.checks if not check.ok]
     if not wrong:
-        said = "The key reaches its database and nothing else."
-        return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(said, width - 2)]
+        return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(CLEAN, width - 2)]
     count = f"{len(wrong)} finding{'' if len(wrong) == 1 else 's'}"
     lines = [line(("✕ ", Tone.BAD), (count, Tone.BAD))]
     for check in wrong:
@@ -76,17 +59,9 @@ def findings(report: AuditReport, width: int) -> list[Line]:
 
 def remedy(report: AuditReport, width: int) -> list[Line]:
     """Return what to do about the findings; nothing where there are none. The line itself follows it."""
-    wrong = {check.check for check in report.checks if not check.ok}
-    if not wrong:
-        return []
-    if wrong <= NEEDS_ANOTHER_ACCOUNT:
-        said = (
-            "No line closes this. Install the line for an account without privileges, and put that account "
-            "into this server's settings."
-        )
-    else:
-        said = "Install this line on the SSH server in the place of the one that has the same key, then r."
-    return [line((text, Tone.STRONG)) for text in wrap(said, width)]
+    wrong = [check.check for check in report.checks if not check.ok]
+    said = f"{what_to_do(wrong)} Then r." if wrong else ""
+    return [line((text, Tone.STRONG)) for text in wrap(said, width) if said]
 
 
 def not_audited(failed: Failed, server: Server, width: int) -> list[Line]:

@@ -31,12 +31,16 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency", "Latency", 9, stays=True),
     Column("recent", "Last probes", 11),
     Column("day", "24 h", 8),
+    Column("week", "7 d", 8),
+    Column("month", "30 d", 8),
 )
 """A further column is added here and in ``cell``."""
 MARGIN = 4
 """Cursor and sign in front of a row."""
 
-RIGHT = frozenset({"latency", "local", "day"})
+UPTIMES = ("day", "week", "month")
+"""The columns of the uptimes, in the order of ``long_run.SPANS``."""
+RIGHT = frozenset({"latency", "local", *UPTIMES})
 """Columns of numbers."""
 
 Layout = tuple[tuple[str, int], ...]
@@ -56,12 +60,17 @@ def layout(rows: Sequence[Row], width: int) -> Layout:
         "state": max([16, *(len(state(row)[0]) for row in rows)]),
         "latency": 9,
         "recent": RECENT,
-        "day": 8,
+        **dict.fromkeys(UPTIMES, 8),
     }
     wanted = {key: min(want, WIDEST) for key, want in wanted.items()}
     # A state is never cut while there is another column that could go.
     columns = [_whole(column, wanted) if column.key == "state" else column for column in COLUMNS]
-    return tuple(fit(columns, wanted, width - MARGIN))
+    chosen = fit(columns, wanted, width - MARGIN)
+    # Nor is the way to a server for the sake of a longer span.
+    while columns[-1].key in UPTIMES[1:] and dict(chosen).get("through") != wanted["through"]:
+        columns.pop()
+        chosen = fit(columns, wanted, width - MARGIN)
+    return tuple(chosen)
 
 
 def _whole(column: Column, wanted: Mapping[str, int]) -> Column:
@@ -75,9 +84,18 @@ def heading(chosen: Layout) -> Line:
     return (" " * MARGIN, Tone.PLAIN), *join(cells)
 
 
-def fleet_line(row: Row, chosen: Layout, now: float, uptime: Uptime | None = None) -> Line:
-    """Return one server's line. The cursor stands before it. ``uptime`` is of the last 24 hours."""
-    return (sign(row), *join(cell(row, key, width, now, uptime) for key, width in chosen))
+def fleet_line(row: Row, chosen: Layout, now: float, uptimes: Sequence[Uptime | None] = ()) -> Line:
+    """Return one server's line. The cursor stands before it. ``uptimes`` are those of ``UPTIMES``."""
+    return (sign(row), *join(cell(row, key, width, now, uptimes) for key, width in chosen))
+
+
+def uptimes_fit_below(row: Row, chosen: Layout) -> bool:
+    """Tell whether the lines below the table say a server's uptimes: the table has not all of them.
+
+    Where something is wrong the room is for that.
+    """
+    columns = {key for key, _ in chosen}
+    return row.health in {Health.UP, Health.SLOW} and not columns.issuperset(UPTIMES)
 
 
 def sign(row: Row) -> Span:
@@ -101,7 +119,7 @@ def state(row: Row) -> Span:
     return row.health.value, SIGNS[row.health][1]
 
 
-def cell(row: Row, key: str, width: int, now: float, uptime: Uptime | None = None) -> Line:
+def cell(row: Row, key: str, width: int, now: float, uptimes: Sequence[Uptime | None] = ()) -> Line:
     """Return one cell, exactly ``width`` cells wide."""
     server = row.server
     if key == "name":
@@ -111,12 +129,15 @@ def cell(row: Row, key: str, width: int, now: float, uptime: Uptime | None = Non
         return line((fill(text, width), tone))
     if key == "recent":
         return spark(row.recent, server.probe.slow_after * 1000, width)
+    if key in UPTIMES:
+        uptime = dict(zip(UPTIMES, uptimes, strict=False)).get(key)
+        tone = Tone.MUTED if uptime is None or not uptime.down else Tone.PLAIN
+        return line((fill(uptime_words(uptime), width, right=True), tone))
     text, tone = {
         "engine": (server.engine.value, Tone.MUTED),
         "through": (server.through, Tone.PLAIN if server.tunnel else Tone.MUTED),
         "local": local_words(row),
         "latency": latency(row, now),
-        "day": (uptime_words(uptime), Tone.MUTED if uptime is None or not uptime.down else Tone.PLAIN),
     }[key]
     return line((fill(text, width, right=key in RIGHT), tone))
 

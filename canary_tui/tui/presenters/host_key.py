@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.words import host_key_file
 from canary_tui.tui.presenters.lines import Line, Span, Tone, bullet, fill, line, wrap
-from canary_tui.tui.presenters.words import host_key_file, iso_words
+from canary_tui.tui.presenters.words import iso_words
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import HostKeyOffer, KnownKey

@@ -69,6 +69,14 @@ def history_begins(oldest: float, *, narrowed: bool) -> LogLine:
     return LogLine(seq=0, at=oldest, server="", text=f"{words}, {day_words(oldest)}")
 
 
+def no_longer_kept(at: float, oldest: float | None) -> LogLine:
+    """Return the line that stands for a moment whose lines are gone, before the oldest that is kept."""
+    text = f"{day_words(at)} is no longer kept"
+    if oldest is None:
+        return LogLine(seq=0, at=at, server="", text=text)
+    return LogLine(seq=0, at=oldest, server="", text=f"{text}; the history begins here, {day_words(oldest)}")
+
+
 def log_line(entry: LogLine, name_width: int, slow_ms: float, *, dated: bool = False) -> Line:
     """Return one line of the log: time, server, sign, total, stage times or the cause.
 

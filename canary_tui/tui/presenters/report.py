@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.diagnosis.words import host_key_file
 from canary_tui.servers.model import Engine
-from canary_tui.tui.presenters.words import STAGE_WORDS, host_key_file, utc_words
+from canary_tui.tui.presenters.words import STAGE_WORDS, utc_words
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Failure, ProbeResult

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from canary_tui.diagnosis.stages import Cause, ProbeResult, Stage, StageResult
-from canary_tui.tui.presenters.lines import Line, Tone, clip_line, fill, line, numbered, width_of, wrap
+from canary_tui.tui.presenters.keys import tried_lines
+from canary_tui.tui.presenters.lines import (
+    Line,
+    Tone,
+    clip_line,
+    fill,
+    line,
+    numbered,
+    width_of,
+    wrap,
+    wrap_line,
+)
 from canary_tui.tui.presenters.words import (
     STAGE_WORDS,
     cause_words,
@@ -15,6 +26,7 @@ from canary_tui.tui.presenters.words import (
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Failure
+    from canary_tui.keys.rotation import Tried
     from canary_tui.servers.model import Server
 
 SPINNER = "◐◓◑◒"
@@ -38,6 +50,14 @@ class TestView(Protocol):
     @property
     def result(self) -> ProbeResult | None:
         """How it ended."""
+
+    @property
+    def trying_keys(self) -> bool:
+        """Whether the keys of a change of key are tried, after the test itself."""
+
+    @property
+    def tried(self) -> Tried | None:
+        """What that came to."""
 
 
 def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
@@ -87,6 +107,15 @@ def verdict(test: TestView, width: int) -> list[Line]:
         said = f"The whole way works: {ms_words(result.total_ms)} over a fresh connection."
         return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(said, width - 2)]
     return failure_words(result.failure, width)
+
+
+def keys_tried(test: TestView, width: int) -> list[Line]:
+    """Return what became of the new or the old key, where the server's key is being changed."""
+    if test.tried is not None:
+        return [part for spans in tried_lines(test.tried) for part in wrap_line(spans, width)]
+    if test.trying_keys:
+        return [line(("The keys of the change of key are tried…", Tone.MUTED))]
+    return []
 
 
 def failure_words(failure: Failure, width: int) -> list[Line]:

@@ -126,15 +126,6 @@ def iso_words(at: str) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def host_key_file(key_type: str) -> str:
-    """Return the file on the SSH server that holds the public half of a host key of this type.
-
-    The names are OpenSSH's (sshd_config(5), HostKey).
-    """
-    kind = key_type.removeprefix("ssh-").removeprefix("rsa-").split("@")[0].split("-")[0]
-    return f"/etc/ssh/ssh_host_{ {'sha2': 'rsa', 'dss': 'dsa'}.get(kind, kind) }_key.pub"
-
-
 def expected_stages(server: Server) -> tuple[Stage, ...]:
     """Return the stages that a test of this server goes through; TLS only where it is asked for."""
     tls = server.database.tls.value != "disable"

@@ -56,7 +56,7 @@ class ConnectionTest(Page):
 
     def body(self) -> Iterable[Widget]:
         """The trail, and the words below it."""
-        yield VerticalScroll(Words(id="trail"), Words(id="verdict"), id="page")
+        yield VerticalScroll(Words(id="trail"), Words(id="verdict"), Words(id="keys-tried"), id="page")
 
     def on_mount(self) -> None:
         """Begin."""
@@ -76,7 +76,10 @@ class ConnectionTest(Page):
         """Run the test again from the start."""
         if self._test is not None:
             self._test.cancel()
-        self._test = self.canary.monitor.start_test(self._server)
+        try:
+            self._test = self.canary.monitor.start_test(self._server)
+        except KeyError as error:  # it has just been taken out of the file
+            self.trouble(error)
         self._told = False
         self.tick()
 
@@ -88,6 +91,8 @@ class ConnectionTest(Page):
         width = max(20, self.query_one("#page").scrollable_content_region.width)
         self.query_one("#trail", Words).say(*trail.trail(self._test, width, self._ticks // TURN_EVERY))
         self.query_one("#verdict", Words).say(*trail.verdict(self._test, width))
+        tried = trail.keys_tried(self._test, width)
+        self.query_one("#keys-tried", Words).set_class(not tried, "hidden").say(*tried)
         if self._test.result is not None and not self._told:
             self._told = True
             self._over(self._test.result)

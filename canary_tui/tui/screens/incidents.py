@@ -30,9 +30,7 @@ EVERY = 20
 class Incidents(Page):
     """Reads the incidents from the history, and again while the screen is in front."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "log", "log of the server", key_display="enter")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "log", "log of that time", key_display="enter")]
     AUTO_FOCUS = "LineList"
 
     def __init__(self) -> None:
@@ -120,6 +118,6 @@ class Incidents(Page):
         return bool(self._incidents) if action == "log" else True
 
     def action_log(self) -> None:
-        """Follow the probes of the server that the incident began with."""
+        """Show the log where the incident began: of its server, or of all where it has several."""
         if (chosen := self.selected) is not None:
-            self.canary.open_log(chosen.servers[0])
+            self.canary.open_log(chosen.servers[0] if len(chosen.servers) == 1 else None, chosen)

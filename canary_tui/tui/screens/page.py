@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from canary_tui.diagnosis.stages import Failed
+from canary_tui.tui.presenters import second_copy
 from canary_tui.tui.presenters.words import cause_words
 from canary_tui.tui.widgets.bars import KeyBar, TitleBar
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Future
 
+    from textual import events
     from textual.app import ComposeResult
     from textual.widget import Widget
 
@@ -59,7 +61,25 @@ class Page(Screen[None]):
     def on_mount(self) -> None:
         """Show what is known already."""
         self.ready = True
+        self.mark()
         self.show_facts(self.canary.facts)
+
+    def mark(self) -> None:
+        """Show in the title whether another process monitors, and offer what is possible now."""
+        self.query_one(TitleBar).mark(second_copy.MARK if self.canary.view_only else "")
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer nothing that needs the monitor while another process has it."""
+        return not (self.canary.view_only and action in second_copy.NEEDS_MONITOR)
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key that is not offered does nothing."""
+        bound = self._bindings.key_to_bindings.get(event.key, ())
+        if self.canary.view_only and any(
+            second_copy.NEEDS_MONITOR & {binding.action.partition("(")[0]} for binding in bound
+        ):
+            self.canary.say_who_monitors()
 
     @property
     def in_use(self) -> bool:

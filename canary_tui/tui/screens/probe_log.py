@@ -12,35 +12,31 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input
 
 from canary_tui.tui.files import write_new
-from canary_tui.tui.log_book import LogBook, LogFilter
+from canary_tui.tui.log_book import LogFilter
 from canary_tui.tui.presenters import probes
 from canary_tui.tui.presenters.export import exported
 from canary_tui.tui.presenters.lines import Line, Tone, line
-from canary_tui.tui.presenters.words import same_day
 from canary_tui.tui.screens.dialogs import AskText
-from canary_tui.tui.screens.page import Page, done
+from canary_tui.tui.screens.log_lines import LogLines
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.widgets.line_list import LineList
 from canary_tui.tui.widgets.log_list import LogList
 from canary_tui.tui.widgets.long_run import LongRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from textual.widget import Widget
 
     from canary_tui.diagnosis.stages import ProbeResult
-    from canary_tui.monitor.board import Snapshot
 
 CHUNK = 1_000
 """Lines taken over in one step, so that a key press never waits for 20,000."""
-PAGE = 200
-"""Lines fetched from the history at a time."""
 CHARTED = 200
 """Probes in the chart and the uptime bar."""
 
 
-class ProbeLog(Page):
+class ProbeLog(LogLines):
     """Takes new lines from the monitor's memory; only visible ones are made into text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,14 +59,10 @@ class ProbeLog(Page):
     def __init__(self, server: str | None) -> None:
         super().__init__(*((server, "log") if server else ("log",)))
         self._server = server
-        self._book = LogBook()
         self._book.filter = LogFilter(server=server or "")
         self._paused = False
-        self._names = 8
-        self._slow: dict[str, float] = {}
         self._second = 0
-        self._reading = False
-        self._dated = False
+        self._sought: tuple[float, Collection[str]] | None = None
 
     def body(self) -> Iterable[Widget]:
         """State, find field, uptime bar, chart, lines, stages of the chosen line."""
@@ -89,20 +81,9 @@ class ProbeLog(Page):
         yield stages
 
     def on_mount(self) -> None:
-        """Begin in the lines."""
+        """Begin in the lines, at the moment that was asked for."""
         self.query_one(LogList).focus()
-
-    def _line(self, index: int, _width: int) -> Line:
-        entry = self._book.shown[index]
-        slow = self._slow.get(entry.server, 250.0)
-        return probes.log_line(entry, self._names, slow, dated=self._dated)
-
-    def show_facts(self, snapshot: Snapshot) -> None:
-        """Learn the servers' names and limits; the lines come with ``tick``."""
-        names = [row.server.name for row in snapshot.rows]
-        self._names = min(24, max([8, *(len(name) for name in names)]))
-        self._slow = {row.server.name: row.server.probe.slow_after * 1000 for row in snapshot.rows}
-        self.tick()
+        self._seek()
 
     def tick(self) -> None:
         """Take over new lines, unless paused."""
@@ -125,15 +106,16 @@ class ProbeLog(Page):
         elif lines.follows:
             mode = line(("▼ following", Tone.GOOD))
         else:
-            mode = line((f"■ line {lines.cursor + 1}; f follows", Tone.ACCENT))
+            where = f"line {lines.cursor + 1}" if self._book.live else "in the past"
+            mode = line((f"■ {where}; f follows", Tone.ACCENT))
         limits = [chosen.server or "all servers"]
         limits += ["failures only"] if chosen.failures else []
         limits += [f"with “{chosen.text}”"] if chosen.text else []
-        limits += ["reading older lines…"] if self._reading else []
+        limits += ["reading the history…"] if self._reads else []
         count = len(self._book.shown) - self._book.begins
         self.query_one(TitleBar).say(mode)
-        where = f"{' · '.join(limits)} · {count} line{'' if count == 1 else 's'}"
-        self.query_one("#log-state", Words).say(line((where, Tone.MUTED)), self._uptime)
+        said = f"{' · '.join(limits)} · {count} line{'' if count == 1 else 's'}"
+        self.query_one("#log-state", Words).say(line((said, Tone.MUTED)), self._uptime)
 
     _uptime: Line = ()
 
@@ -151,36 +133,6 @@ class ProbeLog(Page):
             for words in self.query(LongRun):
                 words.show_server(self._book.filter.server)
 
-    # The history
-
-    @on(LogList.AtTop)
-    def _look_back(self) -> None:
-        """Fetch older lines; while they come, asking again changes nothing."""
-        if self._book.takes_older and not self._reading:
-            self._reading = True
-            self.run_worker(self._fetch(), name="history", group="history", exit_on_error=False)
-
-    async def _fetch(self) -> None:
-        book, chosen = self._book, self._book.filter
-        oldest = book.oldest
-        asked = self.canary.monitor.history_lines(
-            chosen.server or None, failures=chosen.failures, text=chosen.text, before=oldest, limit=PAGE
-        )
-        try:
-            page = await done(asked)
-        finally:
-            self._reading = False
-        if book.filter != chosen or not self.in_use:
-            return
-        mark = None
-        if len(page) < PAGE:
-            begin = page[0].at if page else self.canary.clock() if oldest is None else oldest
-            mark = probes.history_begins(begin, narrowed=chosen.failures or bool(chosen.text))
-        added = book.add_older(page, mark)
-        self._dated = not same_day(book.shown[0].at, self.canary.clock())
-        self.query_one(LogList).prepend(added, len(book.shown))
-        self._show_state()
-
     # The lines
 
     @on(LineList.Moved)
@@ -191,10 +143,6 @@ class ProbeLog(Page):
     def _chosen(self) -> None:
         self.action_stages()
 
-    def _current(self) -> ProbeResult | None:
-        cursor = self.query_one(LogList).cursor
-        return self._book.shown[cursor].result if cursor < len(self._book.shown) else None
-
     def action_stages(self) -> None:
         """Open or close the stages of the line under the cursor."""
         self.query_one("#stages").toggle_class("hidden")
@@ -204,7 +152,8 @@ class ProbeLog(Page):
         panel = self.query_one("#stages")
         if panel.has_class("hidden"):
             return
-        result = self._current()
+        entry = self._current()
+        result = entry.result if entry is not None else None
         width = max(30, self.size.width - 8)
         lines = [line(("No stages: this line is about the tunnel.", Tone.MUTED))]
         if result is not None:
@@ -214,6 +163,8 @@ class ProbeLog(Page):
     def action_follow(self) -> None:
         """Go to the newest line and stay there; a pause ends."""
         self._paused = False
+        if not self._book.live:
+            self._refilter(self._book.filter)
         self.query_one(LogList).follow()
         self.tick()
 
@@ -222,25 +173,39 @@ class ProbeLog(Page):
         self._paused = not self._paused
         self.tick()
 
-    def action_next_failure(self, by: int) -> None:
-        """Go to the next line of a failed probe."""
-        lines, shown = self.query_one(LogList), self._book.shown
-        index = lines.cursor + by
-        while 0 <= index < len(shown):
-            result = shown[index].result
-            if result is not None and not result.ok:
-                lines.follows = False
-                lines.cursor = index
-                return
-            index += by
-        self.notify("No further failure here.")
-
     # What is shown
+
+    def look_at(self, at: float, servers: Collection[str]) -> None:
+        """Show the lines around a moment, with the first failing one of these servers under the cursor."""
+        self._sought = at, servers
+        if self.ready:
+            self._seek()
+
+    def _seek(self) -> None:
+        if self._sought is not None:
+            self._paused = False
+            self._close_find()
+            self._refilter(LogFilter(server=self._server or ""))
+            self.fetch_around(*self._sought)
+            self._sought = None
+
+    def _choose(self, chosen: LogFilter) -> None:
+        """Show what another filter shows; who looks at the past goes on looking at the same moment."""
+        entry = None if self._book.live else self._current()
+        self._refilter(chosen)
+        if entry is not None:
+            self.fetch_around(entry.at)
 
     def _refilter(self, chosen: LogFilter) -> None:
         self._book.refilter(chosen)
         self._dated = False
-        self.query_one(LogList).restart(len(self._book.shown))
+        lines = self.query_one(LogList)
+        lines.live = True
+        lines.restart(len(self._book.shown))
+        self.book_turned()
+
+    def book_turned(self) -> None:
+        """Show the state, the uptime bar and the stages of what is shown now."""
         self._second = 0
         self.tick()
         self._show_stages()
@@ -248,17 +213,16 @@ class ProbeLog(Page):
     def action_failures(self) -> None:
         """Show failures only, or everything."""
         chosen = self._book.filter
-        self._refilter(msgspec.structs.replace(chosen, failures=not chosen.failures))
+        self._choose(msgspec.structs.replace(chosen, failures=not chosen.failures))
 
     def action_all(self) -> None:
         """Show all servers, or again the one that the log was opened for."""
         chosen = self._book.filter
-        self._refilter(msgspec.structs.replace(chosen, server="" if chosen.server else self._current_name()))
+        self._choose(msgspec.structs.replace(chosen, server="" if chosen.server else self._current_name()))
 
     def _current_name(self) -> str:
-        cursor = self.query_one(LogList).cursor
-        named = self._book.shown[cursor].server if cursor < len(self._book.shown) else ""
-        return self._server or named
+        entry = self._current()
+        return self._server or (entry.server if entry is not None else "")
 
     def action_filter(self) -> None:
         """Show only lines with the words typed."""
@@ -269,20 +233,24 @@ class ProbeLog(Page):
 
     @on(Input.Changed, "#find")
     def _find_changed(self, event: Input.Changed) -> None:
-        self._refilter(msgspec.structs.replace(self._book.filter, text=event.value.strip()))
+        if event.value.strip() != self._book.filter.text:
+            self._choose(msgspec.structs.replace(self._book.filter, text=event.value.strip()))
 
     @on(Input.Submitted, "#find")
     def _find_done(self) -> None:
         self.query_one(LogList).focus()
 
+    def _close_find(self) -> None:
+        field = self.query_one("#find", Input)
+        field.value = ""
+        field.add_class("hidden")
+        field.disabled = True
+        self.query_one(LogList).focus()
+
     def action_back(self) -> None:
         """Close what is open here: the find field, the stages; then go back."""
-        field = self.query_one("#find", Input)
-        if not field.has_class("hidden"):
-            field.value = ""
-            field.add_class("hidden")
-            field.disabled = True
-            self.query_one(LogList).focus()
+        if not self.query_one("#find").has_class("hidden"):
+            self._close_find()
         elif not self.query_one("#stages").has_class("hidden"):
             self.query_one("#stages").add_class("hidden")
         else:

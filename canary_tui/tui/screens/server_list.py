@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from canary_tui.monitor.board import Row, Snapshot
-from canary_tui.tui.presenters import advice, fleet, urls
+from canary_tui.tui.presenters import advice, fleet, long_run, second_copy, urls
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import Confirm
 from canary_tui.tui.screens.help import Reading
@@ -66,7 +66,8 @@ class ServerList(Page):
         self._select_soon = ""
 
     def body(self) -> Iterable[Widget]:
-        """Problems of the file, filter, table, two lines that explain."""
+        """Who else monitors, problems of the file, filter, table, two lines that explain."""
+        yield Words(id="second-copy", classes="hidden")
         yield Words(id="problems", classes="hidden")
         yield Input(
             placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden", disabled=True
@@ -91,8 +92,7 @@ class ServerList(Page):
             # A scroll bar came or went.
             self._choose_columns(width)
         row = self._rows[index]
-        uptime = self.canary.uptimes.known.get(row.server.name)
-        return fleet.fleet_line(row, self._layout, self._now, uptime)
+        return fleet.fleet_line(row, self._layout, self._now, self.canary.uptimes.of(row.server.name))
 
     def show_facts(self, snapshot: Snapshot) -> None:
         """Paint the cells that changed; the cursor stays on its server."""
@@ -114,7 +114,9 @@ class ServerList(Page):
             self._select_soon = ""
         elif name is not None and ((row := self.selected) is None or row.server.name != name):
             self.select(name)
-        self.query_one(TitleBar).say(fleet.counts(snapshot.rows, self.size.width - BESIDE_COUNTS))
+        beside = BESIDE_COUNTS + (len(second_copy.MARK) + 1 if self.canary.view_only else 0)
+        self.query_one(TitleBar).say(fleet.counts(snapshot.rows, self.size.width - beside))
+        self._show_second_copy(snapshot)
         self._show_problems(snapshot.problems)
         self._show_advice(snapshot)
         self.refresh_bindings()
@@ -126,6 +128,14 @@ class ServerList(Page):
             self._layout = fleet.layout(self._rows, room + len(CURSOR))
             self.call_later(self.query_one("#heading", Words).say, fleet.heading(self._layout))
 
+    def _show_second_copy(self, snapshot: Snapshot) -> None:
+        place = self.query_one("#second-copy", Words)
+        # Its own size is none while it is hidden.
+        said = second_copy.banner(snapshot, self._now, self.size.width - 2)
+        place.set_class(not said, "hidden")
+        place.say(*said)
+        self.query_one("#empty", Words).say(*advice.empty(view_only=self.canary.view_only))
+
     def _show_problems(self, problems: tuple[str, ...]) -> None:
         self.query_one("#problems").set_class(not problems, "hidden")
         self.query_one("#problems", Words).say(*advice.banner(problems))
@@ -134,13 +144,16 @@ class ServerList(Page):
         row = self.selected
         said: tuple[Line, ...] = ()
         if row is not None:
-            said = advice.advice(row, self._now)
+            said = advice.advice(row, self._now, view_only=self.canary.view_only)
         elif snapshot.rows:
             said = (line("No server matches the filter."), line(("escape clears it.", Tone.ACCENT)))
         elif not snapshot.loaded:
             said = (line(("Reading servers.yaml…", Tone.MUTED)), line())
         place = self.query_one("#advice", Words)
         room = place.scrollable_content_region.size
+        if row is not None and room.height > len(said) and fleet.uptimes_fit_below(row, self._layout):
+            uptimes = self.canary.uptimes.of(row.server.name)
+            said = (*said, long_run.uptime_line(uptimes)) if any(uptimes) else said
         place.say(*advice.fitted(said, max(20, room.width), room.height or 2))
 
     def on_resize(self) -> None:
@@ -175,7 +188,9 @@ class ServerList(Page):
         self.query_one(LineList).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys that mean nothing for the server under the cursor."""
+        """Hide the keys that mean nothing for the server under the cursor, or that another process has."""
+        if not super().check_action(action, parameters):
+            return False
         if action == "undo":
             return self.canary.can_undo
         if action == "problems":
@@ -206,7 +221,7 @@ class ServerList(Page):
             if fleet.in_trouble(self._rows[index]):
                 lines.cursor = index
                 return
-        self.notify("Every server is well.")
+        self.notify("Every server is well.", timeout=3)
 
     def action_add(self) -> None:
         """Add a server."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from textual.geometry import Size
     from textual.screen import Screen
 
+NARROW = 60
+"""Cells below which a title bar has no room for both its mark and the program's name."""
 TONE_STYLES: dict[Tone, str] = {
     Tone.PLAIN: "",
     Tone.STRONG: "bold",
@@ -63,6 +65,7 @@ class TitleBar(Widget):
         super().__init__()
         self._path = path
         self._summary: Line = ()
+        self._mark = ""
 
     def say(self, summary: Line, path: tuple[str, ...] | None = None) -> None:
         """Show another summary (or place)."""
@@ -70,10 +73,20 @@ class TitleBar(Widget):
             self._summary, self._path = summary, path if path is not None else self._path
             self.refresh()
 
+    def mark(self, word: str) -> None:
+        """Show a word beside the program's name, or none."""
+        if word != self._mark:
+            self._mark = word
+            self.refresh()
+
     def render(self) -> Content:
         """Return the bar's one line."""
-        left = line(("canary", Tone.ACCENT), *((f" › {step}", Tone.STRONG) for step in self._path))
         width = self.size.width
+        # Where it is narrow the mark takes the name's place: what the screen itself says has more to tell.
+        name = "" if self._mark and width < NARROW else "canary"
+        mark = f" {self._mark}" if self._mark and name else self._mark
+        steps = ((f" › {step}", Tone.STRONG) for step in self._path)
+        left = line((name, Tone.ACCENT), (mark, Tone.WARN), *steps)
         left = clip_line(left, width)
         right = clip_line(self._summary, max(0, width - width_of(left) - 2))
         space = " " * (width - width_of(left) - width_of(right))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 from textual.reactive import reactive
 
 from canary_tui.tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.tui.presenters.lines import Line
 
 
 class LogList(LineList):
@@ -14,7 +21,15 @@ class LogList(LineList):
     class AtTop(Message):
         """A person looks back from the first line: older ones may be put before it."""
 
+    class AtEnd(Message):
+        """A person looks on from the last line, after which there are more."""
+
     follows: reactive[bool] = reactive(True, repaint=False)
+
+    def __init__(self, source: Callable[[int, int], Line], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(source, id=id)
+        self.live = True
+        """Whether the last line is the newest there is: who reaches it follows."""
 
     def grow(self, count: int, gone: int) -> None:
         """Say that there are ``count`` lines now, after ``gone`` fell off the top."""
@@ -46,6 +61,14 @@ class LogList(LineList):
         self.show_lines(count)
         self.to_end()
 
+    def show_at(self, count: int, index: int) -> None:
+        """Show other lines, with the cursor on one of them and some of those before it in view."""
+        self.forget()
+        self.follows = False
+        self.show_lines(count)
+        self.cursor = index
+        self.scroll_to(y=max(0, index - self.size.height // 3), animate=False, force=True)
+
     def follow(self) -> None:
         """Go to the newest line and stay there."""
         self.follows = True
@@ -73,12 +96,20 @@ class LogList(LineList):
 
     def _moved_by(self, by: int) -> None:
         at_top = by < 0 and self.cursor <= 0
-        self.follows = self.cursor >= self.count - 1 and not at_top
+        at_end = self.cursor >= self.count - 1 and not at_top
+        self.follows = at_end and self.live
         if at_top:
             self.post_message(self.AtTop())
+        elif at_end and not self.live:
+            self.post_message(self.AtEnd())
 
     def on_mouse_scroll_up(self) -> None:
         """The wheel looks back too."""
         self.follows = False
         if self.scroll_offset.y <= 0:
             self.post_message(self.AtTop())
+
+    def on_mouse_scroll_down(self) -> None:
+        """And it looks on."""
+        if not self.live and self.scroll_offset.y >= self.max_scroll_y:
+            self.post_message(self.AtEnd())

@@ -1,0 +1,144 @@
+"""``canary rotate``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from canary_tui.cli.common import ServerName, find_server, open_tools
+from canary_tui.diagnosis.catalogue import stage_title
+from canary_tui.keys.rotation import Step
+
+if TYPE_CHECKING:
+    from canary_tui.keys.rotation import Rotation, Tried
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+
+
+@click.command("rotate")
+@click.argument("name", type=ServerName())
+@click.option("--check", is_flag=True, help="Try the new key and use it when it works; then the old one.")
+@click.option("--cancel", is_flag=True, help="Give up a new key that is not in use yet; it is moved aside.")
+@click.pass_obj
+def command(paths: Paths, name: str, check: bool, cancel: bool) -> int:
+    """Change a server's key while the old one stays in use: make a new key and print the line to install.
+
+    Install the line beside the old one, then --check: once the new key has been seen to work it is used,
+    and the old key's line is printed, to be removed. --check again sees that the old key is refused. Each
+    connection test tries the keys too. Exit status 1 when the new key is not accepted yet, or the old one
+    still is.
+    """
+    from canary_tui.monitor.rotation import CannotRotate
+
+    if check and cancel:
+        raise click.UsageError("give one of --check and --cancel")
+    server = find_server(paths, name)
+    if server.tunnel is None:
+        raise click.UsageError(f"{name} is reached directly; it has no SSH key")
+    try:
+        if check:
+            return asyncio.run(_check(paths, server))
+        return asyncio.run(_cancel(paths, server) if cancel else _begin(paths, server))
+    except CannotRotate as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _begin(paths: Paths, server: Server) -> int:
+    from canary_tui.monitor.rotation import begin
+
+    found = await begin(open_tools(paths), server.name)
+    if found.next is None:
+        _say(f"The new key of {server.name} cannot be shown: {found.trouble}.")
+        _say(f"canary rotate {server.name} --cancel gives it up; then begin again.")
+        return 1
+    click.echo(found.next.restricted)
+    _say(_made(server, found))
+    if found.next.limits_note:
+        _say(found.next.limits_note)
+    _say(f"Install this line on {server.through}, beside the old one, which stays in use. Then:")
+    _say(f"  canary rotate {server.name} --check")
+    return 0
+
+
+def _made(server: Server, found: Rotation) -> str:
+    key = found.next.fingerprint if found.next else ""
+    if found.made:
+        return f"A new key of {server.name} is made: {key}."
+    return f"A new key of {server.name} is waiting already to be seen working: {key}."
+
+
+async def _cancel(paths: Paths, server: Server) -> int:
+    from canary_tui.monitor.rotation import give_up
+
+    aside = await give_up(open_tools(paths), server.name)
+    _say(f"The new key of {server.name} is given up; the old one stays in use.")
+    if aside is not None:
+        _say(f"It is kept at {aside}.")
+    _say(f"If its line is installed on {server.through} already, remove it there.")
+    return 0
+
+
+async def _check(paths: Paths, server: Server) -> int:
+    from canary_tui.monitor.gates import LoginGates
+    from canary_tui.monitor.key_trial import attempt
+    from canary_tui.monitor.quiet import to_the_log
+
+    asyncio.get_running_loop().set_exception_handler(to_the_log)
+    tried = await attempt(open_tools(paths), server.name, LoginGates().of(server))
+    _report(server, tried)
+    return 0 if tried.good else 1
+
+
+def _report(server: Server, tried: Tried) -> None:
+    """Say what was seen. The line to remove, where there is one, is all that goes to stdout."""
+    name = server.name
+    if tried.step is Step.NOTHING:
+        _say(f"No change of key of {name} is under way; canary rotate {name} begins one.")
+    elif tried.step is Step.NOT_ACCEPTED:
+        _say(f"The new key of {name} does not open the way yet ({tried.fingerprint}); the old one is in use.")
+        _say_failure(tried)
+        _say(f"canary rotate {name} prints the line to install on {server.through}.")
+    elif tried.step is Step.FAILED:
+        _say(f"The change of key of {name} got no further; nothing was changed.")
+        _say_failure(tried)
+        for remedy in tried.failure.remedies if tried.failure else ():
+            _say(f"  - {remedy}")
+    elif tried.step is Step.SWITCHED:
+        _say(f"The new key of {name} works and is in use from now on: {tried.fingerprint}.")
+        _say_what_goes(server, tried)
+    elif tried.step is Step.STILL_ACCEPTED:
+        _say(f"The old key of {name} is still accepted.")
+        _say_what_goes(server, tried)
+    else:
+        _say(f"The old key of {name} is refused: the change of key is finished ({tried.fingerprint}).")
+        if tried.aside:
+            _say(f"The old key is kept at {tried.aside}.")
+
+
+def _say_what_goes(server: Server, tried: Tried) -> None:
+    old = tried.old
+    if old is None:
+        _say(f"The old key's file is gone. If its line is still on {server.through}, remove it there.")
+    elif old.needed_by:
+        _say(
+            f"Leave the old key's line ({old.fingerprint}): it is still needed by {', '.join(old.needed_by)}."
+        )
+    else:
+        click.echo(old.line)
+        _say(f"Remove this line, whatever stands before it, from ~/.ssh/authorized_keys of {old.account}.")
+        _say(f"Its fingerprint is {old.fingerprint}. Or run this command there:")
+        _say(f"  {old.script}")
+
+
+def _say_failure(tried: Tried) -> None:
+    failure = tried.failure
+    if failure is not None:
+        _say(f"{stage_title(failure.stage)}: {failure.summary}")
+        if failure.detail:
+            _say(f"({failure.detail})")
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)

@@ -1,0 +1,296 @@
+"""What stands behind the application: the monitor, or, while another process has it, a view of its work.
+
+Two copies of one user are one monitor and one view. The view holds nothing, binds nothing and logs in
+nowhere. When the process that monitors ends, however it ends, its lock is free, and the view becomes the
+monitor: on the same board, so that no line of the log is missed or met twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from canary_tui.monitor.follower import Follower
+from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.past import Past
+from canary_tui.monitor.quiet import to_the_log
+from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from canary_tui.diagnosis.stages import HostKeyOffer
+    from canary_tui.keys.authorized import KeyInfo
+    from canary_tui.keys.rotation import Rotation, Tried
+    from canary_tui.monitor.board import LogLine, Snapshot
+    from canary_tui.monitor.connection_test import Test
+    from canary_tui.monitor.lock import Holder
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
+    from canary_tui.tunnels.audit import AuditReport
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 0.25
+"""How often the history is looked at; the other process writes it twice a second."""
+LOCK_SECONDS = 1.0
+"""How often it is seen whether the other process still monitors."""
+
+
+class NotMonitoring(Exception):
+    """This copy does not monitor. ``str`` says who does."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(f"{holder.words(time.time())}; this is done there.")
+
+
+class Standby(Past):
+    """The monitor as the application uses it (``tui.api.MonitorApi``); ``Monitor`` says what each call does.
+
+    While another process monitors, calls that need the monitor raise NotMonitoring, at once or through
+    their future, and ``snapshot().monitored_by`` tells who it is.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        super().__init__(paths)
+        self._paths = paths
+        self._lock = Lock(paths)
+        self._monitor: Monitor | None = None
+        self._follower = Follower(paths)
+        self._view = View(paths, self._follower)
+        self._holder: Holder | None = None
+        self._switching = threading.Lock()
+        """Held while the one becomes the other, so that ``stop`` finds either."""
+        self._stopped = self._missing = False
+        self._held: dict[str, Future[None]] = {}
+        """What was opened at the taking over and is not asked for yet."""
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="standby", daemon=True)
+
+    # Life
+
+    def start(self) -> None:
+        """Monitor, or follow the process that does."""
+        # Where the lock cannot be made there is no history either; the monitor says so, and goes on.
+        with suppress(OSError):
+            self._holder = self._lock.acquire()
+        if self._holder is None:
+            self._monitor = Monitor(self._paths, lock=self._lock)
+            self._monitor.start()
+        else:
+            self._loop = asyncio.new_event_loop()
+            self._loop.set_exception_handler(to_the_log)
+            self._follower.expect(self._holder)
+            self._thread.start()
+
+    def stop(self, limit: float = 3.0) -> bool:
+        """Close everything; True when that was done within ``limit`` seconds.
+
+        May be called more than once and from any thread. Nothing is taken over afterwards.
+        """
+        end = time.monotonic() + limit
+        with self._switching:
+            self._stopped = True
+        if self._thread.is_alive():
+            with suppress(RuntimeError):  # The loop is closed: the thread has ended a moment ago.
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        stopped = self._monitor is None or self._monitor.stop(limit)
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, end - time.monotonic()))
+        return stopped and not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._follow())
+        finally:
+            self._loop.close()
+
+    async def _follow(self) -> None:
+        """Follow until nobody else monitors, then monitor; answer questions of the past until ``stop``."""
+        tried = time.monotonic()
+        while self._holder is not None and not self._stopping.is_set():
+            self._follower.look(self._holder)
+            if time.monotonic() - tried >= LOCK_SECONDS:
+                tried = time.monotonic()
+                self._try_lock(self._holder)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stopping.wait()
+        await self._stopping.wait()
+        tasks = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._monitor is None:
+            self._follower.end()
+
+    def _try_lock(self, holder: Holder) -> None:
+        """Take over when nobody holds the lock any more; take note when it is somebody else."""
+        missing, self._missing = self._missing, not self._lock.is_there
+        if self._missing and not missing:
+            return  # it was deleted: if its holder lives, it makes it anew before we look again
+        try:
+            now = self._lock.acquire()
+        except OSError:
+            return  # no descriptor is free, or the folder is gone: it may be better in a second
+        if now is not None:
+            self._holder = now
+            return
+        # The lock is ours: whatever the other one wrote is written. Its last lines come first.
+        while self._follower.look(holder):
+            pass
+        self._follower.end()
+        with self._switching:
+            if self._stopped:
+                self._lock.release()
+                return
+            monitor = Monitor(
+                self._paths, lock=self._lock, board=self._follower.board, fleet=self._follower.fleet
+            )
+            monitor.start()
+            # At once, and not when the application has time: its terminal may not be read just now.
+            enabled = [server.name for server in self._follower.fleet.servers if server.enabled]
+            self._held = {name: monitor.hold(name) for name in enabled}
+            self._monitor = monitor
+            self._holder = None
+
+    # Facts
+
+    def snapshot(self) -> Snapshot:
+        """Return the board as it was published last. Instant."""
+        return self._follower.snapshot if self._monitor is None else self._monitor.snapshot()
+
+    def log_after(self, seq: int, limit: int = 1000) -> list[LogLine]:
+        """Return the newest ``limit`` log lines after ``seq``, oldest first. Instant."""
+        if self._monitor is None:
+            return self._follower.board.log_after(seq, limit)
+        return self._monitor.log_after(seq, limit)
+
+    def clients(self) -> int:
+        """Return how many clients are connected through local ports of this process."""
+        return 0 if self._monitor is None else self._monitor.clients()
+
+    def _call(self, work: Coroutine[object, object, T]) -> Future[T]:
+        if self._monitor is not None:
+            return self._monitor._call(work)  # noqa: SLF001 - one question, whoever answers it
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    # What can be told without monitoring
+
+    def key_info(self, name: str) -> Future[KeyInfo]:
+        """Return a server's public key and how to install it; a view makes none."""
+        return (
+            self._call(self._view.key_info(name)) if self._monitor is None else self._monitor.key_info(name)
+        )
+
+    def client_env(self, name: str) -> Future[tuple[list[str], dict[str, str]]]:
+        """Return the command and the environment by which the engine's own client uses the local port.
+
+        The port is the other process's while that monitors.
+        """
+        return (
+            self._call(self._view.client_env(name))
+            if self._monitor is None
+            else self._monitor.client_env(name)
+        )
+
+    def rotation_state(self, name: str) -> Future[Rotation]:
+        """Return how far the change of a server's key is."""
+        if self._monitor is not None:
+            return self._monitor.rotation_state(name)
+        return self._call(self._view.rotation_state(name))
+
+    # What needs the monitor
+
+    def _now(self, intent: Callable[[Monitor], T]) -> T:
+        if self._monitor is None:
+            raise self._refusal()
+        return intent(self._monitor)
+
+    def _ask(self, intent: Callable[[Monitor], Future[T]]) -> Future[T]:
+        if self._monitor is not None:
+            return intent(self._monitor)
+        refused: Future[T] = Future()
+        refused.set_exception(self._refusal())
+        return refused
+
+    def _refusal(self) -> NotMonitoring:
+        holder = self.snapshot().monitored_by
+        if holder is None:
+            raise RuntimeError("the monitor was not started")
+        return NotMonitoring(holder)
+
+    def hold(self, name: str) -> Future[None]:
+        """Open a server's tunnel and probe it; what the taking over has opened goes on."""
+        held = self._held.pop(name, None)
+        if held is not None and not held.done():
+            return held
+        return self._ask(lambda monitor: monitor.hold(name))
+
+    def close(self, name: str) -> Future[None]:
+        """Close what ``hold`` opened."""
+        return self._ask(lambda monitor: monitor.close(name))
+
+    def probe_now(self, name: str) -> None:
+        """Probe at once."""
+        self._now(lambda monitor: monitor.probe_now(name))
+
+    def retry_now(self, name: str) -> None:
+        """Stop waiting and open the tunnel at once."""
+        self._now(lambda monitor: monitor.retry_now(name))
+
+    def start_test(self, name: str) -> Test:
+        """Test the whole way over a fresh SSH connection."""
+        return self._now(lambda monitor: monitor.start_test(name))
+
+    def trust(self, name: str, offer: HostKeyOffer) -> Future[None]:
+        """Pin this host key."""
+        return self._ask(lambda monitor: monitor.trust(name, offer))
+
+    def give_password(self, name: str, password: Secret) -> None:
+        """Keep a database password in memory."""
+        self._now(lambda monitor: monitor.give_password(name, password))
+
+    def save(
+        self, server: Server, *, replaces: str | None, keyring_password: Secret | None = None
+    ) -> Future[Server]:
+        """Add or change a server."""
+        return self._ask(
+            lambda monitor: monitor.save(server, replaces=replaces, keyring_password=keyring_password)
+        )
+
+    def remove(self, name: str) -> Future[None]:
+        """Remove a server."""
+        return self._ask(lambda monitor: monitor.remove(name))
+
+    def restore(self, server: Server) -> Future[None]:
+        """Bring a removed server back."""
+        return self._ask(lambda monitor: monitor.restore(server))
+
+    def set_enabled(self, name: str, enabled: bool) -> Future[None]:
+        """Switch a server on or off."""
+        return self._ask(lambda monitor: monitor.set_enabled(name, enabled))
+
+    def rotate(self, name: str) -> Future[Rotation]:
+        """Make a new key beside the one in use."""
+        return self._ask(lambda monitor: monitor.rotate(name))
+
+    def try_keys(self, name: str) -> Future[Tried]:
+        """Try the new key and use it when it works; or see whether the old one is refused."""
+        return self._ask(lambda monitor: monitor.try_keys(name))
+
+    def give_up_key(self, name: str) -> Future[Path | None]:
+        """Give a new key up that is not in use yet."""
+        return self._ask(lambda monitor: monitor.give_up_key(name))
+
+    def audit(self, name: str) -> Future[AuditReport]:
+        """Prove what a server's key can and cannot do."""
+        return self._ask(lambda monitor: monitor.audit(name))

@@ -1,0 +1,63 @@
+"""What a copy that does not monitor answers beside what is in the history. It makes and writes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from canary_tui.diagnosis.stages import Cause, Failed
+
+if TYPE_CHECKING:
+    from canary_tui.keys.authorized import KeyInfo
+    from canary_tui.keys.rotation import Rotation
+    from canary_tui.monitor.follower import Follower
+    from canary_tui.paths import Paths
+    from canary_tui.servers.model import Server
+
+
+class View:
+    """Reads keys and settings. Each method raises KeyError for a server that is not listed."""
+
+    def __init__(self, paths: Paths, follower: Follower) -> None:
+        self._paths = paths
+        self._follower = follower
+
+    async def key_info(self, name: str) -> KeyInfo:
+        """Return a server's public key and how to install it. Raises Failed, where there is none too."""
+        from canary_tui.monitor.tools import Tools
+
+        server = self._known(name)
+        if server.ssh is not None:
+            # With its entry a key that is not there is missing, and not made.
+            ssh = msgspec.structs.replace(server.ssh, key=server.key_name)
+            server = msgspec.structs.replace(server, ssh=ssh)
+        return await Tools(self._paths).key_info(server)
+
+    async def rotation_state(self, name: str) -> Rotation:
+        """Return how far the change of a server's key is. Raises BadFile."""
+        from canary_tui.monitor import rotation
+        from canary_tui.monitor.tools import Tools
+
+        return await rotation.state(Tools(self._paths), name)
+
+    async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
+        """Return the command and the environment by which the engine's own client uses the other's port.
+
+        Raises Failed where that is not open, or a source of the password fails.
+        """
+        from canary_tui.monitor.clients import client_command
+        from canary_tui.servers.secrets import Passwords
+
+        server, row = self._known(name), self._follower.snapshot.row(name)
+        local = row.local if row is not None else ""
+        if server.tunnel is not None and not local:
+            raise Failed(Cause.TUNNEL_LOST, detail="the process that monitors has not opened it")
+        password = await Passwords().find(server)
+        return client_command(server, local, password, self._paths.runtime / "clients" / name)
+
+    def _known(self, name: str) -> Server:
+        server = self._follower.fleet.get(name)
+        if server is None:
+            raise KeyError(name)
+        return server

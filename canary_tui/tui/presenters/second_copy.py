@@ -1,0 +1,49 @@
+"""What a copy that does not monitor says, and what it does not offer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from canary_tui.tui.presenters.lines import Line, Tone, line, width_of
+
+if TYPE_CHECKING:
+    from canary_tui.monitor.board import Snapshot
+    from canary_tui.monitor.lock import Holder
+
+MARK = "view only"
+"""Stands in every screen's title."""
+
+NEEDS_MONITOR = frozenset(
+    {"add", "edit", "delete", "undo", "save", "test", "again", "open_close", "retry", "probe"}
+    | {"host_key", "password", "audit", "rotate", "try_keys", "give_up"}
+)
+"""Actions of the screens that only the process that monitors can do."""
+
+
+def refusal(holder: Holder, now: float) -> str:
+    """Return why a key does nothing here."""
+    return f"{holder.words(now)}; this is done there."
+
+
+def taken_over(holder: Holder) -> str:
+    """Return what is said when this copy monitors from now on."""
+    return f"{holder.who} has ended: this copy monitors now."
+
+
+def banner(snapshot: Snapshot, now: float, width: int) -> list[Line]:
+    """Return who monitors, in one line of ``width`` cells, and why nothing can be read of that, if so."""
+    holder = snapshot.monitored_by
+    if holder is None:
+        return []
+    who = holder.words(now)
+    ways = (
+        f"{who}; this copy shows what it writes.",
+        f"{who}; view only.",
+        f"{who}.",
+        f"{holder.who} monitors.",
+    )
+    said = [line((words, Tone.WARN)) for words in ways]
+    lines = [next((words for words in said if width_of(words) <= width), said[-1])]
+    if snapshot.unread:
+        lines.append(line(("✕ ", Tone.BAD), f"Nothing is known of the servers: {snapshot.unread}"))
+    return lines

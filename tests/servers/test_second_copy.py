@@ -1,0 +1,304 @@
+"""Two copies of one user on real servers: one monitors, the other shows it and takes over when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from canary_tui.diagnosis.stages import Cause
+from canary_tui.monitor.board import Health
+from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.history.tables import history_file
+from canary_tui.monitor.standby import NotMonitoring, Standby
+from tests.harness.ports import free_port, is_listening, wait_for
+from tests.servers.copies import LIMIT, WITHIN, both, listening, told
+from tests.servers.test_terminal import Terminal
+from tests.servers.watching import at_home, canary, reader_of
+from tests.servers.world import with_ssh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.harness.postgres import Postgres
+    from tests.harness.sshd import Sshd
+    from tests.servers.world import World
+
+ROOT = Path(__file__).parents[2]
+COPY = """
+import sys, time
+from pathlib import Path
+from canary_tui.monitor.standby import Standby
+from canary_tui.paths import Paths
+copy, said = Standby(Paths.below(Path(sys.argv[1]))), None
+print("ready", flush=True)
+sys.stdin.readline()
+copy.start()
+while True:
+    now = copy.snapshot().monitored_by
+    words = str(now.pid) if now else "monitors"
+    if words != said:
+        print(words, flush=True)
+        said = words
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return at_home(world, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def own_sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
+    """An sshd that nobody else uses."""
+    return make_sshd()
+
+
+def test_it_shows_who_monitors_and_what_becomes_of_the_servers(
+    home: World, own_sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    database = make_postgres()
+    with both(home, own_sshd, database) as (first, second, port):
+        holder = second.standby.snapshot().monitored_by
+        assert holder is not None
+        assert holder.pid == first.process.pid
+        assert holder.since == pytest.approx(time.time(), abs=60)
+        assert second.row.local == f"127.0.0.1:{port}"
+        assert (second.row.tunnel, second.row.failure) == (TunnelState.UP, None)
+        database.stop("immediate")
+        first.until(lambda: not first.of("probe_finished")[-1]["probe"]["ok"], "the first knows")
+        wait_for(lambda: second.is_now(Health.DOWN), WITHIN, "the copy shows that the database is down")
+        assert second.row.failure is not None
+        assert second.row.failure.remedies
+        database.start()
+        wait_for(lambda: second.is_now(Health.UP), LIMIT, "the copy shows that it is back")
+        own_sshd.stop()
+        first.until(lambda: first.of("tunnel_changed")[-1]["state"] == "waiting", "the first knows")
+        wait_for(lambda: second.row.tunnel is TunnelState.WAITING, WITHIN, "the copy shows the tunnel")
+        assert second.row.health is Health.DOWN
+        assert second.row.failure is not None
+        assert second.row.failure.cause is Cause.CONNECTION_REFUSED
+        wait_for(lambda: second.row.retry_at is not None, LIMIT, "and when it is tried again")
+        own_sshd.start()
+        wait_for(lambda: second.is_now(Health.UP), LIMIT * 2, "the copy shows that it is up again")
+
+
+def test_its_log_is_the_history_line_by_line(home: World, own_sshd: Sshd, postgres: Postgres) -> None:
+    with both(home, own_sshd, postgres) as (_, second, _port):
+        seen = len(second.take_lines())
+        wait_for(lambda: len(second.take_lines()) >= seen + 4, LIMIT, "lines come")
+        assert [line.seq for line in second.lines] == list(range(1, len(second.lines) + 1))
+        kept = reader_of(home).lines(limit=10_000)
+        assert told(second.lines) == told(kept[: len(second.lines)])
+        oldest = second.lines[0].at
+        assert second.standby.history_lines(before=oldest).result(5) == []
+        assert second.standby.uptimes(86_400).result(5)["orders"].up > 0
+
+
+def test_it_logs_in_nowhere_and_binds_nothing(
+    home: World, own_sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    database = make_postgres()
+    with both(home, own_sshd, database) as (first, second, _):
+        seen = len(second.take_lines())
+        wait_for(lambda: len(second.take_lines()) >= seen + 4, LIMIT, "lines come")
+        assert (own_sshd.logins(), len(own_sshd.sessions())) == (1, 1)
+        assert listening(os.getpid()) == set()
+        for call in (second.standby.probe_now, second.standby.retry_now, second.standby.start_test):
+            with pytest.raises(NotMonitoring, match=str(first.process.pid)):
+                call("orders")
+        with pytest.raises(NotMonitoring):
+            second.standby.set_enabled("orders", False).result(5)
+        assert second.standby.clients() == 0
+        first.process.send_signal(signal.SIGSTOP)
+        before = database.logins_seen()
+        end = time.monotonic() + 3
+        wait_for(lambda: time.monotonic() > end, 10)
+        assert database.logins_seen() == before, "nobody probes while the first stands still"
+        assert own_sshd.logins() == 1
+        first.process.send_signal(signal.SIGCONT)
+
+
+def test_the_key_and_the_clients_of_the_engine_work_through_the_first_ones_port(
+    home: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    with both(home, own_sshd, postgres) as (_, second, port):
+        info = second.standby.key_info("orders").result(10)
+        assert info.line == home.key("orders").line
+        argv, environment = second.standby.client_env("orders").result(10)
+        assert environment["PGPORT"] == str(port)
+        done = subprocess.run(
+            [*argv, "-XAtc", "select 'through'"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        assert (done.stdout.strip(), done.returncode) == ("through", 0), done.stderr
+
+
+def test_it_makes_no_key_and_writes_no_settings(home: World, own_sshd: Sshd, postgres: Postgres) -> None:
+    with both(home, own_sshd, postgres) as (_, second, _port):
+        other = home.server(postgres, name="other", install=False)
+        tunnel = with_ssh(home.server(postgres, own_sshd), key="")
+        home.write(msgspec.structs.replace(other, ssh=tunnel.ssh, enabled=False))
+        text = home.paths.servers.read_bytes()
+        wait_for(lambda: len(second.standby.snapshot().rows) == 2, WITHIN, "the file is read again")
+        with pytest.raises(Exception, match="key_missing"):
+            second.standby.key_info("other").result(10)
+        assert not (home.paths.keys / "other").exists()
+        assert home.paths.servers.read_bytes() == text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
+    home: World, own_sshd: Sshd, postgres: Postgres, number: signal.Signals
+) -> None:
+    with both(home, own_sshd, postgres) as (first, second, port):
+        first.end(number)
+        wait_for(lambda: second.monitors, LIMIT, "it monitors")
+        assert second.row.last is None, "what the dead one knew is not the present"
+        second.standby.hold("orders")
+        wait_for(lambda: is_listening(port), LIMIT, "the port is served again")
+        wait_for(lambda: second.is_now(Health.UP), LIMIT, "it is up")
+        seen = len(second.lines)
+        wait_for(lambda: len(second.take_lines()) >= seen + 3, LIMIT, "probes go on")
+        refused = canary("watch")
+        assert refused.returncode == 1, "nobody else monitors"
+        assert f"Process {os.getpid()} monitors since" in refused.stderr
+        second.standby.close("orders").result(10)
+        assert second.standby.stop(5)
+        second.take_lines()
+    assert [line.seq for line in second.lines] == list(range(1, len(second.lines) + 1))
+    assert told(second.lines) == told(reader_of(home).lines(limit=10_000))
+    with closing(sqlite3.connect(history_file(home.paths))) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_the_first_feels_nothing_when_the_second_ends(
+    home: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    with both(home, own_sshd, postgres) as (first, second, port):
+        assert second.standby.stop(3)
+        seen = len(first.of("probe_finished"))
+        first.until(lambda: len(first.of("probe_finished")) >= seen + 3, "probes go on")
+        assert own_sshd.logins() == 1
+        assert is_listening(port)
+        assert first.end(signal.SIGTERM) == 0
+    kept = [line.result for line in reader_of(home).lines(limit=1000) if line.result]
+    assert len(kept) == len(first.of("probe_finished"))
+
+
+def test_of_copies_started_in_one_instant_exactly_one_monitors_and_so_on_to_the_last(tmp_path: Path) -> None:
+    with ExitStack() as ending:
+        copies = [ending.enter_context(_started(tmp_path)) for _ in range(4)]
+        for copy in copies:
+            assert copy.stdin is not None
+            copy.stdin.write(b"\n")
+            copy.stdin.flush()
+        said = {copy.pid: [_line(copy)] for copy in copies}
+        while copies:
+            (monitor,) = [copy for copy in copies if said[copy.pid][-1] == "monitors"]
+            copies.remove(monitor)
+            for copy in copies:
+                while said[copy.pid][-1] != str(monitor.pid):
+                    said[copy.pid].append(_line(copy))
+            monitor.kill()
+            monitor.wait()
+            # Each of the others says who it is now: one that it monitors, the others its number.
+            for copy in copies:
+                said[copy.pid].append(_line(copy))
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COPY, str(folder)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        try:
+            assert _line(process) == "ready"
+            yield process
+        finally:
+            process.kill()
+
+
+def _line(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().decode().strip()
+
+
+def test_in_a_terminal_it_says_who_monitors_refuses_in_words_and_takes_over(
+    world: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    port = free_port()
+    world.write(with_ssh(world.server(postgres, own_sshd), local_port=port))
+    with ExitStack() as ending:
+        first = Terminal(world.folder)
+        ending.callback(first.close)
+        wait_for(lambda: len(own_sshd.sessions()) == 1, LIMIT, "the first has its tunnel")
+        second = Terminal(world.folder)
+        ending.callback(second.close)
+        second.wait_for(f"Process {first.process.pid} monitors since".encode())
+        second.wait_for(b"is up")
+        second.seen.clear()
+        os.write(second.ours, b"t")
+        second.wait_for(b"there.")
+        assert listening(second.process.pid) == set()
+        assert port in listening(first.process.pid)
+        assert own_sshd.logins() == 1
+        first.process.kill()
+        second.wait_for(b"this copy monitors now")
+        wait_for(lambda: port in listening(second.process.pid), LIMIT, "the port is the second's")
+        wait_for(lambda: own_sshd.logins() == 2, LIMIT, "and it has logged in once")
+        second.process.send_signal(signal.SIGTERM)
+        assert second.process.wait(5) == 128 + signal.SIGTERM
+
+
+def test_it_takes_over_though_nobody_reads_its_terminal(
+    world: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    port = free_port()
+    world.write(with_ssh(world.server(postgres, own_sshd), local_port=port))
+    with ExitStack() as ending:
+        first = Terminal(world.folder)
+        ending.callback(first.close)
+        wait_for(lambda: port in listening(first.process.pid), LIMIT, "the first has its port")
+        second = Terminal(world.folder)
+        ending.callback(second.close)
+        second.wait_for(f"Process {first.process.pid} monitors since".encode())
+        second.stall()
+        first.process.kill()
+        wait_for(lambda: port in listening(second.process.pid), LIMIT, "the port is the second's")
+        wait_for(lambda: own_sshd.logins() == 2, LIMIT, "and it has logged in")
+        second.go_on()
+        second.wait_for(b"this copy monitors now")
+        second.wait_for(b"is up")
+        assert own_sshd.logins() == 2, "what was opened goes on"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_second_copy_in_time(
+    world: World, own_sshd: Sshd, postgres: Postgres, number: int
+) -> None:
+    world.write(world.server(postgres, own_sshd))
+    with ExitStack() as ending:
+        first, second = Standby(world.paths), None
+        first.start()
+        ending.callback(first.stop)
+        second = Terminal(world.folder)
+        ending.callback(second.close)
+        second.wait_for(f"Process {os.getpid()} monitors since".encode())
+        second.process.send_signal(number)
+        assert second.process.wait(4) == 128 + number

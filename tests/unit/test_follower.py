@@ -1,0 +1,355 @@
+"""A copy that does not monitor knows from the history what the other one does, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, Stage
+from canary_tui.monitor.board import RECENT, Health, Row
+from canary_tui.monitor.events import TunnelChanged, TunnelState
+from canary_tui.monitor.follower import PATIENCE, Follower
+from canary_tui.monitor.history import recorder as recorder_module
+from canary_tui.monitor.history import tail as tail_module
+from canary_tui.monitor.history.schema import set_aside
+from canary_tui.monitor.lock import Holder, Lock
+from canary_tui.servers.file import ServersFile
+from tests.harness.ports import eventually
+from tests.unit.past import REFUSED, Past, server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from canary_tui.monitor.history.recorder import Recorder
+
+OFFER = HostKeyOffer(
+    host="jump", port=22, key_type="ssh-ed25519", fingerprint="SHA256:x", public_line="ssh-ed25519 A"
+)
+MISSING = Failure(stage=Stage.SETTINGS, cause=Cause.PASSWORD_MISSING, summary="no source has it", remedies=())
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches come often, so that tests need not wait for them."""
+    monkeypatch.setattr(recorder_module, "BATCH_SECONDS", 0.02)
+    monkeypatch.setattr(recorder_module, "AGAIN_SECONDS", 0.05)
+
+
+class Pair:
+    """A history that is written, and the one who follows it."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.past = Past(folder, *names)
+        # The lock is signed with the real time, and what is older than that is not the present.
+        self.past.now = self.began = float(int(time.time()) + 2)
+        file = ServersFile(self.past.paths.servers)
+        for name in self.past.names:
+            file.add(server(name))
+        self.file = file
+        self.batches = 0
+        self.follower = Follower(self.past.paths, lambda: self.past.now)
+
+    @asynccontextmanager
+    async def recording(self) -> AsyncIterator[Recorder]:
+        """Record, and count the batches that are in the file."""
+        async with self.past.recording() as recorder:
+            write = recorder._write
+
+            async def counted() -> bool:
+                written = await write()
+                self.batches += 1
+                return written
+
+            recorder._write = counted  # type: ignore[method-assign]
+            await eventually(lambda: recorder._writer is not None, 5)
+            yield recorder
+
+    @property
+    def holder(self) -> Holder:
+        """Who the lock says it is; nobody has ended it in these tests."""
+        holder = Lock(self.past.paths).acquire()
+        assert holder is not None
+        return holder
+
+    async def written(self) -> None:
+        """Wait until everything that was said is in the file: one batch may be under way already."""
+        enough = self.batches + 2
+        await eventually(lambda: self.batches >= enough, 5)
+
+    async def look(self) -> None:
+        """Have what was said written, and look."""
+        await self.written()
+        self.follower.look(self.holder)
+
+    def row(self, name: str = "orders") -> Row:
+        row = self.follower.snapshot.row(name)
+        assert row is not None
+        return row
+
+    def texts(self) -> list[str]:
+        return [line.text for line in self.follower.board.log_after(0, 10_000)]
+
+
+def tunnel(past: Past, state: TunnelState, name: str = "orders", **more: object) -> TunnelChanged:
+    return TunnelChanged(at=past.now, server=name, state=state, **more)  # type: ignore[arg-type]
+
+
+async def test_rows_show_probes_and_tunnels_as_the_monitor_has_them(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "orders", "billing")
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP, local="127.0.0.1:15432"))
+        recorder.feed(tunnel(past, TunnelState.WAITING, "billing", failure=REFUSED, retry_at=past.now + 9))
+        past.now += 1
+        good = past.probed(recorder)
+        await pair.look()
+        snapshot = pair.follower.snapshot
+        assert snapshot.loaded
+        assert snapshot.monitored_by == pair.holder
+        assert snapshot.monitored_by.pid == os.getpid()
+        assert (pair.row().health, pair.row().last, pair.row().local) == (Health.UP, good, "127.0.0.1:15432")
+        waiting = pair.row("billing")
+        assert (waiting.health, waiting.failure) == (Health.DOWN, REFUSED)
+        assert waiting.retry_at == pair.began + 9
+        past.now += 1
+        past.probed(recorder, failure=REFUSED)
+        await pair.look()
+        assert (pair.row().health, pair.row().since) == (Health.DOWN, past.now)
+        assert pair.row().recent == (4.25, None)
+
+
+async def test_what_waits_for_a_person_is_shown(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "orders", "billing")
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(pair.past, TunnelState.STOPPED, failure=REFUSED, host_key=OFFER))
+        pair.past.probed(recorder, "billing", failure=MISSING)
+        await pair.look()
+        assert pair.row().host_key == OFFER
+        assert pair.row("billing").password_wanted
+
+
+async def test_nothing_new_is_no_new_snapshot(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording() as recorder:
+        pair.past.probed(recorder)
+        await pair.look()
+        before = pair.follower.snapshot
+        await pair.look()
+        assert pair.follower.snapshot is before
+
+
+async def test_what_a_dead_monitor_left_is_not_the_present(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP, local="127.0.0.1:15432"))
+        past.probed(recorder)
+        await pair.look()
+        assert pair.row().health is Health.UP
+    past.now += 5
+    after = Holder(77, past.now)
+    pair.follower.look(after)
+    assert (pair.row().health, pair.row().local, pair.row().recent) == (Health.UNKNOWN, "", ())
+    fresh = Follower(past.paths, lambda: past.now)
+    fresh.look(after)
+    (row,) = fresh.snapshot.rows
+    assert (row.health, row.tunnel, row.last) == (Health.UNKNOWN, TunnelState.CLOSED, None)
+    assert len(fresh.board.log_after(0, 10)) == 1, "the log is the past, and stays"
+
+
+async def test_a_monitor_that_begins_forgets_the_tunnels_of_the_one_before(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(pair.past, TunnelState.UP))
+    async with pair.recording() as recorder:
+        await pair.look()
+        assert pair.follower._tail.news(0.0) is None
+        unsigned = Follower(pair.past.paths, lambda: pair.past.now)
+        unsigned.look(Holder(0, 0.0))
+        (row,) = unsigned.snapshot.rows
+        assert row.tunnel is TunnelState.CLOSED
+
+
+async def test_a_state_has_begun_when_it_began_however_long_ago(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "orders", "billing")
+    past = pair.past
+    async with pair.recording() as recorder:
+        for name in past.names:
+            recorder.feed(tunnel(past, TunnelState.UP, name))
+        past.probed(recorder, failure=REFUSED)
+        past.probed(recorder, "billing")
+        past.now += 10
+        began = past.now
+        for _ in range(3 * RECENT):
+            past.probed(recorder)
+            past.probed(recorder, "billing", failure=REFUSED)
+            past.now += 10
+        await pair.written()
+        pair.follower.look(pair.holder)
+        assert (pair.row().health, pair.row("billing").health) == (Health.UP, Health.DOWN)
+        for name in past.names:
+            assert pair.row(name).since == pytest.approx(began, abs=0.001)
+            assert len(pair.row(name).recent) == RECENT
+
+
+async def test_the_log_goes_on_from_the_history_without_gap_or_repetition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail_module, "FIRST_LINES", 10)
+    monkeypatch.setattr(tail_module, "MOST_LINES", 7)
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        for number in range(25):
+            past.wrote(recorder, f"old {number}")
+        await pair.look()
+        assert pair.texts() == [f"old {number}" for number in range(15, 25)]
+        for number in range(30):
+            past.wrote(recorder, f"new {number}", "gone" if number % 2 else "orders")
+            past.probed(recorder)
+            past.now += number % 3 / 10
+        await pair.written()
+        while pair.follower.look(pair.holder):
+            pass
+        lines = pair.follower.board.log_after(0, 1000)
+        assert [line.seq for line in lines] == list(range(1, 71))
+        older = past.reader.lines(before=lines[0].at, limit=1000)
+        everything = [
+            (line.at, line.server, line.text, line.result) for line in past.reader.lines(limit=1000)
+        ]
+        assert [(x.at, x.server, x.text, x.result) for x in (*older, *lines)] == everything
+
+
+async def test_a_clock_that_is_set_back_stops_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        for number in range(5):
+            past.wrote(recorder, f"before {number}")
+            past.now += 60
+        await pair.look()
+        past.now -= 200
+        await pair.look()
+        for number in range(5):
+            past.now += 60
+            past.wrote(recorder, f"after {number}")
+            await pair.look()
+    assert pair.texts() == [f"{when} {number}" for when in ("before", "after") for number in range(5)]
+
+
+async def test_a_server_that_comes_into_the_file_brings_what_is_known_of_it(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP, "billing"))
+        past.probed(recorder, "billing")
+        await pair.look()
+        assert pair.follower.snapshot.row("billing") is None
+        pair.file.add(server("billing"))
+        await pair.look()
+        assert pair.row("billing").health is Health.UP
+        assert pair.row("billing").recent == (4.25,)
+
+
+async def test_what_the_next_monitor_wrote_before_it_was_noticed_is_shown(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        past.wrote(recorder, "begun")
+        await pair.written()
+        before = Holder(77, 1.0)
+        pair.follower.look(before)
+        recorder.feed(tunnel(past, TunnelState.UP, local="127.0.0.1:15432"))
+        past.probed(recorder)
+        await pair.written()
+        pair.follower.look(before)
+        assert pair.row().local == ""
+        pair.follower.look(pair.holder)
+        assert (pair.row().local, pair.row().health) == ("127.0.0.1:15432", Health.UP)
+
+
+async def test_a_server_that_comes_while_others_are_probed_brings_its_tunnel_too(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP, "billing", local="127.0.0.1:15433"))
+        await pair.look()
+        pair.file.add(server("billing"))
+        past.probed(recorder)
+        await pair.look()
+        assert pair.row("billing").local == "127.0.0.1:15433"
+
+
+async def test_a_wrong_servers_file_is_said_and_the_last_good_list_stays(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording():
+        await pair.look()
+        text = pair.past.paths.servers.read_text()
+        pair.past.paths.servers.write_text(text.replace("postgresql", "oracle"))
+        await pair.look()
+        assert "oracle" in pair.follower.snapshot.problems[0]
+        assert pair.row().server.name == "orders"
+
+
+async def test_a_history_that_cannot_be_read_is_said_after_a_moment_and_again_followed(
+    tmp_path: Path,
+) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP))
+        past.probed(recorder)
+        await pair.look()
+        holder = pair.holder
+    aside = set_aside(past.path)
+    for _ in range(PATIENCE - 1):
+        pair.follower.look(holder)
+    assert (pair.follower.snapshot.unread, pair.row().health) == ("", Health.UP)
+    past.path.write_bytes(b"junk" * 1000)
+    pair.follower.look(holder)
+    assert "not a database" in pair.follower.snapshot.unread
+    assert str(past.path) in pair.follower.snapshot.unread
+    assert pair.row().health is Health.UNKNOWN
+    past.path.unlink()
+    for file in past.paths.state.glob(f"{aside.name}*"):
+        file.rename(file.with_name(file.name.replace(aside.name, past.path.name)))
+    past.now += 1
+    pair.follower.look(holder)
+    assert (pair.follower.snapshot.unread, pair.row().health) == ("", Health.UP)
+    assert len(pair.follower.board.log_after(0, 100)) == 1
+
+
+def test_a_history_that_is_not_there_is_said(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    for _ in range(PATIENCE):
+        pair.follower.look(Holder(77, 1.0))
+    assert "it is not there" in pair.follower.snapshot.unread
+    assert [row.health for row in pair.follower.snapshot.rows] == [Health.UNKNOWN]
+    assert not pair.past.paths.state.exists(), "looking makes nothing"
+
+
+async def test_a_deleted_history_is_begun_anew_with_where_the_tunnels_stand(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP, local="127.0.0.1:15432"))
+        past.probed(recorder)
+        await pair.look()
+        past.path.unlink()
+        await eventually(past.path.exists, 5)
+        await eventually(lambda: recorder._writer is not None and not recorder._moved, 5)
+        assert "was deleted" in past.notes[0]
+        fresh = Follower(past.paths, lambda: past.now)
+        past.now += 1
+        past.probed(recorder)
+        await pair.written()
+        fresh.look(pair.holder)
+        assert fresh.snapshot.rows[0].local == "127.0.0.1:15432"
+        await pair.look()
+        assert pair.row().recent == (4.25, 4.25)
+    assert len(past.reader.lines()) == 1

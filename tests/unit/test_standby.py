@@ -1,0 +1,151 @@
+"""A copy is the monitor or a view of one, and the one becomes the other at most once."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from canary_tui.monitor import standby as standby_module
+from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.standby import NotMonitoring, Standby
+from canary_tui.paths import Paths
+from canary_tui.servers.secrets import Secret
+from tests.harness.ports import wait_for
+from tests.unit.past import server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked often, so that tests need not wait for it."""
+    monkeypatch.setattr(standby_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(standby_module, "LOCK_SECONDS", 0.02)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths.below(tmp_path)
+
+
+@pytest.fixture
+def other(paths: Paths) -> Iterator[Lock]:
+    """Somebody who monitors."""
+    lock = Lock(paths)
+    assert lock.acquire() is None
+    yield lock
+    lock.release()
+
+
+@pytest.fixture
+def copy(paths: Paths) -> Iterator[Standby]:
+    """A copy that is stopped in the end."""
+    copy = Standby(paths)
+    yield copy
+    assert copy.stop(5)
+
+
+def loaded(copy: Standby) -> bool:
+    return copy.snapshot().loaded
+
+
+def test_alone_it_monitors(copy: Standby, paths: Paths) -> None:
+    copy.start()
+    wait_for(lambda: loaded(copy), 5)
+    assert copy.snapshot().monitored_by is None
+    assert Lock(paths).acquire() is not None
+
+
+def test_beside_another_it_is_known_at_once_that_it_only_looks(copy: Standby, other: Lock) -> None:
+    copy.start()
+    assert copy.snapshot().monitored_by == other.signature
+    wait_for(lambda: loaded(copy), 5)
+    assert copy.snapshot().monitored_by == other.signature
+
+
+def test_it_monitors_when_the_other_lets_go_and_the_list_stays(
+    copy: Standby, other: Lock, paths: Paths
+) -> None:
+    copy.start()
+    wait_for(lambda: loaded(copy), 5)
+    other.release()
+    wait_for(lambda: copy.snapshot().monitored_by is None, 5)
+    assert loaded(copy), "there is no moment without a list"
+    assert other.acquire() is not None
+    assert (paths.state / "history.db").exists()
+
+
+def test_after_the_end_nothing_is_taken_over(copy: Standby, other: Lock) -> None:
+    copy.start()
+    wait_for(lambda: loaded(copy), 5)
+    assert copy.stop(3)
+    other.release()
+    assert other.acquire() is None
+    assert copy.snapshot().monitored_by is not None
+
+
+def test_it_ends_from_any_thread_while_the_other_lets_go(paths: Paths) -> None:
+    for _ in range(20):
+        other, copy = Lock(paths), Standby(paths)
+        assert other.acquire() is None
+        copy.start()
+        letting_go = threading.Thread(target=other.release)
+        ending = [threading.Thread(target=copy.stop) for _ in range(3)]
+        for thread in (letting_go, *ending):
+            thread.start()
+        for thread in (letting_go, *ending):
+            thread.join(10)
+            assert not thread.is_alive()
+        assert copy.stop(3)
+        assert other.acquire() is None, "the lock is nobody's"
+        other.release()
+
+
+def test_a_copy_that_never_began_ends(copy: Standby) -> None:
+    assert copy.stop(1)
+
+
+INTENTS: list[Callable[[Standby], object]] = [
+    lambda copy: copy.hold("orders").result(1),
+    lambda copy: copy.close("orders").result(1),
+    lambda copy: copy.probe_now("orders"),
+    lambda copy: copy.retry_now("orders"),
+    lambda copy: copy.start_test("orders"),
+    lambda copy: copy.give_password("orders", Secret("x")),
+    lambda copy: copy.save(server("orders"), replaces=None).result(1),
+    lambda copy: copy.remove("orders").result(1),
+    lambda copy: copy.restore(server("orders")).result(1),
+    lambda copy: copy.set_enabled("orders", False).result(1),
+    lambda copy: copy.audit("orders").result(1),
+    lambda copy: copy.rotate("orders").result(1),
+    lambda copy: copy.try_keys("orders").result(1),
+    lambda copy: copy.give_up_key("orders").result(1),
+]
+
+
+@pytest.mark.parametrize("intent", INTENTS)
+def test_a_view_refuses_what_acts_and_says_who_does_it(
+    copy: Standby, other: Lock, intent: Callable[[Standby], object]
+) -> None:
+    copy.start()
+    assert other.signature is not None
+    with pytest.raises(
+        NotMonitoring, match=f"^Process {other.signature.pid} monitors since .*; this is done"
+    ):
+        intent(copy)
+
+
+def test_without_a_lock_it_monitors_and_says_what_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    paths = Paths.below(tmp_path)
+    copy = Standby(paths)
+    copy.start()
+    try:
+        wait_for(lambda: any("cannot be opened" in line.text for line in copy.log_after(0)), 5)
+        assert copy.snapshot().monitored_by is None
+    finally:
+        assert copy.stop(5)
