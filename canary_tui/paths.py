@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import secrets
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,21 +24,33 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     keys: Path
     known_hosts: Path
     state: Path
-    """history.db and logs."""
+    """history.db, the monitor's lock, the screens' choices."""
     runtime: Path
-    """Unix sockets and locks."""
+    """Unix sockets."""
 
     @classmethod
     def of_user(cls, config: Path | None = None) -> Paths:
-        """Return this user's paths; ``config`` (or ``CANARY_CONFIG``) names another servers.yaml."""
+        """Return this user's paths; ``config`` (or ``CANARY_CONFIG``) names another servers.yaml.
+
+        Another file is another world: its servers have nothing to do with those of the same names in the
+        first, so it has a monitor, a history and sockets of its own. Keys and known hosts are the user's.
+        Raises OSError when a relative path stands in a folder that is gone.
+        """
         dirs = PlatformDirs("canary-tui", appauthor=False)
         state = Path(dirs.user_state_dir)
         # Without a runtime folder from the session, the one in /tmp that platformdirs falls back to
         # could have been made by anybody: ours stands in the state folder then.
         runtime = Path(dirs.user_runtime_dir) if os.environ.get("XDG_RUNTIME_DIR") else state / "run"
-        chosen = config or os.environ.get("CANARY_CONFIG")
+        usual = servers = Path(dirs.user_config_dir) / "servers.yaml"
+        if chosen := config or os.environ.get("CANARY_CONFIG"):
+            servers = Path(chosen).expanduser()
+        file = os.path.realpath(servers)
+        if file != os.path.realpath(usual):
+            readable, mark = _names(file)
+            # No server's name begins so. It is short because a socket's path may have 107 bytes.
+            state, runtime = state / f"{readable}-{mark}", runtime / f"_{mark}"
         return cls(
-            servers=Path(chosen).expanduser() if chosen else Path(dirs.user_config_dir) / "servers.yaml",
+            servers=servers,
             keys=Path(dirs.user_data_dir) / "keys",
             known_hosts=Path(dirs.user_data_dir) / "known_hosts",
             state=state,
@@ -53,6 +67,12 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             state=folder / "state",
             runtime=folder / "run",
         )
+
+
+def _names(file: str) -> tuple[str, str]:
+    """Return two names for a file: one to be read by a person, one that no other file has."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", Path(file).stem).strip("-")[:32]
+    return readable or "servers", hashlib.sha256(os.fsencode(file)).hexdigest()[:8]
 
 
 def private_folder(folder: Path) -> Path:

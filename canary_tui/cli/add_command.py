@@ -65,7 +65,9 @@ PORT = PortType()
 @click.option("--tls", type=click.Choice([m.value for m in TlsMode]), default="prefer", show_default=True)
 @click.option("--ca-file", default="", metavar="FILE", help="PEM file of authorities. Default: the system's.")
 @click.option("--password-env", metavar="VARIABLE", help="The password is in this environment variable.")
-@click.option("--password-command", metavar="COMMAND", help="The password is what this command prints.")
+@click.option(
+    "--password-command", metavar="COMMAND", help="The password is the first line that this command prints."
+)
 @click.option("--password-keyring", is_flag=True, help="The password is in the keyring (canary password).")
 @click.option("--ssh-host", metavar="HOST", help="The SSH server; left out: a direct connection.")
 @click.option("--ssh-port", type=PORT, default=22, show_default=True)

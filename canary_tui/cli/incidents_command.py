@@ -35,7 +35,7 @@ def _words(incident: Incident) -> str:
 
     started = datetime.fromtimestamp(incident.started).astimezone()
     if incident.ended is None:
-        length, end = "goes on", click.style("it goes on", fg="red")
+        length, end = "open", click.style("it goes on", fg="red")
     else:
         length, end = duration_words(incident.ended - incident.started), incident.ended_by
     return "\n".join(

@@ -8,10 +8,11 @@ import click
 import msgspec
 
 from canary_tui.cli.common import load_fleet
+from canary_tui.servers.model import Listen
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Server
+    from canary_tui.servers.model import Server, SshServer
 
 
 @click.command("list")
@@ -39,8 +40,14 @@ def _row(server: Server) -> tuple[str, str, str, str, str]:
     database = server.database
     host = f"[{database.host}]" if ":" in database.host else database.host
     through = server.through if server.enabled else f"{server.through} (off)"
-    local = f":{server.tunnel.local_port}" if server.tunnel and server.tunnel.local_port else "–"
+    local = _local(server.tunnel) if server.tunnel else "–"
     return server.name, server.engine.value, f"{host}:{database.port}", through, local
+
+
+def _local(ssh: SshServer) -> str:
+    if ssh.listen is Listen.SOCKET:
+        return "socket"
+    return f":{ssh.local_port}" if ssh.local_port else "–"
 
 
 def server_json(server: Server) -> dict[str, Any]:
@@ -59,7 +66,13 @@ def server_json(server: Server) -> dict[str, Any]:
             "user": database.user,
             "tls": database.tls.value,
         },
-        "ssh": {"host": ssh.host, "port": ssh.port, "user": ssh.user, "local_port": ssh.local_port}
+        "ssh": {
+            "host": ssh.host,
+            "port": ssh.port,
+            "user": ssh.user,
+            "listen": ssh.listen.value,
+            "local_port": ssh.local_port,
+        }
         if ssh
         else None,
     }

@@ -37,11 +37,16 @@ class Span(click.ParamType[float]):
             self.fail(f"{value!r} {error}", param, ctx)
 
 
+BACK = "How far back, such as 90s, 30m, 2h or 3d."
+
+
 @click.command("log")
 @click.argument("name", required=False, type=ServerName())
-@click.option("--since", type=Span(), default="1h", show_default=True, metavar="TIME", help="How far back.")
+@click.option("--since", type=Span(), default="1h", show_default=True, metavar="TIME", help=BACK)
 @click.option("--failures", is_flag=True, help="Only probes that failed.")
-@click.option("--json", "as_json", is_flag=True, help="Only probes, one JSON object a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Only probes, one JSON object a line (docs/reference.md)."
+)
 @click.pass_obj
 def command(paths: Paths, name: str | None, since: float, failures: bool, as_json: bool) -> None:
     """Print what happened, oldest first: of all servers or of one, while the monitor runs or not."""
@@ -61,7 +66,7 @@ def command(paths: Paths, name: str | None, since: float, failures: bool, as_jso
         printed += len(page)
         after = page[-1].at
     if not printed:
-        click.echo("Nothing is kept of that time. canary and canary watch keep a history.", err=True)
+        click.echo("The history has nothing of that; canary and canary watch keep it.", err=True)
 
 
 def in_words(line: LogLine) -> str:

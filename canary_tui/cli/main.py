@@ -28,8 +28,8 @@ COMMANDS = {
     "trust": "Look at an SSH server's host key and decide.",
     "watch": "Hold the tunnels and probe without screens, for a service.",
 }
-EPILOG = """Exit status: 0 all well; 1 a probe or a tunnel failed; 2 wrong usage, or a file that cannot
-be read; 130 interrupted."""
+EPILOG = """Exit status: 0 all well; 1 a probe, an audit, a tunnel or a change of key failed; 2 wrong usage,
+or a file that cannot be read or written; 130 interrupted."""
 
 
 class Commands(click.Group):

@@ -10,6 +10,7 @@ import click
 from canary_tui.cli.common import ServerName, find_server, open_tools
 from canary_tui.diagnosis.catalogue import stage_title
 from canary_tui.keys.rotation import Step
+from canary_tui.servers.file import NotListed
 
 if TYPE_CHECKING:
     from canary_tui.keys.rotation import Rotation, Tried
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 
 @click.command("rotate")
 @click.argument("name", type=ServerName())
-@click.option("--check", is_flag=True, help="Try the new key and use it when it works; then the old one.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Try the new key, and use it once it works; then see whether the old one is refused.",
+)
 @click.option("--cancel", is_flag=True, help="Give up a new key that is not in use yet; it is moved aside.")
 @click.pass_obj
 def command(paths: Paths, name: str, check: bool, cancel: bool) -> int:
     """Change a server's key while the old one stays in use: make a new key and print the line to install.
 
     Install the line beside the old one, then --check: once the new key has been seen to work it is used,
-    and the old key's line is printed, to be removed. --check again sees that the old key is refused. Each
-    connection test tries the keys too. Exit status 1 when the new key is not accepted yet, or the old one
-    still is.
+    and the old key's line is printed, to be removed. --check again checks that the old key is refused. Each
+    connection test tries the keys too. --cancel gives a new key up that is not in use yet. Exit status 1
+    when the new key is not accepted yet, or the old one still is.
     """
     from canary_tui.monitor.rotation import CannotRotate
 
@@ -43,12 +48,21 @@ def command(paths: Paths, name: str, check: bool, cancel: bool) -> int:
         return asyncio.run(_cancel(paths, server) if cancel else _begin(paths, server))
     except CannotRotate as error:
         raise click.ClickException(str(error)) from None
+    except (KeyError, NotListed):
+        raise click.ClickException(f"{name} has just been taken out of {paths.servers}") from None
 
 
 async def _begin(paths: Paths, server: Server) -> int:
+    from canary_tui.monitor.gates import LoginGates
+    from canary_tui.monitor.key_trial import learn_version
+    from canary_tui.monitor.quiet import to_the_log
     from canary_tui.monitor.rotation import begin
 
-    found = await begin(open_tools(paths), server.name)
+    asyncio.get_running_loop().set_exception_handler(to_the_log)
+    tools = open_tools(paths)
+    # An sshd ignores a line with an option that it does not know: this process has seen no version yet.
+    await learn_version(tools, server, LoginGates().of(server))
+    found = await begin(tools, server.name)
     if found.next is None:
         _say(f"The new key of {server.name} cannot be shown: {found.trouble}.")
         _say(f"canary rotate {server.name} --cancel gives it up; then begin again.")
@@ -97,7 +111,10 @@ def _report(server: Server, tried: Tried) -> None:
     if tried.step is Step.NOTHING:
         _say(f"No change of key of {name} is under way; canary rotate {name} begins one.")
     elif tried.step is Step.NOT_ACCEPTED:
-        _say(f"The new key of {name} does not open the way yet ({tried.fingerprint}); the old one is in use.")
+        _say(
+            f"The new key of {name} does not reach the database yet ({tried.fingerprint}); "
+            "the old one is in use."
+        )
         _say_failure(tried)
         _say(f"canary rotate {name} prints the line to install on {server.through}.")
     elif tried.step is Step.FAILED:
@@ -120,7 +137,10 @@ def _report(server: Server, tried: Tried) -> None:
 def _say_what_goes(server: Server, tried: Tried) -> None:
     old = tried.old
     if old is None:
-        _say(f"The old key's file is gone. If its line is still on {server.through}, remove it there.")
+        _say(
+            "The old key's line cannot be shown: neither its file nor the .pub beside it can be read. "
+            f"If the line is still on {server.through}, remove it there."
+        )
     elif old.needed_by:
         _say(
             f"Leave the old key's line ({old.fingerprint}): it is still needed by {', '.join(old.needed_by)}."
@@ -130,6 +150,8 @@ def _say_what_goes(server: Server, tried: Tried) -> None:
         _say(f"Remove this line, whatever stands before it, from ~/.ssh/authorized_keys of {old.account}.")
         _say(f"Its fingerprint is {old.fingerprint}. Or run this command there:")
         _say(f"  {old.script}")
+        if old.lost:
+            _say("Its private key is gone, so nothing checks that it is refused.")
 
 
 def _say_failure(tried: Tried) -> None:

@@ -28,7 +28,9 @@ NAMES = 5
 
 
 @click.command("watch")
-@click.option("--json", "as_json", is_flag=True, help="Every event, one JSON object a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Every event, one JSON object a line (docs/reference.md)."
+)
 @click.pass_obj
 def command(paths: Paths, as_json: bool) -> int:
     """Hold the tunnels and probe, without screens, until a signal comes: for a service unit.
@@ -92,7 +94,9 @@ def _print(watch: Watch, *, as_json: bool) -> None:
         if text:
             click.echo(text)
         if watch.left_out != left_out:
-            click.echo(f"{watch.left_out - left_out} events were not printed in time", err=True)
+            click.echo(
+                f"{watch.left_out - left_out} events were left out: they were not read in time", err=True
+            )
             left_out = watch.left_out
 
 
@@ -114,6 +118,7 @@ class _Words:
 
     def _said(self, event: AnyEvent) -> tuple[str, str] | None:
         from canary_tui.monitor import events
+        from canary_tui.monitor.board import tunnel_words
 
         match event:
             case events.ProbeFinished():
@@ -121,7 +126,7 @@ class _Words:
                 text = f"✕ {failure.summary}" if failure else "✓ answers"
                 return (name, text) if self._is_new(f"probe {name}", text) else None
             case events.TunnelChanged():
-                text = " ".join(filter(None, (f"tunnel {event.state}", event.reason)))
+                text = tunnel_words(event)
                 new = self._is_new(f"tunnel {event.server}", event.state)
                 return (event.server, text) if new else None
             case events.PasswordWanted():

@@ -35,6 +35,8 @@ class OldKey(msgspec.Struct, frozen=True, kw_only=True):
     """One command that removes the line there."""
     needed_by: tuple[str, ...] = ()
     """Servers that log in to the same account with this key: the line must stay for them."""
+    lost: bool = False
+    """Its private key is gone: whether it is refused cannot be seen."""
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,12 @@ def changes_told(before: Fleet, after: Fleet) -> Iterator[tuple[str, str]]:
 
 
 def _told(was: Server, now: Server) -> str:
+    if was.ssh is not None and was.ssh.old_key and account(now) != account(was):
+        port = "" if was.ssh.port == 22 else f":{was.ssh.port}"
+        return (
+            f"the SSH account was changed: remove the line of old key {was.ssh.old_key} from "
+            f"{was.ssh.user}@{was.ssh.host}{port}, where nothing looks for it any more"
+        )
     if was.ssh is None or now.ssh is None:
         return ""
     new, old = now.ssh.next_key, was.key_name
@@ -115,8 +123,15 @@ def _told(was: Server, now: Server) -> str:
     elif was.ssh.next_key and not new:
         return f"new key {was.ssh.next_key} given up; {old} stays in use"
     if was.ssh.old_key and not now.ssh.old_key:
-        return f"old key {was.ssh.old_key} is refused by the SSH server: the change of key is finished"
+        # A refusal was seen, or a person took the entry out: the file is the same after both.
+        return f"old key {was.ssh.old_key} is taken out of the settings: the change of key is over"
     return ""
+
+
+def account(server: Server) -> tuple[str, int, str] | None:
+    """Return whose ``authorized_keys`` has a server's line: host, port, user. None for a direct one."""
+    ssh = server.ssh
+    return (ssh.host.lower(), ssh.port, ssh.user) if ssh else None
 
 
 def same_key(was: Server, now: Server) -> bool:

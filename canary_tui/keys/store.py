@@ -93,11 +93,12 @@ class KeyStore:
                 continue
         raise AssertionError("unreachable")
 
-    def load(self, path: Path) -> StoredKey:
+    def load(self, path: Path, *, any_mode: bool = False) -> StoredKey:
         """Read a private key.
 
         Raises Failed: ``key_missing``, ``key_permissions`` (others may read it; it is not mended
-        silently, for it may have been read already) or ``key_unreadable``.
+        silently, for it may have been read already) or ``key_unreadable``. ``any_mode`` is for a key
+        that is in use no more: that others may read it is no reason to leave it unchecked.
         """
         facts = {"key_path": str(path)}
 
@@ -114,7 +115,7 @@ class KeyStore:
         if what := _what_it_is(data):
             raise failed(Cause.KEY_UNREADABLE, f"{path}: {what}")
         mode = stat.S_IMODE(status.st_mode)
-        if mode & 0o077:
+        if mode & 0o077 and not any_mode:
             raise failed(Cause.KEY_PERMISSIONS, f"{path} has mode {mode:04o}; 0600 is needed")
         try:
             private = asyncssh.import_private_key(data)
@@ -129,6 +130,22 @@ class KeyStore:
             fingerprint=private.get_fingerprint(),
             created=status.st_mtime,
         )
+
+    def public(self, path: Path) -> tuple[str, str]:
+        """Return the public line and the fingerprint of a key that is in use no more.
+
+        From the private key, whatever its mode; where that cannot be read, from the ``.pub`` beside it.
+        Raises Failed, as ``load``, when neither can be read.
+        """
+        try:
+            key = self.load(path, any_mode=True)
+        except Failed as failed:
+            try:
+                public = asyncssh.import_public_key(_read(path.with_name(f"{path.name}.pub"))[0])
+                return public.export_public_key("openssh").decode().strip(), public.get_fingerprint()
+            except (OSError, ValueError):  # asyncssh's KeyImportError is a ValueError
+                raise failed from None
+        return key.line, key.fingerprint
 
     def of_server(self, server: Server, comment: str) -> tuple[StoredKey, bool]:
         """Return the server's key, and whether its ``key:`` entry is to be written.

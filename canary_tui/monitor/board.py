@@ -89,7 +89,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     monitored_by: Holder | None = None
     """Who monitors instead of this process; None: this one does."""
     unread: str = ""
-    """Why what the other process writes cannot be read, and nothing is known of the servers."""
+    """Why nothing is known of the servers, while this process does not monitor: what the other one writes
+    cannot be read, it writes nothing, or nobody monitors."""
 
     def row(self, name: str) -> Row | None:
         """Return the row of a server, if there is one."""
@@ -141,7 +142,7 @@ class Board:
                 self._write(event.at, event.result.server, result=event.result)
             case events.TunnelChanged() if before is not None and before.server.tunnel is not None:
                 if event.state is not before.tunnel:
-                    self._write(event.at, event.server, text=_sentence(event))
+                    self._write(event.at, event.server, text=tunnel_words(event))
             case events.ClientRefused():
                 self._write(event.at, event.server, text=f"client refused: {event.reason}")
             case events.Noted():
@@ -179,7 +180,7 @@ class Board:
             self._log.append(msgspec.structs.replace(line, seq=self._seq))
 
     def follow(self, holder: Holder | None, unread: str = "") -> None:
-        """Say who monitors instead of this process (None: nobody), and why nothing of it can be read."""
+        """Say who monitors instead of this process (None: nobody), and why no server's state is known."""
         if (holder, unread) != (self._monitored_by, self._unread):
             self.version += 1
             self._monitored_by, self._unread = holder, unread
@@ -258,7 +259,8 @@ def _health(row: Row) -> Health:
     return Health.SLOW if row.last.total_ms > row.server.probe.slow_after * 1000 else Health.UP
 
 
-def _sentence(event: events.TunnelChanged) -> str:
+def tunnel_words(event: events.TunnelChanged) -> str:
+    """Return what the log says of a tunnel's change."""
     words = f"tunnel {event.state}"
     if event.state is TunnelState.UP:
         return f"{words} at {event.local}"

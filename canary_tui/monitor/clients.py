@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.paths import private_folder, replace_file
 from canary_tui.servers.model import Engine, TlsMode, default_user
 
@@ -22,9 +23,18 @@ def client_command(
 
     ``local`` is the tunnel's local end (``127.0.0.1:15432``, or a socket's path; empty for a direct
     server). Passwords go through the environment, never through arguments, which every user of the
-    machine can read. MySQL's option file, without a password, is written into ``folder``.
+    machine can read. MySQL's option file, without a password, is written into ``folder``. Raises Failed
+    (``settings_invalid``) where the client could not keep to ``tls``.
     """
     if server.engine is Engine.POSTGRESQL:
+        if local.startswith("/") and server.database.tls.required:
+            # libpq ignores sslmode there, and says nothing (PostgreSQL manual, "Database Connection
+            # Control Functions").
+            detail = (
+                f"psql does without TLS over a unix socket, and `tls: {server.database.tls.value}` asks for "
+                "it; `ssh.listen: port` makes both possible"
+            )
+            raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail)
         return ["psql"], _postgresql(server, local, password)
     environment = _mysql(server, local, password, folder)
     return ["mysql"], environment

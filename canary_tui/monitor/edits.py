@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.keys.rotation import account
 from canary_tui.servers.file import BadFile
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ async def save(
 
 
 def _with_what_stays(server: Server, old: Server | None) -> Server:
-    """A local port that was chosen once stays; so do the keys, which only a change of key changes."""
+    """A local port that was chosen once stays; so do the keys, which only a change of key changes.
+
+    Not so the old key where the SSH account becomes another one. That never had its line, so a refusal there
+    shows nothing; ``changes_told`` says where the line still is.
+    """
     if server.ssh is None or old is None or old.ssh is None:
         return server
     ssh = msgspec.structs.replace(
@@ -70,7 +75,7 @@ def _with_what_stays(server: Server, old: Server | None) -> Server:
         local_port=server.ssh.local_port or old.ssh.local_port,
         key=old.ssh.key or server.ssh.key,
         next_key=old.ssh.next_key,
-        old_key=old.ssh.old_key,
+        old_key=old.ssh.old_key if account(server) == account(old) else "",
     )
     return msgspec.structs.replace(server, ssh=ssh)
 

@@ -14,8 +14,8 @@ from canary_tui.diagnosis.trace import Trace
 from canary_tui.keys.rotation import Step, Tried
 from canary_tui.monitor.audit import without_secrets
 from canary_tui.monitor.probe import probe
-from canary_tui.monitor.rotation import CannotRotate, finish, listed, shown_old, switch, with_ssh
-from canary_tui.servers.file import BadFile
+from canary_tui.monitor.rotation import CannotRotate, finish, shown_old, switch, with_ssh
+from canary_tui.servers.file import BadFile, NotListed
 from canary_tui.tunnels.dial import dial
 
 if TYPE_CHECKING:
@@ -32,17 +32,19 @@ if TYPE_CHECKING:
 LOGIN_SECONDS = 15.0
 BEFORE_LOGIN = frozenset({Stage.RESOLVE, Stage.CONNECT, Stage.HANDSHAKE, Stage.HOST_KEY})
 """Where a failure has nothing to do with the key: another key gets no further."""
+REFUSED = frozenset({Cause.KEY_NOT_ACCEPTED, Cause.TOO_MANY_ATTEMPTS})
+"""What the refusal of a key is. One is offered: with ``MaxAuthTries 1`` that was the one too many."""
 
 
 async def attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | None = None) -> Tried:
     """Try the new key, and use it from now on when it opens the way; or see whether the old one is refused.
 
     ``gate`` is entered for each login; ``tested`` is how a test of the key in use has just ended, where
-    there was one. Raises KeyError for an unknown server.
+    there was one. A server that is not listed, or not any more, is a failure too.
     """
     try:
         return await _attempt(tools, name, gate, tested)
-    except (BadFile, CannotRotate, OSError) as error:
+    except (BadFile, CannotRotate, NotListed, OSError) as error:
         # Their own words say it: the catalogue knows a wrong file, but not one that cannot be written.
         failure = Failure(stage=Stage.SETTINGS, cause=Cause.SETTINGS_INVALID, summary=str(error), remedies=())
     except Failed as failed:  # the key in use cannot be read
@@ -52,7 +54,9 @@ async def attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | Non
 
 async def _attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | None) -> Tried:
     fleet = await asyncio.to_thread(tools.file.load)
-    server = listed(fleet, name)
+    server = fleet.get(name)
+    if server is None:
+        raise NotListed(name, tools.file.path.name)
     ssh = server.tunnel
     if ssh is None or not (ssh.next_key or ssh.old_key):
         return Tried(server=name, step=Step.NOTHING)
@@ -76,17 +80,21 @@ async def _try_new(tools: Tools, server: Server, gate: Gate) -> Tried:
     except Failed as failed:
         remedy = f"Put the file right, or give the new key up: `canary rotate {server.name} --cancel`."
         return _unreadable(server, failed, remedy)
+    # It is a login and more, so it has a login's time at least: a probe's may be for a tunnel that stands.
+    seconds = max(server.probe.timeout, LOGIN_SECONDS)
     async with gate:
-        result = await probe(new, tools)
+        result = await probe(new, tools, seconds=seconds)
     if result.failure is not None and result.failure.stage is Stage.SETTINGS:
         # No password, no authorities: the way is seen to be open by a database login that is refused.
         async with gate:
-            result = await probe(without_secrets(new), tools)
+            result = await probe(without_secrets(new), tools, seconds=seconds)
     tried = Tried(server=server.name, step=Step.SWITCHED, failure=result.failure, fingerprint=key.fingerprint)
     if _opened(result):
         old = await asyncio.to_thread(switch, tools, server)
         return msgspec.structs.replace(tried, failure=None, old=old)
-    refused = result.failure is not None and result.failure.stage in {Stage.AUTH, Stage.FORWARD}
+    # Silence, or a database that the SSH server cannot reach, says nothing about the key.
+    cause = result.failure.cause if result.failure else None
+    refused = cause in REFUSED or cause is Cause.FORWARDING_NOT_PERMITTED
     return msgspec.structs.replace(tried, step=Step.NOT_ACCEPTED if refused else Step.FAILED)
 
 
@@ -99,7 +107,7 @@ async def _try_old(tools: Tools, fleet: Fleet, server: Server, gate: Gate) -> Tr
     """Log in with the old key, and no more: it is to be refused."""
     entry = server.ssh.old_key if server.ssh else ""
     try:
-        key = tools.keys.load(tools.keys.path(entry))
+        key = tools.keys.load(tools.keys.path(entry), any_mode=True)
     except Failed as failed:
         remedy = (
             f"Put the file right, or remove the key's line from {server.through} by hand and take the entry "
@@ -115,7 +123,7 @@ async def _try_old(tools: Tools, fleet: Fleet, server: Server, gate: Gate) -> Tr
     failure = await _login(tools, server, key, gate)
     if failure is None:
         return tried
-    if failure.cause is Cause.KEY_NOT_ACCEPTED:
+    if failure.cause in REFUSED:
         # An account that is locked refuses every key: only beside one that is accepted does it count.
         failure = await _login(tools, server, await tools.key_of(server), gate)
     if failure is not None:
@@ -124,8 +132,24 @@ async def _try_old(tools: Tools, fleet: Fleet, server: Server, gate: Gate) -> Tr
     return msgspec.structs.replace(tried, step=Step.FINISHED, aside=str(aside or ""))
 
 
-async def _login(tools: Tools, server: Server, key: StoredKey, gate: Gate) -> Failure | None:
-    """Log in and leave; return why that did not work."""
+async def learn_version(tools: Tools, server: Server, gate: Gate) -> None:
+    """Learn which version the SSH server has, by a login, so that the line to install suits it.
+
+    With the key in use; where that cannot be read, as far as the login. Whatever goes wrong leaves the
+    version unknown, and no more: the line is then for the usual ones.
+    """
+    ssh = server.tunnel
+    if ssh is None or (ssh.host, ssh.port) in tools.versions:
+        return
+    try:
+        key: StoredKey | None = tools.keys.load(tools.keys.path(server.key_name))
+    except Failed:
+        key = None
+    await _login(tools, server, key, gate)
+
+
+async def _login(tools: Tools, server: Server, key: StoredKey | None, gate: Gate) -> Failure | None:
+    """Log in and leave; return why that did not work. The SSH server's version is kept where it was seen."""
     ssh = server.tunnel
     assert ssh is not None  # noqa: S101 - a direct server has no keys to try
     trace = Trace(time.perf_counter)
@@ -133,11 +157,15 @@ async def _login(tools: Tools, server: Server, key: StoredKey, gate: Gate) -> Fa
         async with gate:
             try:
                 async with asyncio.timeout(LOGIN_SECONDS):
-                    connection = await dial(ssh, key.private, tools.known_hosts, trace)
+                    private = key.private if key else None
+                    connection = await dial(ssh, private, tools.known_hosts, trace)
             except TimeoutError:
                 raise trace.timed_out() from None
     except Failed as failed:
+        if version := failed.facts.get("ssh_version"):
+            tools.versions[ssh.host, ssh.port] = version
         return explain(failed, trace.fail(failed), server.words | failed.facts)
+    tools.versions[ssh.host, ssh.port] = connection.server_version
     await connection.close()
     return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.servers.model import Listen
 
 if TYPE_CHECKING:
     from canary_tui.servers.model import Server
@@ -70,15 +71,17 @@ def listening(port: int) -> socket.socket:
 def with_local_port(server: Server, taken: set[int]) -> Server:
     """Return the server with a local port that is free now and that no other server has.
 
-    Raises Failed (``local_port_taken``) when there is none.
+    One that has its port, listens on a socket or is reached directly needs none. Raises Failed
+    (``local_port_taken``) when none is free.
     """
-    if server.ssh is None or server.ssh.local_port is not None:
+    ssh = server.ssh
+    if ssh is None or ssh.local_port is not None or ssh.listen is Listen.SOCKET:
         return server
     first = FIRST_PORTS[server.engine.value]
     port = next_free_port(first, taken)
     if port is None:
         raise Failed(Cause.LOCAL_PORT_TAKEN, stage=Stage.SETTINGS, detail=f"no free port from {first} on")
-    return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, local_port=port))
+    return msgspec.structs.replace(server, ssh=msgspec.structs.replace(ssh, local_port=port))
 
 
 def next_free_port(first: int, taken: set[int]) -> int | None:

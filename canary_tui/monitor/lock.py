@@ -1,4 +1,4 @@
-"""Which process monitors: one at a time for each user, held by ``flock``, so that a crash lets go of it."""
+"""Which process monitors: one at a time for each servers file, held by ``flock``: a crash lets go of it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,24 @@ class Holder(msgspec.Struct, frozen=True):
         return f"Process {self.pid}" if self.pid else "Another process"
 
     def words(self, now: float) -> str:
-        """Return who monitors and since when (local time): ``Process 1234 monitors since 10:42``."""
+        """Return ``Process 1234 has been monitoring since 10:42``, in local time."""
         if not self.since:
             return f"{self.who} monitors"
-        since, today = (datetime.fromtimestamp(at).astimezone() for at in (self.since, now))
-        day = "" if since.date() == today.date() else f"{since:%Y-%m-%d} "
-        return f"{self.who} monitors since {day}{since:%H:%M}"
+        return f"{self.who} has been monitoring since {moment(self.since, now)}"
+
+    def short_words(self, now: float) -> str:
+        """Return ``Process 1234 monitors (from 10:42)``, for where there is no room for more."""
+        return f"{self.who} monitors (from {moment(self.since, now)})" if self.since else self.words(now)
+
+
+def moment(at: float, now: float, clock: str = "%H:%M") -> str:
+    """Return a time of day, with its date when that is not today's. Local time."""
+    then, today = (datetime.fromtimestamp(one).astimezone() for one in (at, now))
+    return f"{then:{clock}}" if then.date() == today.date() else f"{then:%Y-%m-%d} {then:{clock}}"
 
 
 class Lock:
-    """The lock of one user's monitor.
+    """The lock of the monitor of one user's servers file.
 
     It stands in the state folder, beside the history that it protects: the runtime folder of a login
     session and of a cron job are not the same one, and both would write.

@@ -36,21 +36,27 @@ CUT_OFF = frozenset({Cause.DATABASE_CLOSED_EARLY, Cause.TLS_FAILED, Cause.CONNEC
 
 
 async def probe(
-    server: Server, tools: Tools, *, route: Route | None = None, watch: Watch | None = None
+    server: Server,
+    tools: Tools,
+    *,
+    route: Route | None = None,
+    watch: Watch | None = None,
+    seconds: float | None = None,
 ) -> ProbeResult:
     """Probe a server once and return the result; a failure is a result too.
 
     Over ``route`` where a tunnel stands already, else over an SSH connection (or a direct one) of the
     probe's own. Opens exactly one connection to the database and completes it: on MySQL, ones that are
-    dropped count against everybody behind the jumpbox. The server's ``timeout`` limits the stages from
-    ``resolve`` (or ``forward``) to ``query``; what gives the password has a limit of its own.
+    dropped count against everybody behind the jumpbox. ``seconds``, or else the server's ``timeout``,
+    limits the stages from ``resolve`` (or ``forward``) to ``query``; what gives the password has a limit
+    of its own.
     """
     trace = Trace(time.perf_counter, watch)
     kind = route.kind if route else RouteKind.FRESH if server.tunnel else RouteKind.DIRECT
     started_at, began = time.time(), time.perf_counter()
     failed: Failed | None = None
     try:
-        await _all_stages(server, tools, trace, route)
+        await _all_stages(server, tools, trace, route, seconds or server.probe.timeout)
         trace.finish()
     except Failed as error:
         failed = error
@@ -72,14 +78,16 @@ async def probe(
     )
 
 
-async def _all_stages(server: Server, tools: Tools, trace: Trace, route: Route | None) -> None:
+async def _all_stages(
+    server: Server, tools: Tools, trace: Trace, route: Route | None, seconds: float
+) -> None:
     trace.enter(Stage.SETTINGS)
     client = client_for(server.engine)
     # Before anything is dialled: MySQL counts a connection that is given up in its handshake.
     check_authorities(server.database)
     password = await tools.passwords.find(server)
     key = await tools.key_of(server) if server.tunnel and route is None else None
-    limit = asyncio.timeout(server.probe.timeout)
+    limit = asyncio.timeout(seconds)
     try:
         async with (
             limit,

@@ -17,7 +17,7 @@ import msgspec
 from canary_tui.diagnosis.catalogue import title
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.keys.authorized import removal
-from canary_tui.keys.rotation import OldKey, Rotation
+from canary_tui.keys.rotation import OldKey, Rotation, account
 from canary_tui.monitor.edits import set_aside_unused
 from canary_tui.servers.file import BadFile
 
@@ -63,8 +63,8 @@ async def begin(tools: Tools, name: str, today: date | None = None) -> Rotation:
             f"The last change of key is not finished: the line of {ssh.old_key} is still to be removed from "
             f"{server.through}. If it is to stay, take the entry `old_key:` of {name} out of servers.yaml."
         )
-    if not ssh.key:
-        await tools.key_of(server)
+    if not ssh.key and not tools.keys.path(server.key_name).exists():
+        await tools.key_of(server)  # made; one that stands need not be readable to be followed by another
     return await asyncio.to_thread(_make, tools, name, today or datetime.now(UTC).date())
 
 
@@ -112,15 +112,20 @@ def _shown(tools: Tools, fleet: Fleet, server: Server, *, made: bool = False) ->
 
 
 def shown_old(tools: Tools, fleet: Fleet, server: Server, entry: str) -> OldKey:
-    """Return what may be shown of a key that is in use no more. Raises Failed when it cannot be read."""
-    key = tools.keys.load(tools.keys.path(entry))
+    """Return what may be shown of a key that is in use no more.
+
+    Raises Failed when neither its file nor the ``.pub`` beside it can be read.
+    """
+    path = tools.keys.path(entry)
+    line, fingerprint = tools.keys.public(path)
     return OldKey(
-        line=key.line,
-        fingerprint=key.fingerprint,
-        path=str(key.path),
+        line=line,
+        fingerprint=fingerprint,
+        path=str(path),
         account=server.through,
-        script=removal(key.line),
+        script=removal(line),
         needed_by=_needed_by(tools, fleet.servers, server, entry),
+        lost=not path.exists(),
     )
 
 
@@ -130,18 +135,13 @@ def _needed_by(tools: Tools, servers: Iterable[Server], server: Server, entry: s
     return tuple(
         one.name
         for one in servers
-        if one.ssh and _account(one) == _account(server) and tools.keys.path(one.key_name) == path
+        if one.ssh and account(one) == account(server) and tools.keys.path(one.key_name) == path
     )
-
-
-def _account(server: Server) -> tuple[str, int, str] | None:
-    ssh = server.ssh
-    return (ssh.host.lower(), ssh.port, ssh.user) if ssh else None
 
 
 def _place(server: Server) -> tuple[object, ...]:
     """Return where a key was tried: whose account, for which database."""
-    return _account(server), server.database.host, server.database.port
+    return account(server), server.database.host, server.database.port
 
 
 def with_ssh(server: Server, **changes: str) -> Server:
@@ -188,17 +188,17 @@ def _discard_unnamed(tools: Tools, fleet: Fleet, key: StoredKey) -> bool:
 
 
 def switch(tools: Tools, tried: Server) -> OldKey | None:
-    """Use the new key of ``tried`` from now on; return the old one, None where its file is gone.
+    """Use the new key of ``tried`` from now on; return the old one, None where no file shows it any more.
 
     Raises CannotRotate when the settings do not say any more what was tried.
     """
-    name, entry, was = tried.name, tried.ssh.next_key if tried.ssh else "", ""
+    name, entry, was = tried.name, tried.ssh.next_key if tried.ssh else "", tried.key_name
 
     def change(now: Server, fleet: Fleet) -> Server:
         nonlocal was
         if now.ssh is not None and now.ssh.key == entry and not now.ssh.next_key:
-            was = now.ssh.old_key
-            return now  # another process has seen it too
+            was = now.ssh.old_key or tried.key_name
+            return now  # another process has seen it too, and kept no old key where others need its line
         if now.ssh is None or now.ssh.next_key != entry or _place(now) != _place(tried):
             raise CannotRotate(f"The settings of {name} were changed while the new key was tried.")
         was = now.key_name
@@ -210,7 +210,7 @@ def switch(tools: Tools, tried: Server) -> OldKey | None:
 
     fleet = tools.file.update(name, change)
     try:
-        return shown_old(tools, fleet, listed(fleet, name), was) if was else None
+        return shown_old(tools, fleet, listed(fleet, name), was)
     except Failed:
         return None
 

@@ -82,10 +82,17 @@ class Monitor(Past):
     # Life
 
     def start(self) -> None:
-        """Start the monitor's thread, which reads the servers file first."""
+        """Start the monitor's thread, which reads the servers file first.
+
+        Raises OSError or RuntimeError when the system gives no descriptor, or no thread.
+        """
         raise_limit()
         self._loop = new_loop()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._loop.close()
+            raise
 
     def stop(self, limit: float = 3.0) -> bool:
         """Close every tunnel and end the thread; True when all was closed within ``limit`` seconds.

@@ -1,8 +1,8 @@
 """What stands behind the application: the monitor, or, while another process has it, a view of its work.
 
-Two copies of one user are one monitor and one view. The view holds nothing, binds nothing and logs in
-nowhere. When the process that monitors ends, however it ends, its lock is free, and the view becomes the
-monitor: on the same board, so that no line of the log is missed or met twice.
+Two copies with one servers file are one monitor and one view. The view holds nothing, binds nothing and
+logs in nowhere. When the process that monitors ends, however it ends, its lock is free, and the view becomes
+the monitor: on the same board, so that no line of the log is missed or met twice.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class NotMonitoring(Exception):
     """This copy does not monitor. ``str`` says who does."""
 
     def __init__(self, holder: Holder) -> None:
-        super().__init__(f"{holder.words(time.time())}; this is done there.")
+        super().__init__(f"{holder.words(time.time())}; this copy only shows.")
 
 
 class Standby(Past):
@@ -69,6 +69,8 @@ class Standby(Past):
         self._switching = threading.Lock()
         """Held while the one becomes the other, so that ``stop`` finds either."""
         self._stopped = self._missing = False
+        self._trouble = ""
+        """Why this copy could not take over, though nobody else monitors."""
         self._held: dict[str, Future[None]] = {}
         """What was opened at the taking over and is not asked for yet."""
         self._stopping = asyncio.Event()
@@ -116,7 +118,7 @@ class Standby(Past):
         """Follow until nobody else monitors, then monitor; answer questions of the past until ``stop``."""
         tried = time.monotonic()
         while self._holder is not None and not self._stopping.is_set():
-            self._follower.look(self._holder)
+            self._follower.look(self._holder, self._trouble)
             if time.monotonic() - tried >= LOCK_SECONDS:
                 tried = time.monotonic()
                 self._try_lock(self._holder)
@@ -142,25 +144,33 @@ class Standby(Past):
         except OSError:
             return  # no descriptor is free, or the folder is gone: it may be better in a second
         if now is not None:
-            self._holder = now
+            self._holder, self._trouble = now, ""
             return
         # The lock is ours: whatever the other one wrote is written. Its last lines come first.
-        while self._follower.look(holder):
+        while self._follower.look(holder, self._trouble):
             pass
         self._follower.end()
         with self._switching:
             if self._stopped:
                 self._lock.release()
                 return
-            monitor = Monitor(
-                self._paths, lock=self._lock, board=self._follower.board, fleet=self._follower.fleet
-            )
-            monitor.start()
-            # At once, and not when the application has time: its terminal may not be read just now.
-            enabled = [server.name for server in self._follower.fleet.servers if server.enabled]
-            self._held = {name: monitor.hold(name) for name in enabled}
-            self._monitor = monitor
-            self._holder = None
+            try:
+                self._take_over()
+            except (OSError, RuntimeError) as error:
+                # No descriptor or no thread is free: it may be better in a second, here or in another copy.
+                self._lock.release()
+                self._trouble = f"{holder.who} has ended, and this copy cannot monitor yet: {error}"
+                self._follower.expect(holder, self._trouble)
+
+    def _take_over(self) -> None:
+        """Monitor from now on. Raises OSError and RuntimeError; nothing has begun then."""
+        fleet = self._follower.fleet
+        monitor = Monitor(self._paths, lock=self._lock, board=self._follower.board, fleet=fleet)
+        monitor.start()
+        # At once, and not when the application has time: its terminal may not be read just now.
+        self._held = {server.name: monitor.hold(server.name) for server in fleet.servers if server.enabled}
+        self._monitor = monitor
+        self._holder = None
 
     # Facts
 

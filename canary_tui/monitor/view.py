@@ -35,11 +35,11 @@ class View:
         return await Tools(self._paths).key_info(server)
 
     async def rotation_state(self, name: str) -> Rotation:
-        """Return how far the change of a server's key is. Raises BadFile."""
+        """Return how far the change of a server's key is, by the servers file as it was last good."""
         from canary_tui.monitor import rotation
         from canary_tui.monitor.tools import Tools
 
-        return await rotation.state(Tools(self._paths), name)
+        return await rotation.state(Tools(self._paths), name, self._follower.fleet)
 
     async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
         """Return the command and the environment by which the engine's own client uses the other's port.
@@ -49,10 +49,12 @@ class View:
         from canary_tui.monitor.clients import client_command
         from canary_tui.servers.secrets import Passwords
 
-        server, row = self._known(name), self._follower.snapshot.row(name)
+        server, board = self._known(name), self._follower.snapshot
+        row = board.row(name)
         local = row.local if row is not None else ""
         if server.tunnel is not None and not local:
-            raise Failed(Cause.TUNNEL_LOST, detail="the process that monitors has not opened it")
+            detail = board.unread or "the process that monitors has not opened it"
+            raise Failed(Cause.TUNNEL_LOST, detail=detail)
         password = await Passwords().find(server)
         return client_command(server, local, password, self._paths.runtime / "clients" / name)
 

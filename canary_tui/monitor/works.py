@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
-from canary_tui.monitor.events import Noted, ProbeFinished, Slept
+from canary_tui.monitor.events import FleetLoaded, Noted, ProbeFinished, Slept
 from canary_tui.monitor.fleet_file import FleetFile
 from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.memory import keep_lean
@@ -141,6 +141,8 @@ class Works:
         from canary_tui.monitor.history.recorder import Recorder
 
         self._recorder = Recorder(self._paths, self._lock, self.emit)
+        if self._file.fleet.servers:  # a follower has read it; it may be wrong now, and tell nothing
+            self._recorder.feed(FleetLoaded(at=time.time(), fleet=self._file.fleet))
         await self._recorder.run()
 
     def _history_ended(self, recording: asyncio.Task[None]) -> None:
@@ -231,9 +233,9 @@ class Works:
         tools = self._ready_tools()
         try:
             server = tools.ports.choose(server, self._ports_taken())
-            assert server.ssh is not None  # noqa: S101 - it has a tunnel
-            await tools.remember(server.name, ("ssh", "local_port"), server.ssh.local_port or 0)
-            await self._file.read()
+            if server.ssh is not None and server.ssh.local_port is not None:
+                await tools.remember(server.name, ("ssh", "local_port"), server.ssh.local_port)
+                await self._file.read()
         except asyncio.CancelledError:
             tools.ports.let_go(server.ssh.local_port if server.ssh else None)
             raise

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from canary_tui.keys.authorized import KeyInfo
     from canary_tui.keys.rotation import Rotation, Tried
     from canary_tui.monitor.board import LogLine, Snapshot
-    from canary_tui.monitor.history.reader import Percentiles
+    from canary_tui.monitor.history.reader import LatencyPoint, Percentiles
     from canary_tui.monitor.incidents import Incident
     from canary_tui.monitor.uptime import Uptime
     from canary_tui.servers.model import Server
@@ -61,6 +61,9 @@ class MonitorApi(Protocol):
 
     def percentiles(self, server: str, span: float) -> Future[Percentiles | None]:
         """Return a server's latency percentiles over the last ``span`` seconds."""
+
+    def latency_series(self, server: str, span: float, points: int) -> Future[list[LatencyPoint]]:
+        """Return a server's latency over the last ``span`` seconds, in at most ``points`` pieces."""
 
     def incidents(self, limit: int = 200) -> Future[list[Incident]]:
         """Return the newest incidents, newest first."""

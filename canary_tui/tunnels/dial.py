@@ -237,6 +237,9 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
                 raise Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=lacking) from None
         failed = login_failure(error, trace.stage, key_requests=client.key_requests)
         failed.facts["known_hosts_path"] = target.known_hosts_path
+        if trace.stage is Stage.AUTH and client.connection is not None:
+            # Only behind a host key that is trusted: anybody can claim to be an old version.
+            failed.facts["ssh_version"] = str(client.connection.get_extra_info("server_version", ""))
         raise failed from None
     except BaseException:
         if client.connection is not None:

@@ -12,7 +12,7 @@ from canary_tui.diagnosis.stages import HostKeyOffer, ProbeResult, Stage, StageR
 from canary_tui.keys.authorized import KeyInfo
 from canary_tui.keys.rotation import Rotation, Tried
 from canary_tui.monitor.board import LogLine, Row, Snapshot
-from canary_tui.monitor.history.reader import Percentiles
+from canary_tui.monitor.history.reader import LatencyPoint, Percentiles
 from canary_tui.monitor.incidents import Incident
 from canary_tui.monitor.lock import Holder
 from canary_tui.monitor.uptime import Uptime
@@ -88,6 +88,7 @@ class FakeMonitor:
         self.past: list[LogLine] = []
         self.up: dict[float, dict[str, Uptime]] = {}
         self.latencies: Percentiles | None = None
+        self.series: list[LatencyPoint] = []
         self.broken: list[Incident] = []
 
     # What a test sets
@@ -167,6 +168,10 @@ class FakeMonitor:
     def percentiles(self, server: str, span: float) -> Future[Percentiles | None]:
         """Return what the test has set."""
         return self._answer(self.latencies, "percentiles", server, span)
+
+    def latency_series(self, server: str, span: float, points: int) -> Future[list[LatencyPoint]]:
+        """Return what the test has set."""
+        return self._answer(self.series, "latency_series", server, span, points)
 
     def incidents(self, limit: int = 200) -> Future[list[Incident]]:
         """Return what the test has set."""

@@ -126,6 +126,22 @@ async def test_enter_shows_the_log_where_the_incident_began_and_f_follows_again(
         assert under_cursor(pilot).startswith("┃ 14:13:21 legacy ● 8.8 ms")
 
 
+async def test_filtering_in_the_past_stays_at_its_moment(monitor: FakeMonitor, opened: Open) -> None:
+    monitor.past = kept("legacy", "billing")
+    monitor.broken = [samples.incident("legacy", "billing", began=YESTERDAY, ended=YESTERDAY + 60)]
+    async with opened() as pilot:
+        lines = await in_the_log_of_the_incident(pilot)
+        before = under_cursor(pilot)
+        await pilot.press("slash", *"legacy", "enter")
+        await until(pilot, lambda: "with “legacy”" in screen_text(pilot) and not lines.follows)
+        await until(pilot, lambda: under_cursor(pilot) == before)
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: "30 lines" in screen_text(pilot) and not lines.follows)
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: "30 lines" not in screen_text(pilot) and not lines.follows)
+        await until(pilot, lambda: under_cursor(pilot) == before)
+
+
 async def test_looking_on_from_the_incident_leads_through_the_history_to_now(
     monitor: FakeMonitor, opened: Open
 ) -> None:

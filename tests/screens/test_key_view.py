@@ -31,7 +31,7 @@ STATES: dict[str, Callable[[], Rotation | None]] = {
 KEYS = {
     "none": {"R": "change key"},
     "new": {"R": "try new key", "X": "give up new key"},
-    "old": {"R": "check old key", "o": "copy removal"},
+    "old": {"R": "check old key", "o": "copy removal command"},
     "needed": {"R": "check old key"},
     "lost": {"R": "try new key", "X": "give up new key"},
 }
@@ -103,7 +103,10 @@ async def test_the_copy_keys_are_the_new_keys_while_it_is_tried(
     ("tried", "words"),
     [
         (samples.tried(Step.SWITCHED), "✓ The new key works and is in use"),
-        (samples.tried(Step.NOT_ACCEPTED, Cause.KEY_NOT_ACCEPTED), "▲ The new key does not open the way yet"),
+        (
+            samples.tried(Step.NOT_ACCEPTED, Cause.KEY_NOT_ACCEPTED),
+            "▲ The new key does not reach the database yet",
+        ),
         (samples.tried(Step.NOT_ACCEPTED, Cause.FORWARDING_NOT_PERMITTED), "does not permit"),
         (samples.tried(Step.FAILED, Cause.CONNECTION_REFUSED), "nothing was changed"),
         (samples.tried(Step.STILL_ACCEPTED), "▲ The old key is still accepted"),
@@ -246,7 +249,8 @@ async def test_the_test_says_below_its_result_what_became_of_the_keys(
         await until(pilot, lambda: "keys of the change of key are tried…" in screen_text(pilot))
         test.tried, test.trying_keys = samples.tried(Step.SWITCHED), False
         await until(pilot, lambda: "✓ The new key works and is in use from now on." in screen_text(pilot))
-        assert "remove the old key's line from ssh_user@bastion-1" in " ".join(screen_text(pilot).split())
+        words = "remove the old key's line from ssh_user@bastion-1"
+        await until(pilot, lambda: words in " ".join(screen_text(pilot).split()))
         await pilot.press("r")
         await until(pilot, lambda: "The new key works" not in screen_text(pilot))
 

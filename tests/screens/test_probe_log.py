@@ -6,13 +6,14 @@ import csv
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from canary_tui.monitor.board import LogLine
-from canary_tui.monitor.history.reader import Percentiles
+from canary_tui.monitor.history.reader import LatencyPoint, Percentiles
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters.long_run import DAY
@@ -120,8 +121,9 @@ async def test_enter_opens_the_stages_of_a_line_and_escape_closes_them(app: Cana
 
 @pytest.mark.parametrize("name", ["probes.jsonl", "probes.csv"])
 async def test_export_writes_what_is_filtered_and_overwrites_nothing(
-    app: CanaryApp, opened: Open, tmp_path: Path, name: str
+    app: CanaryApp, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # a long path would be broken where the words are looked for
     target = tmp_path / name
     async with log_of(app, opened) as (pilot, lines):
         await pilot.press("exclamation_mark")
@@ -129,7 +131,7 @@ async def test_export_writes_what_is_filtered_and_overwrites_nothing(
         for _ in range(2):
             await pilot.press("x")
             await until(pilot, lambda: "Export to" in screen_text(pilot))
-            await pilot.press("ctrl+u", *str(target), "enter")
+            await pilot.press("ctrl+u", *name, "enter")
             await until(pilot, target.exists)
         await until(pilot, lambda: "File exists" in screen_text(pilot))
     if name.endswith(".csv"):
@@ -151,6 +153,46 @@ async def test_chart_is_shown_and_hidden(app: CanaryApp, opened: Open) -> None:
         await until(pilot, lambda: "total, ms" in screen_text(pilot))
         await pilot.press("l")
         await until(pilot, lambda: "total, ms" not in screen_text(pilot))
+
+
+def shows(pilot: Pilot[None], words: str) -> bool:
+    """Tell whether these words are on the screen."""
+    return words in screen_text(pilot)
+
+
+async def test_the_span_of_the_chart_is_chosen_and_percentiles_go_with_it(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.latencies = Percentiles(count=8000, p50=3.0, p90=4.0, p95=5.5, p99=9.0, highest=30.0)
+    values = [3.0, 4.0, None, 5.0, None, 3.5, 3.0]  # a piece of one point too
+    monitor.series = [
+        LatencyPoint(at=samples.NOW - DAY + 3600 * hour, count=9, p50=value, p95=value and value * 2)
+        for hour, value in enumerate(values)
+    ]
+    async with log_of(app, opened, "enter") as (pilot, _):
+        await pilot.press("s")
+        assert "span of the chart" not in screen_text(pilot)
+        await pilot.press("l")
+        await until(pilot, lambda: "latency 24 h" in screen_text(pilot))
+        assert not monitor.asked_for("latency_series"), "the chart shows the live probes at first"
+        for words in ("24 h", "7 d", "30 d"):
+            await pilot.press("s")
+            await until(pilot, partial(shows, pilot, f"95 of 100, within; {words}"))
+            await until(pilot, partial(shows, pilot, f"latency {words}"))
+        await pilot.press("s")
+        await until(pilot, lambda: "95 of 100" not in screen_text(pilot))
+        await until(pilot, lambda: "latency 24 h" in screen_text(pilot))
+    spans = [DAY, 7 * DAY, 30 * DAY]
+    assert monitor.asked_for("latency_series") == [("orders-prod", span, 120) for span in spans]
+    assert monitor.asked_for("percentiles") == [("orders-prod", span) for span in (DAY, *spans, DAY)]
+
+
+async def test_all_servers_together_have_no_span(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
+    async with log_of(app, opened) as (pilot, _):
+        await pilot.press("l", "s")
+        await until(pilot, lambda: "total, ms" in screen_text(pilot))
+        assert "span of the chart" not in screen_text(pilot)
+    assert not monitor.asked_for("latency_series")
 
 
 def _yesterday(count: int) -> list[LogLine]:

@@ -24,7 +24,7 @@ from tests.screens.test_any_key import KEYS, SIZES
 from tests.screens.test_snapshots import Compare
 
 HOLDER = Holder(1234, samples.NOW - 3 * 3600)
-SINCE = "Process 1234 monitors since 11:13"
+SINCE = "Process 1234 has been monitoring since 11:13"
 ENABLED = {row.server.name for row in samples.fleet() if row.server.enabled}
 READS = {
     *("history_lines", "uptimes", "percentiles", "incidents", "key_info", "rotation_state", "client_env"),
@@ -97,21 +97,21 @@ async def test_such_a_key_says_why_it_does_nothing(
         await pilot.press(*place)
         before = app.screen
         await pilot.press(key)
-        await until(pilot, lambda: "this is done" in screen_text(pilot))
+        await until(pilot, lambda: "this copy only shows" in screen_text(pilot))
         assert app.screen is before
 
 
 async def test_a_key_that_is_held_down_is_answered_once(app: CanaryApp, opened: Open) -> None:
     async with opened() as pilot:
         await pilot.press("t", "t", "a", "t")
-        await until(pilot, lambda: "this is done" in screen_text(pilot))
-        assert screen_text(pilot).count("this is done") == 1
+        await until(pilot, lambda: "this copy only shows" in screen_text(pilot))
+        assert screen_text(pilot).count("this copy only shows") == 1
 
 
 async def test_what_is_typed_into_the_filter_is_no_action(monitor: FakeMonitor, opened: Open) -> None:
     async with opened() as pilot:
         await pilot.press("slash", *"later")
-        assert "this is done" not in screen_text(pilot)
+        assert "this copy only shows" not in screen_text(pilot)
         await pilot.press("escape")
     assert intents(monitor) == []
 
@@ -120,7 +120,8 @@ async def test_what_is_typed_into_the_filter_is_no_action(monitor: FakeMonitor, 
 async def test_the_list_says_who_monitors_and_since_when(opened: Open, size: tuple[int, int]) -> None:
     async with opened(size) as pilot:
         banner = screen_text(pilot).splitlines()[1]
-        assert banner.strip().startswith(SINCE)
+        assert banner.strip().startswith("Process 1234")
+        assert "since 11:13" in banner or "monitors (from 11:13)" in banner
         assert "view only" in screen_text(pilot).splitlines()[0]
         assert "orders-prod" in screen_text(pilot)
 
@@ -242,6 +243,15 @@ async def test_a_history_that_cannot_be_read_is_said_above_the_list(
     monitor.follow(HOLDER, "/home/me/history.db: it is not there")
     async with opened(size) as pilot:
         assert "Nothing is known" in screen_text(pilot).splitlines()[2]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_process_that_writes_nothing_is_named_with_the_time(
+    monitor: FakeMonitor, opened: Open, size: tuple[int, int]
+) -> None:
+    monitor.follow(HOLDER, "Process 1234567 has written nothing since 10:42:07")
+    async with opened(size) as pilot:
+        assert screen_text(pilot).splitlines()[2].rstrip().endswith("nothing since 10:42:07")
 
 
 async def test_an_empty_list_tells_nobody_to_add(monitor: FakeMonitor, opened: Open) -> None:

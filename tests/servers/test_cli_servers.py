@@ -57,7 +57,7 @@ def test_list_json_has_the_schema_of_the_reference(canary: Canary) -> None:
         "tags": ["eu"],
         "engine": "postgresql",
         "database": {"host": "10.0.3.12", "port": 5432, "name": "", "user": "", "tls": "require"},
-        "ssh": {"host": "bastion", "port": 22, "user": "me", "local_port": 15999},
+        "ssh": {"host": "bastion", "port": 22, "user": "me", "listen": "port", "local_port": 15999},
     }
     assert two["database"] == {
         "host": "2001:db8::7", "port": 3306, "name": "shop", "user": "reader", "tls": "prefer"

@@ -120,7 +120,7 @@ async def watched(world: World, server: Server, hours: Hours, intervals: int) ->
 
     one = asyncio.Semaphore(1)
     watcher = Watcher(
-        server, world.tools, hear, gate=one, probes=asyncio.Semaphore(1), chance=lambda: 0.5, clock=hours.now
+        server, world.tools, hear, gate=one, probes=asyncio.Semaphore(1), chance=float, clock=hours.now
     )
     running = asyncio.create_task(watcher.run())
     await eventually(lambda: causes, what="the first probe has ended")

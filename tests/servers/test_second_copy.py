@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from canary_tui.diagnosis.stages import Cause
+from canary_tui.diagnosis.stages import Cause, Failed, RouteKind
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.follower import SILENT_SECONDS
 from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.standby import NotMonitoring, Standby
+from canary_tui.paths import Paths
+from canary_tui.servers.file import ServersFile
 from tests.harness.ports import free_port, is_listening, wait_for
 from tests.servers.copies import LIMIT, WITHIN, both, listening, told
 from tests.servers.test_terminal import Terminal
-from tests.servers.watching import at_home, canary, reader_of
+from tests.servers.watching import Watching, at_home, canary, reader_of
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -161,6 +164,57 @@ def test_it_makes_no_key_and_writes_no_settings(home: World, own_sshd: Sshd, pos
         assert home.paths.servers.read_bytes() == text
 
 
+def test_what_a_first_that_stands_still_wrote_last_is_not_the_present(
+    home: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    with both(home, own_sshd, postgres) as (first, second, port):
+        first.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: second.standby.snapshot().unread, SILENT_SECONDS + LIMIT, "it is said")
+            said = f"Process {first.process.pid} has written nothing since "
+            assert second.standby.snapshot().unread.startswith(said)
+            assert (second.row.health, second.row.last) == (Health.UNKNOWN, None)
+            assert not second.monitors, "it lives, and has the lock"
+            with pytest.raises(Failed) as refused:
+                second.standby.client_env("orders").result(5)
+            assert refused.value.detail.startswith(said)
+        finally:
+            first.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: second.is_now(Health.UP), LIMIT, "it writes again")
+        assert second.standby.snapshot().unread == ""
+        assert second.row.local == f"127.0.0.1:{port}"
+
+
+def test_a_process_with_another_servers_file_is_another_world(
+    home: World, own_sshd: Sshd, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    with both(home, own_sshd, postgres) as (first, second, port):
+        ServersFile(mine).add(home.server(postgres))
+        monkeypatch.setenv("CANARY_CONFIG", str(mine))
+        with Watching() as other:
+            other.until(lambda: len(other.of("probe_finished")) >= 2, "it monitors beside the first")
+            assert {event["probe"]["route"] for event in other.of("probe_finished")} == {"direct"}
+            seen = len(second.take_lines())
+            wait_for(lambda: len(second.take_lines()) >= seen + 3, LIMIT, "the first goes on")
+            holder = second.standby.snapshot().monitored_by
+            assert holder is not None
+            assert holder.pid == first.process.pid
+            assert second.row.local == f"127.0.0.1:{port}"
+            third = Standby(Paths.of_user())
+            third.start()
+            try:
+                wait_for(lambda: third.snapshot().rows and third.snapshot().rows[0].last, LIMIT, "it follows")
+                holder = third.snapshot().monitored_by
+                assert holder is not None
+                assert holder.pid == other.process.pid
+                assert third.snapshot().rows[0].server.tunnel is None
+            finally:
+                assert third.stop(5)
+    routes = {line.result.route for line in second.lines if line.result is not None}
+    assert RouteKind.DIRECT not in routes
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
     home: World, own_sshd: Sshd, postgres: Postgres, number: signal.Signals
@@ -176,7 +230,7 @@ def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
         wait_for(lambda: len(second.take_lines()) >= seen + 3, LIMIT, "probes go on")
         refused = canary("watch")
         assert refused.returncode == 1, "nobody else monitors"
-        assert f"Process {os.getpid()} monitors since" in refused.stderr
+        assert f"Process {os.getpid()} has been monitoring since" in refused.stderr
         second.standby.close("orders").result(10)
         assert second.standby.stop(5)
         second.take_lines()
@@ -184,6 +238,22 @@ def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
     assert told(second.lines) == told(reader_of(home).lines(limit=10_000))
     with closing(sqlite3.connect(history_file(home.paths))) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_what_breaks_after_a_takeover_is_kept_though_the_servers_file_is_wrong_by_then(
+    home: World, own_sshd: Sshd, postgres: Postgres
+) -> None:
+    with both(home, own_sshd, postgres) as (first, second, _):
+        home.paths.servers.write_text("servers: [")
+        wait_for(lambda: second.standby.snapshot().problems, LIMIT, "the file's mistake is seen")
+        first.process.kill()
+        wait_for(lambda: second.monitors, LIMIT, "it takes over")
+        wait_for(lambda: second.is_now(Health.UP), LIMIT, "the last good list is held")
+        own_sshd.stop()
+        wait_for(lambda: reader_of(home).incidents(), LIMIT, "the incident is kept")
+    (incident,) = reader_of(home).incidents()
+    assert incident.servers == (second.row.server.name,)
+    assert reader_of(home).uptimes(3600)[second.row.server.name].down > 0
 
 
 def test_the_first_feels_nothing_when_the_second_ends(
@@ -250,11 +320,11 @@ def test_in_a_terminal_it_says_who_monitors_refuses_in_words_and_takes_over(
         wait_for(lambda: len(own_sshd.sessions()) == 1, LIMIT, "the first has its tunnel")
         second = Terminal(world.folder)
         ending.callback(second.close)
-        second.wait_for(f"Process {first.process.pid} monitors since".encode())
+        second.wait_for(f"Process {first.process.pid} has been monitoring since".encode())
         second.wait_for(b"is up")
         second.seen.clear()
         os.write(second.ours, b"t")
-        second.wait_for(b"there.")
+        second.wait_for(b"shell.")
         assert listening(second.process.pid) == set()
         assert port in listening(first.process.pid)
         assert own_sshd.logins() == 1
@@ -277,7 +347,7 @@ def test_it_takes_over_though_nobody_reads_its_terminal(
         wait_for(lambda: port in listening(first.process.pid), LIMIT, "the first has its port")
         second = Terminal(world.folder)
         ending.callback(second.close)
-        second.wait_for(f"Process {first.process.pid} monitors since".encode())
+        second.wait_for(f"Process {first.process.pid} has been monitoring since".encode())
         second.stall()
         first.process.kill()
         wait_for(lambda: port in listening(second.process.pid), LIMIT, "the port is the second's")
@@ -299,6 +369,6 @@ def test_a_signal_ends_a_second_copy_in_time(
         ending.callback(first.stop)
         second = Terminal(world.folder)
         ending.callback(second.close)
-        second.wait_for(f"Process {os.getpid()} monitors since".encode())
+        second.wait_for(f"Process {os.getpid()} has been monitoring since".encode())
         second.process.send_signal(number)
         assert second.process.wait(4) == 128 + number

@@ -61,12 +61,16 @@ class Past:
         self.reader = HistoryReader(self.path, lambda: self.now)
 
     @asynccontextmanager
-    async def recording(self) -> AsyncIterator[Recorder]:
-        """Record; when this is left all is written, as when a monitor stops."""
+    async def recording(self, *, loaded: bool = True) -> AsyncIterator[Recorder]:
+        """Record; when this is left all is written, as when a monitor stops.
+
+        Without ``loaded`` the servers file could not be read.
+        """
         lock = Lock(self.paths)
         recorder = Recorder(self.paths, lock, self.said.append, clock=lambda: self.now)
         fleet = Fleet(servers=tuple(server(name) for name in self.names), history=self.limits)
-        recorder.feed(FleetLoaded(at=self.now, fleet=fleet))
+        if loaded:
+            recorder.feed(FleetLoaded(at=self.now, fleet=fleet))
         running = asyncio.create_task(recorder.run())
         try:
             yield recorder

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor.clients import client_command
 from canary_tui.servers.model import Database, Engine, Server, TlsMode
 from canary_tui.servers.secrets import Secret
@@ -49,6 +50,16 @@ def test_psql_keeps_the_real_host_name_so_that_verify_full_works(tmp_path: Path)
         "PGSSLROOTCERT": "/ca.pem",
         "PGPASSWORD": PASSWORD,
     }
+
+
+@pytest.mark.parametrize("mode", [TlsMode.REQUIRE, TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL])
+def test_psql_is_not_sent_without_tls_over_a_socket_where_the_settings_ask_for_it(
+    tmp_path: Path, mode: TlsMode
+) -> None:
+    with pytest.raises(Failed, match="settings_invalid") as refused:
+        postgresql("/run/orders/.s.PGSQL.5432", tmp_path, tls=mode)
+    assert f"tls: {mode.value}" in refused.value.detail
+    assert postgresql("/run/orders/.s.PGSQL.5432", tmp_path, tls=TlsMode.PREFER)["PGHOST"] == "/run/orders"
 
 
 def test_psql_reaches_a_direct_server_at_its_own_address(tmp_path: Path) -> None:

@@ -12,9 +12,16 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, Stage
 from canary_tui.monitor.board import RECENT, Health, Row
 from canary_tui.monitor.events import TunnelChanged, TunnelState
-from canary_tui.monitor.follower import PATIENCE, Follower
+from canary_tui.monitor.follower import (
+    FIRST_SILENT_SECONDS,
+    PATIENCE,
+    SILENT_SECONDS,
+    STEP_SECONDS,
+    Follower,
+)
 from canary_tui.monitor.history import recorder as recorder_module
 from canary_tui.monitor.history import tail as tail_module
+from canary_tui.monitor.history.recorder import TICK_SECONDS
 from canary_tui.monitor.history.schema import set_aside
 from canary_tui.monitor.lock import Holder, Lock
 from canary_tui.servers.file import ServersFile
@@ -52,7 +59,8 @@ class Pair:
             file.add(server(name))
         self.file = file
         self.batches = 0
-        self.follower = Follower(self.past.paths, lambda: self.past.now)
+        self.steady = 0.0
+        self.follower = Follower(self.past.paths, lambda: self.past.now, lambda: self.steady)
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[Recorder]:
@@ -85,6 +93,15 @@ class Pair:
         """Have what was said written, and look."""
         await self.written()
         self.follower.look(self.holder)
+
+    def look_for(self, seconds: float) -> str:
+        """Look for so long, with nobody writing, and return what is said of it in the end."""
+        end, holder = self.steady + seconds, self.holder
+        while self.steady < end:
+            self.steady += STEP_SECONDS / 2
+            self.past.now += STEP_SECONDS / 2
+            self.follower.look(holder)
+        return self.follower.snapshot.unread
 
     def row(self, name: str = "orders") -> Row:
         row = self.follower.snapshot.row(name)
@@ -353,3 +370,89 @@ async def test_a_deleted_history_is_begun_anew_with_where_the_tunnels_stand(tmp_
         await pair.look()
         assert pair.row().recent == (4.25, 4.25)
     assert len(past.reader.lines()) == 1
+
+
+async def test_a_monitor_that_writes_nothing_any_more_is_not_believed_until_it_writes(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    past = pair.past
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(past, TunnelState.UP, local="127.0.0.1:15432"))
+        past.probed(recorder)
+        await pair.look()
+        # Nothing runs beside this: the recorder stands still, as after a SIGSTOP.
+        assert pair.look_for(SILENT_SECONDS) == ""
+        assert pair.row().health is Health.UP
+        said = pair.look_for(STEP_SECONDS)
+        since = time.strftime("%H:%M:%S", time.localtime(pair.began))
+        assert said.startswith(f"Process {os.getpid()} has written nothing since ")
+        assert said.endswith(since)
+        assert (pair.row().health, pair.row().local, pair.row().last) == (Health.UNKNOWN, "", None)
+        pair.file.add(server("billing"))
+        assert pair.look_for(1000) == said
+        assert [row.health for row in pair.follower.snapshot.rows] == [Health.UNKNOWN] * 2
+        past.wrote(recorder, "awake again")
+        await pair.look()
+        assert pair.follower.snapshot.unread == ""
+        assert (pair.row().health, pair.row().local) == (Health.UP, "127.0.0.1:15432")
+        assert len(pair.row().recent) == 1
+        assert len(pair.follower.board.log_after(0, 10)) == 2
+
+
+async def test_a_monitor_that_probes_seldom_is_believed_meanwhile(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(pair.past, TunnelState.UP))
+        pair.past.probed(recorder)
+        await pair.look()
+        for _ in range(12):
+            assert pair.look_for(TICK_SECONDS) == ""
+            await pair.written()
+        assert pair.row().health is Health.UP
+
+
+async def test_before_a_server_was_probed_it_may_take_longer(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(pair.past, TunnelState.OPENING))
+        await pair.look()
+        assert pair.look_for(FIRST_SILENT_SECONDS) == ""
+        assert "has written nothing since" in pair.look_for(STEP_SECONDS)
+
+
+async def test_nothing_need_be_written_of_servers_that_are_switched_off(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.file.set_value("orders", ("enabled",), False)
+    async with pair.recording() as recorder:
+        pair.past.wrote(recorder, "begun")
+        await pair.look()
+        assert pair.look_for(1000) == ""
+        pair.file.set_value("orders", ("enabled",), True)
+        assert pair.look_for(SILENT_SECONDS) == "", "it counts from the moment at which one is watched"
+
+
+async def test_a_copy_that_stood_still_itself_accuses_nobody(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording() as recorder:
+        pair.past.probed(recorder)
+        recorder.feed(tunnel(pair.past, TunnelState.UP))
+        await pair.look()
+        pair.steady += 3600
+        pair.follower.look(pair.holder)
+        assert (pair.follower.snapshot.unread, pair.row().health) == ("", Health.UP)
+
+
+async def test_where_nobody_monitors_nothing_is_known_and_it_is_said_why(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    async with pair.recording() as recorder:
+        recorder.feed(tunnel(pair.past, TunnelState.UP))
+        pair.past.probed(recorder)
+        await pair.look()
+        holder = pair.holder
+    pair.follower.end()
+    pair.follower.expect(holder, "no thread is free")
+    for _ in range(2):
+        pair.follower.look(holder, "no thread is free")
+        snapshot = pair.follower.snapshot
+        assert (snapshot.monitored_by, snapshot.unread) == (holder, "no thread is free")
+        assert pair.row().health is Health.UNKNOWN
+    assert len(pair.follower.board.log_after(0, 10)) == 1

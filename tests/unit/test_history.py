@@ -405,6 +405,20 @@ async def test_old_results_go_and_incidents_stay(tmp_path: Path) -> None:
     assert len(past.reader.incidents()) == 1
 
 
+async def test_nothing_is_deleted_before_it_is_known_how_long_it_is_to_be_kept(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    async with past.recording() as recorder:
+        past.wrote(recorder, "ten days ago")
+    past.now += 10 * DAY
+    async with past.recording(loaded=False) as recorder:
+        for count in (2, 3, 4):  # each is written by a round of its own, which might delete
+            past.wrote(recorder, "today")
+            await kept(past, count)
+    assert [line.text for line in past.reader.lines()] == ["ten days ago", "today", "today", "today"]
+    await pruned(past)
+    assert [line.text for line in past.reader.lines()] == ["today", "today", "today"]
+
+
 async def test_the_size_limit_holds_and_the_newest_stay(tmp_path: Path) -> None:
     past = Past(tmp_path)
     past.limits = HistoryLimits(max_size=200_000)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 
+import msgspec
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor import local_ports
 from canary_tui.monitor.local_ports import LocalPorts, listening
-from canary_tui.servers.model import Database, Engine, Server, SshServer
+from canary_tui.servers.model import Database, Engine, Listen, Server, SshServer
 
 
 def server(name: str = "orders", port: int | None = None) -> Server:
@@ -84,6 +85,13 @@ def test_a_server_that_has_its_port_keeps_it_and_nothing_is_held() -> None:
     settled = server(port=port)
     assert ports.choose(settled, set()) is settled
     listening(port).close()
+
+
+def test_a_server_that_listens_on_a_socket_is_given_no_port() -> None:
+    one = server()
+    assert one.ssh is not None
+    by_socket = msgspec.structs.replace(one, ssh=msgspec.structs.replace(one.ssh, listen=Listen.SOCKET))
+    assert LocalPorts().choose(by_socket, set()) is by_socket
 
 
 def test_without_a_free_port_it_is_said() -> None:

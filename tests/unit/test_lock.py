@@ -41,8 +41,10 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
 def test_who_monitors_is_told_in_words() -> None:
     now = datetime(2026, 11, 23, 14, 13).astimezone().timestamp()
     hours = 3600.0
-    assert Holder(1234, now - 3 * hours).words(now) == "Process 1234 monitors since 11:13"
-    assert Holder(1234, now - 24 * hours).words(now) == "Process 1234 monitors since 2026-11-22 14:13"
+    assert Holder(1234, now - 3 * hours).words(now) == "Process 1234 has been monitoring since 11:13"
+    assert (
+        Holder(1234, now - 24 * hours).words(now) == "Process 1234 has been monitoring since 2026-11-22 14:13"
+    )
     assert Holder(0, 0.0).words(now) == "Another process monitors"
 
 

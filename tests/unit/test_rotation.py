@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -138,7 +139,7 @@ def lines_of(before: Server, after: Server) -> list[tuple[str, str]]:
         ),
         (server(next_key="b"), server("b"), "key b works and is in use now, in the place of a"),
         (server(next_key="b"), server(), "new key b given up; a stays in use"),
-        (server("b", old_key="a"), server("b"), "old key a is refused by the SSH server"),
+        (server("b", old_key="a"), server("b"), "old key a is taken out of the settings"),
     ],
 )
 def test_each_step_is_told_once_in_the_log(before: Server, after: Server, words: str) -> None:
@@ -146,6 +147,29 @@ def test_each_step_is_told_once_in_the_log(before: Server, after: Server, words:
     assert name == "orders"
     assert text.startswith(words)
     assert lines_of(after, after) == []
+
+
+def test_the_log_claims_no_refusal_that_the_file_cannot_show() -> None:
+    """A person who leaves the line where it is takes the entry out by hand: the file is then the same."""
+    [(_, text)] = lines_of(server("b", old_key="a"), server("b"))
+    assert "refused" not in text
+
+
+@pytest.mark.parametrize("kept", ["", "a"])
+@pytest.mark.parametrize("entries", [{"host": "new"}, {"port": 2222}, {"user": "v"}])
+def test_an_old_line_that_is_left_in_another_account_is_told(entries: dict[str, Any], kept: str) -> None:
+    was = server("b", old_key="a")
+    assert was.ssh is not None
+    now = msgspec.structs.replace(was, ssh=msgspec.structs.replace(was.ssh, old_key=kept, **entries))
+    [(_, text)] = lines_of(was, now)
+    assert "remove the line of old key a from u@jump," in text
+    assert lines_of(now, now) == []
+
+
+def test_an_old_line_is_told_when_its_ssh_server_is_taken_out() -> None:
+    was = server("b", old_key="a")
+    [(_, text)] = lines_of(was, msgspec.structs.replace(was, ssh=None))
+    assert "remove the line of old key a from u@jump," in text
 
 
 @pytest.mark.parametrize(

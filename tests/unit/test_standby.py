@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from canary_tui.monitor import standby as standby_module
+from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.service import Monitor
 from canary_tui.monitor.standby import NotMonitoring, Standby
-from canary_tui.paths import Paths
+from canary_tui.paths import Paths, replace_file
+from canary_tui.servers.file import ServersFile
 from canary_tui.servers.secrets import Secret
 from tests.harness.ports import wait_for
 from tests.unit.past import server
@@ -79,6 +84,72 @@ def test_it_monitors_when_the_other_lets_go_and_the_list_stays(
     assert (paths.state / "history.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("new_loop", OSError(errno.EMFILE, "Too many open files")),
+        ("threading.Thread.start", RuntimeError("can't start new thread")),
+    ],
+)
+def test_a_take_over_that_fails_leaves_the_lock_to_others_and_is_tried_again(
+    copy: Standby, other: Lock, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise type(error)(*error.args)  # a new one: its frames are freed with it
+
+    copy.start()
+    wait_for(lambda: loaded(copy), 5)
+    holder = other.signature
+    with monkeypatch.context() as short:
+        short.setattr(f"canary_tui.monitor.service.{what}", fails)
+        other.release()
+        wait_for(lambda: str(error) in copy.snapshot().unread, 5)
+        assert copy.snapshot().monitored_by == holder
+        wait_for(lambda: other.acquire() is None, 5, "another copy can have the lock")
+        wait_for(lambda: copy.snapshot().monitored_by == other.signature, 5, "and is followed")
+        wait_for(lambda: str(error) not in copy.snapshot().unread, 5)
+        other.release()
+        wait_for(lambda: str(error) in copy.snapshot().unread, 5)
+    wait_for(lambda: copy.snapshot().monitored_by is None, 5, "it monitors when it can")
+    assert other.acquire() is not None
+    assert loaded(copy)
+    assert copy.snapshot().unread == ""
+    gc.collect()  # an event loop that was left open warns when it is freed
+
+
+def test_a_take_over_that_fails_is_no_moment_of_monitoring_though_the_history_is_gone(
+    copy: Standby, other: Lock, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        path.unlink(missing_ok=True)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    path = history_file(paths)
+    first = Monitor(paths, lock=other)
+    first.start()
+    wait_for(path.exists, 5)
+    copy.start()
+    wait_for(lambda: loaded(copy), 5)
+    monkeypatch.setattr("canary_tui.monitor.follower.PATIENCE", 1_000_000)
+    monkeypatch.setattr("canary_tui.monitor.service.new_loop", fails)
+    holder = other.signature
+    assert first.stop(5)
+    wait_for(lambda: "Too many open files" in copy.snapshot().unread, 5)
+    assert copy.snapshot().monitored_by == holder
+
+
+def test_the_change_of_a_key_is_told_though_the_servers_file_is_wrong_now(
+    copy: Standby, other: Lock, paths: Paths
+) -> None:
+    ServersFile(paths.servers).add(server("orders"))
+    copy.start()
+    wait_for(lambda: bool(copy.snapshot().rows), 5)
+    replace_file(paths.servers, b"servers: [")
+    assert copy.rotation_state("orders").result(5).server == "orders"
+    wait_for(lambda: bool(copy.snapshot().problems), 5)
+    assert copy.rotation_state("orders").result(5).server == "orders"
+
+
 def test_after_the_end_nothing_is_taken_over(copy: Standby, other: Lock) -> None:
     copy.start()
     wait_for(lambda: loaded(copy), 5)
@@ -134,7 +205,8 @@ def test_a_view_refuses_what_acts_and_says_who_does_it(
     copy.start()
     assert other.signature is not None
     with pytest.raises(
-        NotMonitoring, match=f"^Process {other.signature.pid} monitors since .*; this is done"
+        NotMonitoring,
+        match=f"^Process {other.signature.pid} has been monitoring since .*; this copy only shows",
     ):
         intent(copy)
 

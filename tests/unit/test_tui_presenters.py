@@ -196,7 +196,9 @@ def test_connection_url_goes_through_the_local_end_without_a_password() -> None:
     row = samples.fleet()[0]
     assert urls.connection_url(row) == "postgresql://canary_reader@127.0.0.1:15432/orders"
     socket = msgspec.structs.replace(row, local="/run/canary/orders/.s.PGSQL.5432")
-    assert urls.connection_url(socket) == "postgresql://canary_reader@/orders?host=/run/canary/orders"
+    assert (
+        urls.connection_url(socket) == "postgresql://canary_reader@/orders?host=/run/canary/orders&port=5432"
+    )
     direct = samples.fleet()[2]
     assert urls.connection_url(direct) == "postgresql://canary_reader@10.0.3.12:5432/orders"
 

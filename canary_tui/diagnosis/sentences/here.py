@@ -206,7 +206,8 @@ CONNECT: dict[Cause, Entry] = {
         "If it is reached only from a private network, connect the VPN.",
         "Let this machine in at the firewall or the cloud's security group: inbound TCP {target_port} "
         "from your address; on the host itself `sudo ufw allow {target_port!code}/tcp`.",
-        "If the line is slow, allow more time: `probe.timeout` in servers.yaml ({timeout} now).",
+        "If the line is slow, allow a probe more time: `probe.timeout` in servers.yaml ({timeout} now); "
+        "a tunnel always has 15 s to open.",
     ),
     Cause.NETWORK_UNREACHABLE: entry(
         "network unreachable",

@@ -43,7 +43,8 @@ HANDSHAKE: dict[Cause, Entry] = {
         "Check `ssh.port`: services other than SSH wait for the client to speak first.",
         "If {ssh_host} is overloaded or out of memory, look at it from its console: `uptime`, `free -m`.",
         "Restart the SSH server on {ssh_host}: `sudo systemctl restart ssh` (on some systems `sshd`).",
-        "If the line is slow, allow more time: `probe.timeout` in servers.yaml ({timeout} now).",
+        "If the line is slow, allow a probe more time: `probe.timeout` in servers.yaml ({timeout} now); "
+        "a tunnel always has 15 s to open.",
     ),
     Cause.SSH_NO_COMMON_ALGORITHM: entry(
         "no common algorithm",
@@ -153,7 +154,8 @@ AUTH: dict[Cause, Entry] = {
         "The SSH server {ssh_at} did not finish the login of {ssh_user} within the time limit.",
         "See what it waits for: " + LOG + " on {ssh_host}.",
         "A slow name look-up there is common: `UseDNS no` in `/etc/ssh/sshd_config`, then " + RELOAD + ".",
-        "If a login takes that long there, allow more time: `probe.timeout` in servers.yaml ({timeout} now).",
+        "If a login takes that long there, allow a probe more time: `probe.timeout` in servers.yaml "
+        "({timeout} now); a tunnel always has 15 s to open.",
     ),
     Cause.SSH_CLOSED_AT_LOGIN: entry(
         "closed at SSH login",

@@ -24,7 +24,6 @@ from canary_tui.monitor.history.schema import Foreign, TooNew, is_broken, open_h
 from canary_tui.monitor.history.tables import file_number, history_file
 from canary_tui.monitor.history.writer import Batch, Entry, Writer
 from canary_tui.monitor.uptime import HOUR
-from canary_tui.servers.model import HistoryLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.lock import Lock
     from canary_tui.paths import Paths
+    from canary_tui.servers.model import HistoryLimits
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ class Recorder:
         self._emit = emit
         self._clock = clock
         self._ledger = Ledger(emit)
-        self._limits = HistoryLimits()
+        self._limits: HistoryLimits | None = None
+        """What the servers file says; until it was read, nothing is thrown away."""
         self._entries: deque[Entry] = deque()
         self._lost = 0
         self._last_key = 0
@@ -143,7 +144,7 @@ class Recorder:
         try:
             holder = self._lock.acquire()
             if holder is not None:
-                self._say(f"process {holder.pid} monitors already and keeps the history; this one does not")
+                self._say(f"{holder.who} monitors already and keeps the history; this one does not")
                 self._waited = True
                 return False
             database = await self._opened()
@@ -251,7 +252,7 @@ class Recorder:
 
     async def _prune(self) -> None:
         writer, now = self._writer, self._clock()
-        if writer is None or 0 <= now - self._pruned < PRUNE_SECONDS:
+        if writer is None or self._limits is None or 0 <= now - self._pruned < PRUNE_SECONDS:
             return
         try:
             if await retention.step(writer.database, now, self._limits):

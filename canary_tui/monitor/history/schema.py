@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 5.0
 WAL_BYTES = 8_000_000
-CACHE_KIB = 1024
+CACHE_KIB = 512
 """Pages of the file in memory: what is written lies at its ends."""
 PARTS = ("-wal", "-shm")
 """What SQLite keeps beside the file (sqlite.org/wal.html)."""

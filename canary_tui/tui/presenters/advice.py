@@ -60,7 +60,9 @@ def _elsewhere(row: Row, now: float) -> Line:
     if row.host_key is not None:
         return line((f"canary trust {row.server.name}", Tone.ACCENT), " in a shell decides about it.")
     if row.password_wanted:
-        return line("The process that monitors has to be given it.")
+        return line(
+            "Name a source with `password:` in servers.yaml, or give it to the process that monitors."
+        )
     if row.failure is None:
         return line((urls.how_to_use(row), Tone.MUTED))
     remedy = row.failure.remedies[0] if row.failure.remedies else ""

@@ -99,7 +99,7 @@ def _old_key(rotation: Rotation) -> Iterator[Section]:
     note = line(
         f"It stands in ~/.ssh/authorized_keys of {old.account}, with options before it. ",
         ("R", Tone.ACCENT),
-        " sees whether the old key is refused; so does each test.",
+        " checks whether the old key is refused; so does each test.",
     )
     yield Section("old-note", "note", (note,))
     yield Section("old-line", "copyable", (line(old.line),))
@@ -129,18 +129,23 @@ def tried_lines(tried: Tried) -> list[Line]:
             return [_bad("The old key is still accepted."), line(_what_goes(tried.old))]
         case Step.NOT_ACCEPTED:
             why = [line("Install its line beside the old one's.")]
-            if tried.failure is not None and tried.failure.cause is not Cause.KEY_NOT_ACCEPTED:
+            if tried.failure is not None and tried.failure.cause is Cause.FORWARDING_NOT_PERMITTED:
                 why = [line(tried.failure.summary)]
-            return [_bad("The new key does not open the way yet; the old one stays in use."), *why]
+            return [_bad("The new key does not reach the database yet; the old one stays in use."), *why]
         case Step.FAILED:
             return [_bad("The change of key got no further; nothing was changed."), *_why(tried.failure)]
 
 
 def _what_goes(old: OldKey | None) -> str:
     if old is None:
-        return "The old key's file is gone; if its line is still installed, remove it."
+        return (
+            "The old key's line cannot be shown: neither its file nor the .pub beside it can be read. "
+            "If the line is still installed, remove it."
+        )
     if old.needed_by:
         return f"The old key's line is still needed by {', '.join(old.needed_by)}: leave it."
+    if old.lost:
+        return f"Now remove the old key's line from {old.account}; it is not shown again: {old.line}"
     return f"Now remove the old key's line from {old.account}: the key view shows it."
 
 

@@ -1,4 +1,4 @@
-"""What the history says of one server in words: uptime over three spans, percentiles of the latency."""
+"""What the history says of one server in words: uptime over all spans, percentiles over a chosen one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400.0
 SPANS: tuple[tuple[str, float], ...] = (("24 h", DAY), ("7 d", 7 * DAY), ("30 d", 30 * DAY))
-"""Spans of the uptime, seconds."""
+"""What may be looked at, and how long it is, seconds."""
 
 
 def uptime_line(uptimes: Sequence[Uptime | None]) -> Line:
@@ -26,11 +26,11 @@ def uptime_line(uptimes: Sequence[Uptime | None]) -> Line:
     return line(*parts)
 
 
-def latency_line(found: Percentiles | None) -> Line:
-    """Return the percentiles of the last 24 hours."""
+def latency_line(found: Percentiles | None, span: str) -> Line:
+    """Return the percentiles of a span: ``span`` is one of the words of ``SPANS``."""
     if found is None:
-        return line(("latency 24 h  ", Tone.MUTED), "unknown", (": no probe passed", Tone.MUTED))
-    parts = [("latency 24 h", Tone.MUTED)]
+        return line((f"latency {span}  ", Tone.MUTED), "unknown", (": no probe passed", Tone.MUTED))
+    parts = [(f"latency {span}", Tone.MUTED)]
     for name, ms in (("p50", found.p50), ("p95", found.p95), ("p99", found.p99)):
         parts += [(f"  {name} ", Tone.MUTED), (ms_words(ms), Tone.PLAIN)]
     count = f"  of {found.count:,} probe{'' if found.count == 1 else 's'}"

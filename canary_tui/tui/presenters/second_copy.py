@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from canary_tui.monitor.board import Snapshot
     from canary_tui.monitor.lock import Holder
 
+ELSEWHERE = "Do it there, or with a canary command in a shell."
 MARK = "view only"
 """Stands in every screen's title."""
 
@@ -22,7 +23,7 @@ NEEDS_MONITOR = frozenset(
 
 def refusal(holder: Holder, now: float) -> str:
     """Return why a key does nothing here."""
-    return f"{holder.words(now)}; this is done there."
+    return f"{holder.words(now)}; this copy only shows. {ELSEWHERE}"
 
 
 def taken_over(holder: Holder) -> str:
@@ -40,10 +41,19 @@ def banner(snapshot: Snapshot, now: float, width: int) -> list[Line]:
         f"{who}; this copy shows what it writes.",
         f"{who}; view only.",
         f"{who}.",
+        f"{holder.short_words(now)}.",
         f"{holder.who} monitors.",
     )
-    said = [line((words, Tone.WARN)) for words in ways]
-    lines = [next((words for words in said if width_of(words) <= width), said[-1])]
+    lines = [_first_that_fits([line((words, Tone.WARN)) for words in ways], width)]
     if snapshot.unread:
-        lines.append(line(("✕ ", Tone.BAD), f"Nothing is known of the servers: {snapshot.unread}"))
+        known = [
+            line(("✕ ", Tone.BAD), f"Nothing is known{of}: {snapshot.unread}")
+            for of in (" of the servers", "")
+        ]
+        lines.append(_first_that_fits(known, width))
     return lines
+
+
+def _first_that_fits(ways: list[Line], width: int) -> Line:
+    """Return the first that is no wider than ``width``, or else the last."""
+    return next((words for words in ways if width_of(words) <= width), ways[-1])

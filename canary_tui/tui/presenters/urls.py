@@ -100,7 +100,9 @@ def connection_url(row: Row) -> str:
     if row.server.tunnel is not None and row.local.startswith("/"):
         folder = row.local.rpartition("/")[0] if engine is Engine.POSTGRESQL else row.local
         key = "host" if engine is Engine.POSTGRESQL else "unix_socket"
-        return f"{engine.value}://{user}@/{name}?{key}={quote(folder, safe='/')}"
+        # The port is part of the socket's name, and libpq looks for that file alone.
+        port = f"&port={database.port}" if engine is Engine.POSTGRESQL else ""
+        return f"{engine.value}://{user}@/{name}?{key}={quote(folder, safe='/')}{port}"
     host, port = local_end(row)
     place = f"[{host}]" if ":" in host else host
     return f"{engine.value}://{user}@{place}:{port}/{name}"
@@ -116,7 +118,8 @@ def how_to_use(row: Row) -> str:
     if row.local.startswith("/"):
         if server.engine is Engine.MYSQL:
             return f"mysql --socket={row.local} -u {user} {name}".rstrip()
-        return f"psql -h {row.local.rpartition('/')[0]} -U {user} {name}".rstrip()
+        folder = row.local.rpartition("/")[0]
+        return f"psql -h {folder} -p {server.database.port} -U {user} {name}".rstrip()
     host, port = local_end(row)
     if server.engine is Engine.MYSQL:
         return f"mysql -h {host} -P {port} -u {user} {name}".rstrip()

@@ -30,7 +30,7 @@ EVERY = 20
 class Incidents(Page):
     """Reads the incidents from the history, and again while the screen is in front."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "log", "log of that time", key_display="enter")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "log", "log at that time", key_display="enter")]
     AUTO_FOCUS = "LineList"
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ class KeyView(Page):
         Binding("R", "try_keys('next')", "try new key", key_display="R"),
         Binding("R", "try_keys('old')", "check old key", key_display="R"),
         Binding("X", "give_up", "give up new key", key_display="X"),
-        Binding("o", "copy_removal", "copy removal"),
+        Binding("o", "copy_removal", "copy removal command"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
         Binding("g,home", "scroll(-10000)", "top", show=False),

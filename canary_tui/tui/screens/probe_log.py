@@ -16,6 +16,7 @@ from canary_tui.tui.log_book import LogFilter
 from canary_tui.tui.presenters import probes
 from canary_tui.tui.presenters.export import exported
 from canary_tui.tui.presenters.lines import Line, Tone, line
+from canary_tui.tui.presenters.long_run import SPANS
 from canary_tui.tui.screens.dialogs import AskText
 from canary_tui.tui.screens.log_lines import LogLines
 from canary_tui.tui.widgets.bars import TitleBar, Words
@@ -47,6 +48,7 @@ class ProbeLog(LogLines):
         Binding("exclamation_mark", "failures", "failures only", key_display="!"),
         Binding("a", "all", "all servers"),
         Binding("l", "chart", "chart"),
+        Binding("s", "span", "span of the chart"),
         Binding("x", "export", "export"),
         Binding("t", "test", "test"),
         Binding("i", "incidents", "incidents"),
@@ -61,6 +63,9 @@ class ProbeLog(LogLines):
         self._server = server
         self._book.filter = LogFilter(server=server or "")
         self._paused = False
+        self._span: int | None = None
+        self._moment: float | None = None
+        """The moment of the past that was asked for, until the newest line is followed again."""
         self._second = 0
         self._sought: tuple[float, Collection[str]] | None = None
 
@@ -127,11 +132,14 @@ class ProbeLog(LogLines):
         self._uptime = probes.uptime_bar(self._results(), max(20, min(70, self.size.width - 4)))
         from canary_tui.tui.widgets.latency_chart import LatencyChart
 
-        for chart in self.query(LatencyChart):
-            chart.plot(self._results())
-        if not self.query_one("#chart").has_class("hidden"):
+        server = self._book.filter.server
+        span = self._span if server else None
+        if span is None:
+            for chart in self.query(LatencyChart):
+                chart.plot(self._results())
+        if self._chart_is_open:
             for words in self.query(LongRun):
-                words.show_server(self._book.filter.server)
+                words.show_server(server, span)
 
     # The lines
 
@@ -163,6 +171,7 @@ class ProbeLog(LogLines):
     def action_follow(self) -> None:
         """Go to the newest line and stay there; a pause ends."""
         self._paused = False
+        self._moment = None
         if not self._book.live:
             self._refilter(self._book.filter)
         self.query_one(LogList).follow()
@@ -186,15 +195,25 @@ class ProbeLog(LogLines):
             self._paused = False
             self._close_find()
             self._refilter(LogFilter(server=self._server or ""))
+            self._moment = self._sought[0]
             self.fetch_around(*self._sought)
             self._sought = None
 
     def _choose(self, chosen: LogFilter) -> None:
         """Show what another filter shows; who looks at the past goes on looking at the same moment."""
-        entry = None if self._book.live else self._current()
+        moment = self._moment_looked_at()
         self._refilter(chosen)
-        if entry is not None:
-            self.fetch_around(entry.at)
+        self._moment = moment
+        if moment is not None:
+            self.fetch_around(moment)
+
+    def _moment_looked_at(self) -> float | None:
+        """Return which moment of the past is in view, or on its way; None for who follows the live lines."""
+        if self._reads and self._moment is not None:
+            return self._moment
+        followed = self._book.live and (self._moment is None or self.query_one(LogList).follows)
+        entry = None if followed else self._current()
+        return entry.at if entry is not None else None if followed else self._moment
 
     def _refilter(self, chosen: LogFilter) -> None:
         self._book.refilter(chosen)
@@ -264,8 +283,27 @@ class ProbeLog(LogLines):
             # plotext takes a tenth of a second to import: only for those who look.
             from canary_tui.tui.widgets.latency_chart import LatencyChart
 
-            place.mount(LongRun(self.canary.monitor), LatencyChart())
+            chart = LatencyChart()
+            place.mount(LongRun(self.canary.monitor, chart), chart)
         self._second = 0
+        self.refresh_bindings()
+
+    @property
+    def _chart_is_open(self) -> bool:
+        return not self.query_one("#chart").has_class("hidden")
+
+    def action_span(self) -> None:
+        """Have the chart show the last probes, a day, a week, a month."""
+        order = [None, *range(len(SPANS))]
+        self._span = order[(order.index(self._span) + 1) % len(order)]
+        self._second = 0
+        self.tick()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A span is one server's, and of the chart."""
+        if action == "span" and not (self.ready and self._chart_is_open and self._book.filter.server):
+            return False
+        return super().check_action(action, parameters)
 
     # Out of here
 
