@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import gc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,16 +14,21 @@ if TYPE_CHECKING:
 GIVE_BACK_SECONDS = 60.0
 
 
-async def keep_lean() -> None:
+async def keep_lean(littered: Callable[[], bool]) -> None:
     """Give free memory back once a minute, until cancelled.
 
     The GNU C library keeps what was freed for itself while anything behind it is in use: a program that
-    opens and closes connections for weeks would only ever grow (malloc_trim(3)).
+    opens and closes connections for weeks would only ever grow (malloc_trim(3)). Python lets garbage that
+    refers to itself pile up to a quarter of what lives; ``littered`` says whether there is some, as lost
+    connections leave it behind, for looking at all objects takes a tenth of a second.
     """
     trim = _malloc_trim()
-    while trim is not None:
+    while True:
         await asyncio.sleep(GIVE_BACK_SECONDS)
-        trim(0)
+        if littered():
+            gc.collect()
+        if trim is not None:
+            trim(0)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
-from canary_tui.monitor.events import FleetLoaded, Noted, ProbeFinished, Slept
+from canary_tui.monitor.events import FleetLoaded, Noted, ProbeFinished, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.fleet_file import FleetFile
 from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.memory import keep_lean
@@ -84,6 +84,8 @@ class Works:
         self._watchers: dict[str, Watcher] = {}
         self._holds: dict[str, asyncio.Task[None]] = {}
         self._publishing = False
+        self._lost = False
+        """Whether a tunnel was lost since memory was last tidied."""
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._choosing_port = asyncio.Lock()
         self._gates = LoginGates()
@@ -94,7 +96,7 @@ class Works:
         recording.add_done_callback(self._history_ended)
         watching = asyncio.create_task(self._file.watch(), name="servers file")
         sleeping = asyncio.create_task(self._watch_sleep(), name="sleep")
-        tidying = asyncio.create_task(keep_lean(), name="memory")
+        tidying = asyncio.create_task(keep_lean(self._littered), name="memory")
         await stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
         await _cancel({watching, sleeping, tidying, *self.tasks})
@@ -122,6 +124,8 @@ class Works:
         self.board.apply(event)
         for listener in self.listeners:
             listener(event)
+        if isinstance(event, TunnelChanged) and event.state is TunnelState.LOST:
+            self._lost = True
         if self._recorder is not None:
             self._recorder.feed(event)
             for line in self.board.log_after(self._recorded, 100):
@@ -130,6 +134,10 @@ class Works:
         if not self._publishing:
             self._publishing = True
             asyncio.get_running_loop().call_later(PUBLISH_SECONDS, self._publish)
+
+    def _littered(self) -> bool:
+        lost, self._lost = self._lost, False
+        return lost
 
     def _publish(self) -> None:
         self._publishing = False

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.worker import Worker, WorkerState
+
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -57,9 +60,7 @@ class Holding:
                 self.unsettled = True
                 continue
             self._since[name] = now
-            self._workers[name] = self._app.run_worker(
-                self._hold(name), name=name, group=f"{GROUP}{name}", exclusive=True, exit_on_error=False
-            )
+            self._workers[name] = begin_alone(self._app, partial(self._hold, name), name, f"{GROUP}{name}")
 
     async def _hold(self, name: str) -> None:
         """Be the tunnel's worker: it lives as long as the tunnel is wanted."""

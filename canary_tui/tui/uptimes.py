@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from canary_tui.tui.presenters.long_run import DAY, SPANS
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +50,7 @@ class Uptimes:
             if now - self._asked.get(span, -RARELY) >= (EVERY if span <= DAY else RARELY):
                 self._asked[span] = now
                 name = f"uptime {words}"
-                self._app.run_worker(
-                    self._ask(span), name=name, group=name, exclusive=True, exit_on_error=False
-                )
+                begin_alone(self._app, partial(self._ask, span), name, name)
 
     async def _ask(self, span: float) -> None:
         try:

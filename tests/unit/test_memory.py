@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 
 import pytest
 
@@ -19,16 +21,43 @@ async def test_free_memory_is_given_back_again_and_again(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(memory, "GIVE_BACK_SECONDS", 0.0)
     monkeypatch.setattr(memory, "_malloc_trim", lambda: trim)
-    work = asyncio.create_task(memory.keep_lean())
+    work = asyncio.create_task(memory.keep_lean(lambda: False))
     assert [await asyncio.wait_for(given.get(), 5) for _ in range(3)] == [0, 0, 0]
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
 
 
-async def test_a_system_without_such_a_call_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_malloc_trim", lambda: None)
-    await asyncio.wait_for(memory.keep_lean(), 5)
+class Loop:
+    """Garbage that refers to itself."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.mark.parametrize("littered", [True, False])
+async def test_what_lost_connections_leave_behind_is_collected_where_some_were_lost(
+    monkeypatch: pytest.MonkeyPatch, littered: bool
+) -> None:
+    asked: asyncio.Queue[None] = asyncio.Queue()
+
+    def said() -> bool:
+        asked.put_nowait(None)
+        return littered
+
+    monkeypatch.setattr(memory, "GIVE_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(memory, "_malloc_trim", lambda: None)  # nor does it need the C library's call
+    gc.disable()
+    try:
+        left = weakref.ref(Loop())
+        work = asyncio.create_task(memory.keep_lean(said))
+        for _ in range(2):  # asked a second time, it has done what the first answer asked for
+            await asyncio.wait_for(asked.get(), 5)
+        work.cancel()
+        await asyncio.wait({work})
+        assert (left() is None) is littered
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own call")

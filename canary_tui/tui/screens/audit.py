@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -14,6 +15,7 @@ from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.presenters.words import day_words
 from canary_tui.tui.screens.page import Page, error_words
 from canary_tui.tui.widgets.bars import TitleBar, Words
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +77,7 @@ class AuditView(Page):
             self._under_way.cancel()
         self._outcome, self._began = None, self.canary.clock()
         self._under_way = self.canary.monitor.audit(self._server)
-        self.run_worker(self._wait(self._under_way), name="audit", exclusive=True, exit_on_error=False)
+        begin_alone(self, partial(self._wait, self._under_way), "audit")
         self.query_one(TitleBar).say(line())
         self.refresh_bindings()
         self._paint()

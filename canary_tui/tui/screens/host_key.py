@@ -15,6 +15,7 @@ from canary_tui.tui.presenters.host_key import host_key_lines
 from canary_tui.tui.presenters.lines import Tone, line, wrap
 from canary_tui.tui.screens.page import done, error_words
 from canary_tui.tui.widgets.bars import KeyBar, Words
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -83,12 +84,12 @@ class HostKeyQuestion(ModalScreen[bool]):
 
     def action_accept(self) -> None:
         """Trust exactly this key."""
-        self.run_worker(self._trust(), name="trust", exclusive=True, exit_on_error=False)
+        begin_alone(self, self._trust, "trust")
 
     @on(Input.Submitted, "#answer")
     def _typed(self, event: Input.Submitted) -> None:
         if event.value.strip().lower() == WORD:
-            self.run_worker(self._trust(), name="trust", exclusive=True, exit_on_error=False)
+            begin_alone(self, self._trust, "trust")
         else:
             self._say(f"Nothing was changed: the word is {WORD}.")
 

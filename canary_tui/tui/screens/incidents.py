@@ -12,6 +12,7 @@ from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.page import Page, done, error_words
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.widgets.line_list import LineList
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +68,7 @@ class Incidents(Page):
             self._read()
 
     def _read(self) -> None:
-        self.run_worker(self._load(), name="incidents", exclusive=True, exit_on_error=False)
+        begin_alone(self, self._load, "incidents")
 
     async def _load(self) -> None:
         found = await done(self.canary.monitor.incidents(MOST))

@@ -15,6 +15,7 @@ from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import AskText, Confirm
 from canary_tui.tui.screens.page import Page, done, error_words
 from canary_tui.tui.widgets.bars import TitleBar, Words
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,7 +94,7 @@ class KeyView(Page):
         return (ssh.key, ssh.next_key, ssh.old_key) if ssh is not None else ()
 
     def _read(self) -> None:
-        self.run_worker(self._load(), name="key", group="key", exclusive=True, exit_on_error=False)
+        begin_alone(self, self._load, "key", "key")
 
     async def _load(self) -> None:
         monitor = self.canary.monitor

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from canary_tui.tui.presenters import long_run
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.widgets.bars import Words
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from canary_tui.monitor.history.reader import LatencyPoint
@@ -44,7 +46,7 @@ class LongRun(Words):
             self.say()
         self._about, self._asked = about, now
         if server:
-            self.run_worker(self._ask(server, span), name="long run", exclusive=True, exit_on_error=False)
+            begin_alone(self, partial(self._ask, server, span), "long run")
 
     async def _ask(self, server: str, span: int | None) -> None:
         words, seconds = long_run.SPANS[span or 0]
