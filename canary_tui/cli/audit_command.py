@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from canary_tui.cli.common import ServerName, find_server, open_tools
 
@@ -26,13 +25,14 @@ def command(paths: Paths, name: str, as_json: bool) -> int:
     the key is limited, 1 when it can do more (or less).
     """
     from canary_tui.monitor.audit import audit, audit_json
+    from canary_tui.monitor.records import json_line
 
     server = find_server(paths, name)
     if server.tunnel is None:
         raise click.UsageError(f"{name} is reached directly; it has no SSH key to audit")
     report = asyncio.run(audit(server, open_tools(paths)))
     if as_json:
-        click.echo(msgspec.json.encode(audit_json(report)))
+        click.echo(json_line(audit_json(report)))
     else:
         _print(report)
     return 0 if report.ok else 1

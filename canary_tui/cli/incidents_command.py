@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 if TYPE_CHECKING:
     from canary_tui.monitor.incidents import Incident
@@ -21,10 +20,11 @@ def command(paths: Paths, as_json: bool) -> None:
     from canary_tui.monitor.event_records import incident_json
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.history.tables import history_file
+    from canary_tui.monitor.records import json_line
 
     incidents = HistoryReader(history_file(paths)).incidents(limit=None)
     for incident in reversed(incidents):
-        click.echo(msgspec.json.encode(incident_json(incident)) if as_json else _words(incident))
+        click.echo(json_line(incident_json(incident)) if as_json else _words(incident))
     if not incidents:
         click.echo("No incident is known. canary and canary watch keep a history.", err=True)
 

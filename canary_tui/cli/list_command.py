@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from canary_tui.cli.common import load_fleet
 from canary_tui.servers.model import Listen
@@ -20,10 +19,12 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(paths: Paths, as_json: bool) -> None:
     """List the servers and how they are reached."""
+    from canary_tui.monitor.records import json_line
+
     servers = load_fleet(paths).servers
     if as_json:
         for server in servers:
-            click.echo(msgspec.json.encode(server_json(server)))
+            click.echo(json_line(server_json(server)))
         return
     if not servers:
         click.echo(

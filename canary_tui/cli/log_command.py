@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from canary_tui.cli.common import ServerName, load_fleet
 
@@ -52,7 +51,7 @@ def command(paths: Paths, name: str | None, since: float, failures: bool, as_jso
     """Print what happened, oldest first: of all servers or of one, while the monitor runs or not."""
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.history.tables import history_file
-    from canary_tui.monitor.records import probe_json
+    from canary_tui.monitor.records import json_line, probe_json
 
     reader = HistoryReader(history_file(paths))
     _check(paths, reader, name)
@@ -62,7 +61,7 @@ def command(paths: Paths, name: str | None, since: float, failures: bool, as_jso
             if not as_json:
                 click.echo(in_words(line))
             elif line.result is not None:
-                click.echo(msgspec.json.encode(probe_json(line.result)))
+                click.echo(json_line(probe_json(line.result)))
         printed += len(page)
         after = page[-1].at
     if not printed:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from canary_tui.cli import output
 from canary_tui.paths import Paths
 
 COMMANDS = {
@@ -83,6 +84,7 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 def main() -> None:
     """Run the command line; ends the process with the contract's exit status."""
+    output.install()
     sys.exit(run(sys.argv[1:]))
 
 

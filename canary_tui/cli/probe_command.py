@@ -7,14 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from canary_tui.cli.common import ServerName, find_server, load_fleet, open_tools
 from canary_tui.cli.report import describe
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.quiet import to_the_log
-from canary_tui.monitor.records import probe_json
+from canary_tui.monitor.records import json_line, probe_json
 from canary_tui.servers.secrets import Secret
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ async def probe_all(
 
 
 def _print(server: Server, result: ProbeResult, *, as_json: bool) -> None:
-    click.echo(msgspec.json.encode(probe_json(result)) if as_json else describe(server, result))
+    click.echo(json_line(probe_json(result)) if as_json else describe(server, result))
 
 
 def _ask(server: Server, tools: Tools) -> bool:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -86,11 +85,12 @@ class _Ending:
 
 def _print(watch: Watch, *, as_json: bool) -> None:
     from canary_tui.monitor.event_records import event_json
+    from canary_tui.monitor.records import json_line
 
     words = _Words()
     left_out = 0
     for event in watch.events():
-        text = msgspec.json.encode(event_json(event)).decode() if as_json else words.of(event)
+        text = json_line(event_json(event)) if as_json else words.of(event)
         if text:
             click.echo(text)
         if watch.left_out != left_out:

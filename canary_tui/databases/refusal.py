@@ -9,7 +9,7 @@ import struct
 from typing import Protocol
 
 from canary_tui.databases.mysql_wire import ERROR, packet
-from canary_tui.diagnosis.words import one_line
+from canary_tui.diagnosis.printable import one_line
 from canary_tui.servers.model import Engine
 
 TEXT_LIMIT = 400

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from canary_tui.diagnosis.sentences import ENTRIES
 from canary_tui.diagnosis.sentences.entry import Entry, Line
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
-from canary_tui.diagnosis.words import STAND_INS, complete, fill, one_line
-
-DETAIL_LIMIT = 500
-"""Characters of the library's own words that are kept."""
+from canary_tui.diagnosis.words import STAND_INS, complete, fill
 
 _SSH_STAGES = frozenset({Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD})
 _STAGE_TITLES: dict[Stage, str] = {
@@ -42,7 +39,7 @@ def explain(failed: Failed, stage: Stage, words: Mapping[str, str]) -> Failure:
         cause=failed.cause,
         summary=fill(_summary(entry, tags).text, known),
         remedies=tuple(fill(line.text, known) for line in entry.remedies if line.tags <= tags),
-        detail=one_line(failed.detail, DETAIL_LIMIT),
+        detail=failed.detail,
     )
 
 

@@ -9,6 +9,11 @@ from enum import StrEnum
 
 import msgspec
 
+from canary_tui.diagnosis.printable import one_line
+
+DETAIL_LIMIT = 500
+"""Characters of the library's or the server's own words that are kept."""
+
 
 class Stage(StrEnum):
     """One step of the way to a database, in the order in which they take place."""
@@ -268,7 +273,8 @@ class Failed(Exception):
     """A stage failed, in the words of the contract.
 
     Raised where a library's error is translated. ``stage`` is left out where the failure
-    belongs to the stage that was under way, which the trace knows.
+    belongs to the stage that was under way, which the trace knows. ``detail`` is made printable here,
+    whoever wrote it.
     """
 
     def __init__(
@@ -280,6 +286,7 @@ class Failed(Exception):
         host_key: HostKeyOffer | None = None,
         facts: dict[str, str] | None = None,
     ) -> None:
+        detail = one_line(detail, DETAIL_LIMIT)
         super().__init__(f"{cause}: {detail}" if detail else str(cause))
         self.cause = cause
         self.detail = detail

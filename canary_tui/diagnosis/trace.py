@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.printable import one_line
 from canary_tui.diagnosis.stages import TIMEOUT_CAUSES, USUAL_STAGE, Failed, Stage, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+NOTE_LIMIT = 500
+"""Characters: a host may have many addresses."""
 
 
 class Trace:
@@ -61,7 +66,7 @@ class Trace:
 
     def note(self, text: str) -> None:
         """Say something about the stage under way, such as the address a name stands for."""
-        self._note = text
+        self._note = one_line(text, NOTE_LIMIT)
 
     def finish(self) -> None:
         """End the last stage as passed."""

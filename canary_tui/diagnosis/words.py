@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Mapping
 
+from canary_tui.diagnosis.printable import VALUE_LIMIT, one_line
+
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:!([a-z]+))?\}")
-VALUE_LIMIT = 1000
-"""Characters of one value that are shown: the longest honest one is a line of authorized_keys."""
 
 STAND_INS: dict[str, str] = {
     "server": "this server",
@@ -51,7 +50,6 @@ STAND_INS: dict[str, str] = {
 }
 """Every word that a sentence may use, and what is said where it is not known."""
 
-_CATEGORIES_REMOVED = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 _RESERVED = frozenset(
     {"all", "any", "column", "database", "default", "end", "from", "group", "index", "key", "limit", "on"}
@@ -59,16 +57,6 @@ _RESERVED = frozenset(
     | {"session_user", "table", "to", "user", "window", "with"}
 )
 """Names that are words of SQL, or of pg_hba.conf, and so are quoted where they are a user's own."""
-
-
-def one_line(text: str, limit: int) -> str:
-    """Return ``text`` on one line of at most ``limit`` characters, without control characters.
-
-    Directional and other format characters go too: they could make a terminal show something else.
-    """
-    clean = "".join(" " if unicodedata.category(c) in _CATEGORIES_REMOVED else c for c in text)
-    line = " ".join(clean.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def endpoint(host: str, port: str) -> str:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult, StageResult
+
+
+_NOT_PLAIN = re.compile(r"[^ -~]")
+
+
+def json_line(record: Any) -> str:
+    """Return a record as one line of JSON in ASCII: every terminal, locale and pipe takes it unchanged."""
+    return _NOT_PLAIN.sub(_escape, msgspec.json.encode(record).decode())
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def iso_time(at: float) -> str:

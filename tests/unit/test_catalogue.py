@@ -241,7 +241,7 @@ def test_an_unknown_error_is_said_to_be_ours_and_keeps_the_library_s_words() -> 
 
 def test_the_detail_is_one_line_without_control_characters_and_limited() -> None:
     told = explain(Failed(Cause.QUERY_FAILED, detail="a\n\x1b[31mb\u202e\0" + "c" * 900), Stage.QUERY, {})
-    assert told.detail.startswith("a [31mb c")
+    assert told.detail.startswith("a b c")
     assert len(told.detail) == 500
     assert told.detail.isprintable()
 

@@ -1,0 +1,103 @@
+"""Text from outside made fit to be shown: the one place that decides what may reach a terminal.
+
+Text is cleaned where it becomes a value (``Source.NAME.text(…)``: one line, limited); every sink lets only
+printable characters through once more (``filtered``). What counts as printable is Unicode's and Python's
+decision (``str.isprintable``): no control, format (bidi, zero-width), surrogate, private-use or unassigned
+character, no line or paragraph separator.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import Enum
+
+VALUE_LIMIT = 1000
+"""Characters of one value that are shown: the longest honest one is a line of authorized_keys."""
+SLACK = 4
+"""How many times the limit is looked at: the rest of a megabyte costs nothing, and spaces may go first."""
+MOST_MARKS = 4
+"""Combining marks on one letter: Hebrew with its accents has three; a flood covers the lines around it."""
+
+_COLOUR = re.compile(r"(?:\x1b\[|\x9b)[0-9;:]*m")
+_SEQUENCE = re.compile(
+    # ECMA-48 §5.4 and §5.6: control sequences; strings for the terminal itself (its title, its clipboard).
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+)
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and marks by category that show nothing."""
+
+
+class Source(Enum):
+    """Each kind of text that somebody else chose, with the characters of it that are kept.
+
+    The test of hostile text has a case for each.
+    """
+
+    SSH_GREETING = ("what a server says where an SSH version belongs", 80)
+    SSH_VERSION = ("an SSH server's version line", 255)  # RFC 4253 §4.2
+    SSH_ERROR = ("why an SSH server, the resolver or the system ended something", 500)
+    SSH_OUTPUT = ("what a session on the SSH server prints", 500)
+    DATABASE_ERROR = ("what a database, or TLS with it, says", 500)
+    CERTIFICATE = ("names in a certificate", 255)
+    SETTINGS = ("servers.yaml: keys, tags, values", 60)
+    KNOWN_HOSTS = ("lines of known_hosts files", 255)
+    KEY_COMMENT = ("the comment of a key", 255)
+    PATH = ("names of files and folders", VALUE_LIMIT)
+    ENVIRONMENT = ("environment variables", 255)
+    PROGRAM = ("the name of another process", 64)
+    COMMAND_ERRORS = ("what a password command complains about", 200)
+    KEYRING = ("what the keyring complains about", 500)
+    HISTORY = ("rows of the history, whoever wrote them", VALUE_LIMIT)
+
+    def __init__(self, what: str, limit: int) -> None:
+        self.what = what
+        self.limit = limit
+
+    def text(self, raw: str | bytes) -> str:
+        """Return what came from this source as one printable line of at most ``limit`` characters."""
+        return one_line(raw, self.limit)
+
+
+def one_line(raw: str | bytes, limit: int = VALUE_LIMIT) -> str:
+    """Return ``raw`` as one printable line of at most ``limit`` characters.
+
+    Bytes are read as UTF-8. Colours vanish; any other sequence for the terminal, white space and each
+    character that cannot be shown is a space, a run of them one. Marks that pile up on a letter are thinned
+    out. An ellipsis stands for what is left out. Doing it twice changes nothing.
+    """
+    text = raw[: 4 * SLACK * limit].decode(errors="replace") if isinstance(raw, bytes) else raw
+    head = text[: SLACK * limit]
+    cut = len(head) < len(text) or (isinstance(raw, bytes) and len(raw) > 4 * SLACK * limit)
+    if not (head.isascii() and head.isprintable()):
+        head = _SEQUENCE.sub(" ", _COLOUR.sub("", head))
+        head = "".join(map(_shown, head))
+        head = head if head.isascii() else _thinned(head)
+    line = " ".join(head.split())
+    if len(line) > limit or (cut and len(line) == limit):
+        return line[: limit - 1].rstrip() + "…"
+    return line + "…" if cut else line
+
+
+def filtered(text: str) -> str:
+    """Return ``text`` as a sink may pass it on: its lines stay, a space stands for what cannot be shown."""
+    if text.isprintable():
+        return text
+    return "".join(c if c == "\n" else _shown(c) for c in text)
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return " " if char in _BLANK_LETTERS else char
+    return "\ufffd" if "\ud800" <= char <= "\udfff" else " "
+
+
+def _thinned(text: str) -> str:
+    kept: list[str] = []
+    marks = 0
+    for char in text:
+        marks = marks + 1 if unicodedata.category(char) in {"Mn", "Me"} else 0
+        if marks <= MOST_MARKS:
+            kept.append(char)
+    return "".join(kept)
