@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from platformdirs import PlatformDirs
+
+from canary_tui.ownership import others_may_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +27,10 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     servers: Path
     keys: Path
     known_hosts: Path
+    own: Path
+    """The user's own configuration folder: a servers.yaml in it may run commands."""
+    allowed: Path
+    """Which commands of servers files from elsewhere may be run (``canary allow``)."""
     state: Path
     """history.db, the monitor's lock, the screens' choices."""
     runtime: Path
@@ -38,10 +46,9 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         """
         dirs = PlatformDirs("canary-tui", appauthor=False)
         state = Path(dirs.user_state_dir)
-        # Without a runtime folder from the session, the one in /tmp that platformdirs falls back to
-        # could have been made by anybody: ours stands in the state folder then.
-        runtime = Path(dirs.user_runtime_dir) if os.environ.get("XDG_RUNTIME_DIR") else state / "run"
-        usual = servers = Path(dirs.user_config_dir) / "servers.yaml"
+        runtime = _runtime_folder() or state / "run"
+        own = Path(dirs.user_config_dir)
+        usual = servers = own / "servers.yaml"
         if chosen := config or os.environ.get("CANARY_CONFIG"):
             servers = Path(chosen).expanduser()
         file = os.path.realpath(servers)
@@ -53,6 +60,8 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             servers=servers,
             keys=Path(dirs.user_data_dir) / "keys",
             known_hosts=Path(dirs.user_data_dir) / "known_hosts",
+            own=own,
+            allowed=Path(dirs.user_data_dir) / "allowed.json",
             state=state,
             runtime=runtime,
         )
@@ -64,9 +73,28 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             servers=folder / "servers.yaml",
             keys=folder / "keys",
             known_hosts=folder / "known_hosts",
+            own=folder,
+            allowed=folder / "allowed.json",
             state=folder / "state",
             runtime=folder / "run",
         )
+
+
+def _runtime_folder() -> Path | None:
+    """Return our folder in the session's runtime folder; None where there is none, or it is not fit for use.
+
+    It must belong to this user with mode 0700 (XDG Base Directory Specification), and nobody else may be able
+    to replace it: anybody can make a folder in ``/tmp`` and wait for sockets in it. platformdirs is not
+    asked, for it falls back to just such a folder.
+    """
+    session = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    try:
+        status = session.stat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    folder = session / "canary-tui"
+    return folder if session.is_absolute() and private and not others_may_change(folder) else None
 
 
 def _names(file: str) -> tuple[str, str]:
@@ -76,12 +104,17 @@ def _names(file: str) -> tuple[str, str]:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make ``folder`` (mode 0700) where it is not there yet and return it; its missing parents too."""
+    """Make ``folder`` (mode 0700) where it is not there yet and return it; its missing parents too.
+
+    Raises OSError when it cannot be made, PermissionError when others could change what stands in it.
+    """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         # One by one: mkdir(parents=True) leaves the parents' mode to the umask (XDG wants 0700).
         one.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(exist_ok=True)  # raises where something else than a folder stands
+    if reason := others_may_change(folder):
+        raise PermissionError(errno.EPERM, f"is not used: {reason}", str(folder))
     return folder
 
 

@@ -15,6 +15,7 @@ from canary_tui.paths import Paths
 
 COMMANDS = {
     "add": "Add a server, make its key and print the line to install.",
+    "allow": "Allow what a servers file from elsewhere would run.",
     "audit": "Prove what a server's key can and cannot do.",
     "connect": "Open a server's tunnel, for a command or until Ctrl-C.",
     "demo": "Look around: a small fleet of real servers in every state.",

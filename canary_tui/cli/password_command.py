@@ -28,11 +28,11 @@ def command(paths: Paths, name: str, forget: bool) -> int:
 
     server = find_server(paths, name)
     if forget:
-        gone = keyring_forget(name)
+        gone = keyring_forget(server)
         click.echo(f"Forgotten: {name}." if gone else f"The keyring has no password for {name}.", err=True)
         return 0 if gone else 1
-    keyring_has(name)  # nobody is asked for what cannot be kept
-    keyring_set(name, Secret(_asked(f"Password of {server.words['db_user']} on {name}")))
+    keyring_has(server)  # nobody is asked for what cannot be kept
+    keyring_set(server, Secret(_asked(f"Password of {server.words['db_user']} on {name}")))
     if server.database.password is None:
         ServersFile(paths.servers).set_value(name, ("database", "password"), PasswordKeyring())
         click.echo("servers.yaml now says: password: {keyring: true}", err=True)

@@ -94,7 +94,7 @@ def _ask(server: Server, tools: Tools) -> bool:
     question = f"Password of {server.words['db_user']} on {server.name}"
     text = click.prompt(question, default="", show_default=False, hide_input=True, err=True)
     if text:
-        tools.passwords.give(server.name, Secret(text))
+        tools.passwords.give(server, Secret(text))
     return bool(text)
 
 

@@ -7,6 +7,7 @@ The modes are libpq's ``sslmode`` (PostgreSQL 15 documentation §34.19.1).
 
 from __future__ import annotations
 
+import errno
 import functools
 import ssl
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.ownership import others_may_change
 from canary_tui.servers.model import TlsMode
 
 if TYPE_CHECKING:
@@ -126,13 +128,16 @@ def describe(session: ssl.SSLObject) -> str:
 def _rules(database: Database) -> ssl.SSLContext:
     if not database.tls.verifies:
         return _shared_rules(TlsMode.REQUIRE, None, 0)
+    facts = {"ca_file": database.ca_file or "the system's"}
     try:
         ca_file = Path(database.ca_file).expanduser() if database.ca_file else None
+        if ca_file and (exposed := others_may_change(ca_file)):
+            facts["exposed"] = exposed
+            raise PermissionError(errno.EPERM, f"{ca_file} is not used: {exposed}")
         watched = ca_file or _system_file()
         return _shared_rules(database.tls, ca_file, watched.stat().st_mtime_ns if watched else 0)
     except (OSError, RuntimeError, ValueError) as error:  # SSLError is an OSError; no home is a RuntimeError
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        facts = {"ca_file": database.ca_file or "the system's"}
         raise Failed(Cause.CA_FILE_UNREADABLE, detail=words, stage=Stage.SETTINGS, facts=facts) from None
 
 

@@ -32,6 +32,8 @@ STAND_INS: dict[str, str] = {
     "known_hosts_path": "canary-tui's known_hosts file",
     "ca_file": "the file of certificate authorities",
     "variable": "the environment variable",
+    "foreign_file": "the servers file",
+    "exposed": "who may write it",
     "offered": "the key it shows now",
     "known": "the key that was trusted",
     "pid": "unknown",

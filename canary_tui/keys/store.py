@@ -13,6 +13,7 @@ import asyncssh
 import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.ownership import others_may_change
 from canary_tui.paths import create_file, private_folder
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ class KeyStore:
         mode = stat.S_IMODE(status.st_mode)
         if mode & 0o077 and not any_mode:
             raise failed(Cause.KEY_PERMISSIONS, f"{path} has mode {mode:04o}; 0600 is needed")
+        if not any_mode and (reason := others_may_change(path)):
+            facts["exposed"] = reason
+            raise failed(Cause.KEY_PERMISSIONS, f"{path} is not used: {reason}")
         try:
             private = asyncssh.import_private_key(data)
         except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:

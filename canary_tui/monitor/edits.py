@@ -32,7 +32,7 @@ async def save(
     if keyring_password is not None:
         from canary_tui.servers.secrets import keyring_set
 
-        await asyncio.to_thread(keyring_set, server.name, keyring_password)
+        await asyncio.to_thread(keyring_set, server, keyring_password)
     made: StoredKey | None = None
     fleet = await asyncio.to_thread(tools.file.load)
     server = _with_what_stays(server, fleet.get(replaces) if replaces else None)

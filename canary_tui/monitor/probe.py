@@ -104,7 +104,7 @@ async def _all_stages(
         raise _tunnel_is_silent(route) or trace.timed_out() from None
     except Failed as failed:
         if failed.cause is Cause.PASSWORD_REJECTED:
-            tools.passwords.rejected(server.name)
+            tools.passwords.rejected(server)
         raise
 
 

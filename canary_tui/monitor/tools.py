@@ -9,6 +9,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.keys.authorized import KeyInfo, key_info, parse_openssh_version
 from canary_tui.keys.store import KeyStore, StoredKey
 from canary_tui.monitor.local_ports import LocalPorts
+from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.file import BadFile, NotListed, ServersFile
 from canary_tui.servers.secrets import Passwords
 from canary_tui.tunnels.host_keys import KnownHosts
@@ -27,7 +28,7 @@ class Tools:
         self.paths = paths
         self.keys = KeyStore(paths.keys)
         self.known_hosts = KnownHosts(paths.known_hosts)
-        self.passwords = passwords or Passwords()
+        self.passwords = passwords or Passwords(allowed=AllowedCommands(paths))
         self.file = ServersFile(paths.servers)
         self.ports = LocalPorts()
         self.key_comment = "querycanary.com"

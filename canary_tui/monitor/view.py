@@ -47,6 +47,7 @@ class View:
         Raises Failed where that is not open, or a source of the password fails.
         """
         from canary_tui.monitor.clients import client_command
+        from canary_tui.servers.allowed import AllowedCommands
         from canary_tui.servers.secrets import Passwords
 
         server, board = self._known(name), self._follower.snapshot
@@ -55,7 +56,7 @@ class View:
         if server.tunnel is not None and not local:
             detail = board.unread or "the process that monitors has not opened it"
             raise Failed(Cause.TUNNEL_LOST, detail=detail)
-        password = await Passwords().find(server)
+        password = await Passwords(allowed=AllowedCommands(self._paths)).find(server)
         return client_command(server, local, password, self._paths.runtime / "clients" / name)
 
     def _known(self, name: str) -> Server:

@@ -319,8 +319,9 @@ class Works:
 
     def give_password(self, name: str, password: Secret) -> None:
         """Keep a database password for this run, in memory only, and probe at once."""
-        self._ready_tools().passwords.give(name, password)
-        self.probe_now(name)
+        if (server := self._file.fleet.get(name)) is not None:
+            self._ready_tools().passwords.give(server, password)
+            self.probe_now(name)
 
     async def edited(
         self,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.ownership import others_may_change
 from canary_tui.paths import private_folder
 from canary_tui.servers import editing
 from canary_tui.servers.editing import NotListed
@@ -69,8 +70,8 @@ class ServersFile:
         return read(self.path)
 
     def signature(self) -> object:
-        """Return something that compares unequal when the file has changed. Cheap: one stat."""
-        return _signature(self.path)
+        """Return something that compares unequal when the file, or who may change it, has changed. Cheap."""
+        return _signature(self.path), others_may_change(self.path)
 
     def add(self, server: Server) -> Fleet:
         """Put a server at the end of the list."""
@@ -163,6 +164,9 @@ def _text(path: Path, name: str = "") -> tuple[str, str]:
             raise bad("is a folder; the path of a file is needed")
         if not stat.S_ISREG(kind):
             raise bad("is not a regular file")
+        if reason := others_may_change(path):
+            # It names servers, and commands that are run: what others may write is not this user's word.
+            raise bad(f"is not used: {reason}")
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -6,6 +6,8 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
+from canary_tui.ownership import others_may_change
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -84,6 +86,8 @@ def _content(path: Path, *, forbidden: int, who: str) -> str:
             raise Ignored(f"{path} is not used: it is no regular file")
         if info.st_mode & forbidden:
             raise Ignored(f"{path} is not used: {who}")
+        if reason := others_may_change(path):
+            raise Ignored(f"{path} is not used: {reason}")
         with path.open("rb") as stream:
             return stream.read(MAX_BYTES).decode(errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):

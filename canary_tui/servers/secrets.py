@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import shlex
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,8 @@ from canary_tui.servers.passfiles import Ignored, my_cnf, pgpass
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
+
+    from canary_tui.servers.allowed import AllowedCommands
 
 T = TypeVar("T")
 
@@ -71,7 +74,7 @@ class Passwords:
     """Finds each server's password. One for the application.
 
     ``find`` runs on one event loop; ``give`` and ``rejected`` may be called from any thread.
-    ``command_limit`` is in seconds.
+    ``command_limit`` is in seconds; ``allowed`` says which commands may be run, None: every one.
     """
 
     def __init__(
@@ -80,11 +83,14 @@ class Passwords:
         environ: Mapping[str, str] | None = None,
         *,
         command_limit: float = COMMAND_TIME_LIMIT,
+        allowed: AllowedCommands | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._home = home or Path.home()
         self._command_limit = command_limit
+        self._allowed = allowed
         self._guard = threading.Lock()
+        # By destination: a password that was given for one place is not sent to another of the same name.
         self._given: dict[str, Secret] = {}
         self._fetched: dict[str, tuple[PasswordSource, Secret]] = {}
         self._fetching: dict[str, asyncio.Lock] = {}
@@ -101,25 +107,27 @@ class Passwords:
         if isinstance(source, PasswordEnv):
             return self._from_environment(source)
         if source is not None:
+            if isinstance(source, PasswordCommand):
+                self._check_allowed(server, source)
             lock = self._fetching.setdefault(server.name, asyncio.Lock())
             async with lock:  # the second of two that want the same password finds it fetched
-                return await self._fetch(server.name, source)
+                return await self._fetch(server, source)
         found = self._from_file(server)
         with self._guard:
-            return found or self._given.get(server.name)
+            return found or self._given.get(destination(server))
 
-    def give(self, name: str, password: Secret) -> None:
+    def give(self, server: Server, password: Secret) -> None:
         """Keep what a person answered, in memory only."""
         with self._guard:
-            self._given[name] = password
+            self._given[destination(server)] = password
 
-    def rejected(self, name: str) -> None:
+    def rejected(self, server: Server) -> None:
         """Note that the database refused it: a command, or the keyring, is asked once more.
 
         What a person gave stays until they give another: a password that is gone would be called missing.
         """
         with self._guard:
-            self._fetched.pop(name, None)
+            self._fetched.pop(destination(server), None)
 
     def note(self, name: str) -> str:
         """Say why a password file was passed over at the last ``find``; empty when none was."""
@@ -133,18 +141,29 @@ class Passwords:
             raise _missing(f"the environment variable {source.env} {state}", variable=source.env)
         return Secret(value)
 
-    async def _fetch(self, name: str, source: PasswordCommand | PasswordKeyring) -> Secret:
+    def _check_allowed(self, server: Server, source: PasswordCommand) -> None:
+        """Raise Failed unless the servers file may run the command."""
+        if self._allowed is None or self._allowed.permits(server):
+            return
+        file = str(self._allowed.file)
+        detail = f"{file} is not in your configuration folder, and would run: {shlex.join(source.command)}"
+        raise Failed(
+            Cause.PASSWORD_COMMAND_FAILED, stage=Stage.SETTINGS, detail=detail, facts={"foreign_file": file}
+        )
+
+    async def _fetch(self, server: Server, source: PasswordCommand | PasswordKeyring) -> Secret:
+        key = destination(server)
         with self._guard:
-            kept = self._fetched.get(name)
+            kept = self._fetched.get(key)
         if kept is not None and kept[0] == source:
             return kept[1]
         if isinstance(source, PasswordCommand):
             line = await first_line(source.command, limit=self._command_limit, environ=self._environ)
             password = Secret(line)
         else:
-            password = await _from_keyring(name)
+            password = await _from_keyring(server)
         with self._guard:
-            self._fetched[name] = (source, password)
+            self._fetched[key] = (source, password)
         return password
 
     def _from_file(self, server: Server) -> Secret | None:
@@ -163,23 +182,41 @@ class Passwords:
         return Secret(found) if found else None
 
 
-def keyring_set(name: str, password: Secret) -> None:
+def destination(server: Server) -> str:
+    """Name the place that a password of a server is for: ``orders: reader@10.0.3.12:5432 behind bastion:22``.
+
+    Another servers file may give the same name to another place, and must not get the password there.
+    """
+    database, ssh = server.database, server.tunnel
+    user = database.user or default_user(server.engine)
+    behind = f" behind {ssh.host.lower()}:{ssh.port}" if ssh is not None else ""
+    return f"{server.name}: {user}@{database.host.lower()}:{database.port}{behind}"
+
+
+def keyring_set(server: Server, password: Secret) -> None:
     """Keep a server's password in the system's keyring. Blocks. Raises KeyringUnavailable."""
+    name = destination(server)
     _with_keyring(lambda keyring: keyring.set_password(KEYRING_SERVICE, name, password.reveal()))
     if _keyring_get(name) is None:  # keyring's null backend takes everything
         raise KeyringUnavailable("the keyring that is set up keeps nothing; choose another one")
+    _keyring_drop(server.name)
 
 
-def keyring_has(name: str) -> bool:
+def keyring_has(server: Server) -> bool:
     """Tell whether the system's keyring has a server's password. Blocks. Raises KeyringUnavailable."""
-    return _keyring_get(name) is not None
+    return _keyring_get(destination(server)) is not None
 
 
-def keyring_forget(name: str) -> bool:
+def keyring_forget(server: Server) -> bool:
     """Delete a server's password from the system's keyring; False when there was none.
 
     Blocks. Raises KeyringUnavailable.
     """
+    gone = [_keyring_drop(name) for name in (destination(server), server.name)]
+    return any(gone)
+
+
+def _keyring_drop(name: str) -> bool:
     if _keyring_get(name) is None:
         return False
     _with_keyring(lambda keyring: keyring.delete_password(KEYRING_SERVICE, name))
@@ -204,18 +241,23 @@ def _with_keyring(call: Callable[[ModuleType], T]) -> T:
         raise KeyringUnavailable(f"the keyring does not work: {error or type(error).__name__}") from None
 
 
-async def _from_keyring(name: str) -> Secret:
+async def _from_keyring(server: Server) -> Secret:
     """Look a password up in the keyring. Raises Failed (``password_missing``)."""
+    where = destination(server)
     try:
         async with asyncio.timeout(KEYRING_TIME_LIMIT):
-            found = await _in_thread(lambda: _keyring_get(name))
+            found = await _in_thread(lambda: _keyring_get(where))
+            unbound = found is None and await _in_thread(lambda: _keyring_get(server.name)) is not None
     except KeyringUnavailable as error:
         raise _missing(str(error)) from None
     except TimeoutError:
         raise _missing(f"the keyring did not answer within {KEYRING_TIME_LIMIT:g} s") from None
-    if found is None:
-        raise _missing(f"the keyring has no password for {name}; set it with: canary password {name}")
-    return found
+    if found is not None:
+        return found
+    again = f"set it with: canary password {server.name}"
+    if unbound:  # kept by version 0.1, which did not say what host it is for
+        raise _missing(f"the keyring has a password for {server.name}, but not for which host; {again}")
+    raise _missing(f"the keyring has no password for {where}; {again}")
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

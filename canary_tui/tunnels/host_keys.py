@@ -6,6 +6,7 @@ Format: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT. Hashed names, ``@revoked``, ``@cer
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from canary_tui.diagnosis.stages import Cause, Failed, HostKeyOffer, KnownKey, Stage
+from canary_tui.ownership import others_may_change
 from canary_tui.paths import private_folder, replace_file
 
 if TYPE_CHECKING:
@@ -88,7 +90,11 @@ class KnownHosts:
 
     def entry(self, host: str, port: int) -> HostEntry:
         """Return what is known of a host. Raises Failed (``settings_invalid``) for a file that is wrong."""
+        facts = {"known_hosts_path": str(self.path)}
         try:
+            if exposed := others_may_change(self.path):
+                facts["exposed"] = exposed
+                raise PermissionError(errno.EPERM, f"not used: {exposed}")
             return HostEntry(self._read(), host, port)
         except (OSError, ValueError) as error:
             words = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -96,7 +102,7 @@ class KnownHosts:
                 Cause.SETTINGS_INVALID,
                 stage=Stage.SETTINGS,
                 detail=f"{self.path}: {words}",
-                facts={"known_hosts_path": str(self.path)},
+                facts=facts,
             ) from None
 
     def pin(self, offer: HostKeyOffer, *, replace: bool = False) -> None:

@@ -7,15 +7,19 @@ import os
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import keyring
 import keyring.backend
 import keyring.backends.null
 import keyring.errors
 import pytest
+from msgspec.structs import replace
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.paths import Paths
 from canary_tui.servers import secrets as module
+from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.model import (
     Database,
     Engine,
@@ -24,6 +28,7 @@ from canary_tui.servers.model import (
     PasswordKeyring,
     PasswordSource,
     Server,
+    SshServer,
 )
 from canary_tui.servers.passfiles import pgpass
 from canary_tui.servers.secrets import KeyringUnavailable, Passwords, Secret, keyring_forget, keyring_set
@@ -85,7 +90,7 @@ async def test_a_command_runs_once_and_once_more_after_a_rejection(
     both = await asyncio.gather(passwords.find(server(source)), passwords.find(server(source)))
     assert list(both) == [Secret("hunter1")] * 2
     assert await passwords.find(server(source)) == Secret("hunter1")
-    passwords.rejected("a")
+    passwords.rejected(server())
     assert await passwords.find(server(source)) == Secret("hunter2")
     assert runs.read_text() == "xx"
     assert await passwords.find(server(script("print('other')"))) == Secret("other")
@@ -176,11 +181,11 @@ async def test_a_rejected_password_is_not_called_missing(
     passwords: Passwords,
 ) -> None:
     assert await passwords.find(server()) is None
-    passwords.give("a", Secret("typed"))
+    passwords.give(server(), Secret("typed"))
     assert await passwords.find(server()) == Secret("typed")
-    passwords.rejected("a")
+    passwords.rejected(server())
     assert await passwords.find(server()) == Secret("typed")
-    passwords.give("a", Secret("typed again"))
+    passwords.give(server(), Secret("typed again"))
     assert await passwords.find(server()) == Secret("typed again")
 
 
@@ -215,7 +220,7 @@ async def test_a_pgpass_that_others_may_read_is_passed_over_with_a_note(
     passwords: Passwords, tmp_path: Path
 ) -> None:
     private(tmp_path / ".pgpass", "*:*:*:*:pw\n", 0o640)
-    passwords.give("a", Secret("typed"))
+    passwords.give(server(), Secret("typed"))
     assert await passwords.find(server()) == Secret("typed")
     assert passwords.note("a").endswith(".pgpass is not used: other users may read it; chmod 600 it")
     (tmp_path / ".pgpass").chmod(0o600)
@@ -285,22 +290,88 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 async def test_the_keyring_keeps_gives_and_forgets(passwords: Passwords, memory: Memory) -> None:
     source = PasswordKeyring()
     assert "canary password a" in (await failure(passwords, source)).detail
-    keyring_set("a", Secret("kept"))
-    assert memory.kept == {("canary-tui", "a"): "kept"}
+    keyring_set(server(), Secret("kept"))
+    assert memory.kept == {("canary-tui", "a: reader@db.example:5432"): "kept"}
     assert await passwords.find(server(source)) == Secret("kept")
     reads = memory.reads
     assert await passwords.find(server(source)) == Secret("kept")
     assert memory.reads == reads
-    assert keyring_forget("a") is True
-    assert keyring_forget("a") is False
-    passwords.rejected("a")
+    assert keyring_forget(server()) is True
+    assert keyring_forget(server()) is False
+    passwords.rejected(server())
     assert (await failure(passwords, source)).cause is Cause.PASSWORD_MISSING
+
+
+BEHIND = SshServer(host="bastion", user="me")
+ELSEWHERE = (
+    {"host": "evil.example"},
+    {"port": 5433},
+    {"user": "admin"},
+)
+
+
+@pytest.mark.parametrize("change", [*ELSEWHERE, {"ssh": BEHIND}])
+async def test_a_password_is_for_one_place_and_not_for_another_of_the_same_name(
+    passwords: Passwords, memory: Memory, change: dict[str, Any]
+) -> None:
+    keyring_set(server(), Secret("kept"))
+    ours = server(PasswordKeyring())
+    assert await passwords.find(ours) == Secret("kept")
+    passwords.give(server(), Secret("typed"))
+    database = {key: value for key, value in change.items() if key != "ssh"}
+    for source in (PasswordKeyring(), None):
+        theirs = replace(
+            server(source),
+            ssh=change.get("ssh"),
+            database=replace(server(source).database, **database),
+        )
+        if source is None:
+            assert await passwords.find(theirs) is None
+            continue
+        with pytest.raises(Failed, match="the keyring has no password for a: ") as caught:
+            await passwords.find(theirs)
+        assert caught.value.cause is Cause.PASSWORD_MISSING
+
+
+async def test_what_an_older_version_kept_without_a_host_is_set_again_and_not_sent(
+    passwords: Passwords, memory: Memory
+) -> None:
+    memory.kept["canary-tui", "a"] = "old"
+    assert "but not for which host" in (await failure(passwords, PasswordKeyring())).detail
+    keyring_set(server(), Secret("kept"))
+    assert "old" not in memory.kept.values()
+    memory.kept["canary-tui", "a"] = "old"
+    assert keyring_forget(server())
+    assert memory.kept == {}
+
+
+async def test_a_command_of_a_file_from_elsewhere_runs_when_it_is_allowed(tmp_path: Path) -> None:
+    paths = replace(Paths.below(tmp_path), own=tmp_path / "own")
+    allowed = AllowedCommands(paths)
+    passwords = Passwords(tmp_path, os.environ, allowed=allowed)
+    mark = tmp_path / "it ran"
+    first = server(script(f"open({str(mark)!r}, 'w'); print('pw')"))
+    refused = await failure(passwords, script(f"open({str(mark)!r}, 'w'); print('pw')"))
+    assert refused.cause is Cause.PASSWORD_COMMAND_FAILED
+    assert "would run:" in refused.detail
+    assert not mark.exists()
+    allowed.allow([first])
+    assert await passwords.find(first) == Secret("pw")
+    # Once it was fetched, too, it goes nowhere else.
+    for change in ELSEWHERE:
+        with pytest.raises(Failed):
+            await passwords.find(replace(first, database=replace(first.database, **change)))
+    with pytest.raises(Failed):
+        await passwords.find(server(script("print('pw')")))
+    allowed.allow([])
+    with pytest.raises(Failed):
+        await passwords.find(first)
 
 
 def test_a_keyring_that_keeps_nothing_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keyring.core._keyring_backend", keyring.backends.null.Keyring())  # type: ignore[no-untyped-call]
     with pytest.raises(KeyringUnavailable, match="keeps nothing"):
-        keyring_set("a", Secret("kept"))
+        keyring_set(server(), Secret("kept"))
 
 
 async def test_a_keyring_that_does_not_work_is_said(passwords: Passwords, memory: Memory) -> None:
@@ -308,7 +379,7 @@ async def test_a_keyring_that_does_not_work_is_said(passwords: Passwords, memory
     assert (await failure(passwords, PasswordKeyring())).detail == "the keyring does not work: is locked"
     memory.error = keyring.errors.NoKeyringError("long text")
     with pytest.raises(KeyringUnavailable, match="this system has no keyring; use password: "):
-        keyring_forget("a")
+        keyring_forget(server())
 
 
 async def test_a_keyring_that_waits_for_ever_is_given_up(

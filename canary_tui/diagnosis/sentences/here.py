@@ -5,6 +5,8 @@ from __future__ import annotations
 from canary_tui.diagnosis.sentences.entry import Entry, direct, entry, mysql, postgresql, tunnel, when
 from canary_tui.diagnosis.stages import Cause
 
+CLOSE_IT = "Close it to others ({exposed}), after a look at whether somebody has changed it already."
+
 SETTINGS: dict[Cause, Entry] = {
     Cause.SETTINGS_INVALID: entry(
         "settings wrong",
@@ -14,6 +16,7 @@ SETTINGS: dict[Cause, Entry] = {
             ),
             "The settings of {server} in servers.yaml cannot be used.",
         ),
+        when("has:exposed", CLOSE_IT),
         when(
             "has:known_hosts_path",
             "Mend or remove the line that is wrong; what is left of {known_hosts_path} must be readable "
@@ -54,7 +57,8 @@ SETTINGS: dict[Cause, Entry] = {
     Cause.KEY_PERMISSIONS: entry(
         "key file not private",
         "The private key {key_path} may be read or changed by other users of this machine.",
-        "Make it private: `chmod 600 {key_path!sh}`.",
+        when("has:exposed", CLOSE_IT),
+        when("lacks:exposed", "Make it private: `chmod 600 {key_path!sh}`."),
         "If others use this machine, they may have read it: move it and its `.pub` file aside, take the "
         "`key:` entry of {server} out of servers.yaml, install what `canary key {server!sh}` prints on "
         "{ssh_host} and remove the old line there.",
@@ -89,17 +93,48 @@ SETTINGS: dict[Cause, Entry] = {
     ),
     Cause.PASSWORD_COMMAND_FAILED: entry(
         "password command failed",
-        "The command that gives the password of {server} failed, took longer than its limit, or printed "
-        "nothing.",
-        "Run the command of `password:` in servers.yaml by hand, from where canary is started: it must "
-        "print the password as its first line, ask nothing and end with status 0 within 30 s.",
-        "If it belongs to a password manager, unlock that first.",
-        "It runs without a shell: give the program's full path; for pipes, variables or `~` write "
-        "`command: [sh, -c, 'LINE']`.",
+        (
+            when(
+                "has:foreign_file",
+                "The command that gives the password of {server} was not run: nobody has allowed what "
+                "{foreign_file} would run.",
+            ),
+            "The command that gives the password of {server} failed, took longer than its limit, or printed "
+            "nothing.",
+        ),
+        when(
+            "has:foreign_file",
+            "Look at what it runs and where the password goes, then allow exactly that: `canary allow "
+            "{foreign_file!sh}`.",
+        ),
+        when(
+            "has:foreign_file",
+            "Or move the file into canary-tui's own configuration folder, where it counts as your own word.",
+        ),
+        when(
+            "lacks:foreign_file",
+            "Run the command of `password:` in servers.yaml by hand, from where canary is started: it must "
+            "print the password as its first line, ask nothing and end with status 0 within 30 s.",
+        ),
+        when("lacks:foreign_file", "If it belongs to a password manager, unlock that first."),
+        when(
+            "lacks:foreign_file",
+            "It runs without a shell: give the program's full path; for pipes, variables or `~` write "
+            "`command: [sh, -c, 'LINE']`.",
+        ),
     ),
     Cause.CA_FILE_UNREADABLE: entry(
         "CA file unreadable",
-        "The file of certificate authorities of {server}, {ca_file}, cannot be read or holds no certificate.",
+        (
+            when(
+                "has:exposed",
+                "The file of certificate authorities of {server}, {ca_file}, is not used: others may change "
+                "it.",
+            ),
+            "The file of certificate authorities of {server}, {ca_file}, cannot be read or holds no "
+            "certificate.",
+        ),
+        when("has:exposed", CLOSE_IT),
         "Set `database.ca_file` in servers.yaml to a PEM file; `openssl x509 -in {ca_file!sh} -noout "
         "-subject -enddate` shows what a good one holds.",
         "If only its permissions are wrong: `sudo chmod a+r {ca_file!sh}`; certificates of authorities "
