@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.diagnosis.words import endpoint
 from canary_tui.servers.commands import first_line
 from canary_tui.servers.model import (
     Engine,
@@ -189,8 +190,8 @@ def destination(server: Server) -> str:
     """
     database, ssh = server.database, server.tunnel
     user = database.user or default_user(server.engine)
-    behind = f" behind {ssh.host.lower()}:{ssh.port}" if ssh is not None else ""
-    return f"{server.name}: {user}@{database.host.lower()}:{database.port}{behind}"
+    behind = f" behind {endpoint(ssh.host.lower(), str(ssh.port))}" if ssh is not None else ""
+    return f"{server.name}: {user}@{endpoint(database.host.lower(), str(database.port))}{behind}"
 
 
 def keyring_set(server: Server, password: Secret) -> None:

@@ -55,7 +55,7 @@ def test_anything_is_a_password_none_or_a_reason(
 
 @pytest.mark.soak
 @READERS
-@settings(SETTINGS, max_examples=30_000)
+@settings(SETTINGS, max_examples=5_000)
 @given(data=FILES)
 def test_anything_at_length(tmp_path: Path, read: Callable[[Path], str | None], data: bytes) -> None:
     outcome(read, tmp_path / "file", data)
