@@ -14,10 +14,10 @@ from canary_tui.servers.passfiles import Ignored, my_cnf, pgpass
 SETTINGS = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-PIECES = st.sampled_from(
-    [b":", b"\\", b"*", b"#", b"\n", b"\r\n", b"\0", b"[client]\n", b"password=", b"host=h\n", b"user=u\n"]
-    + [b'"', b"'", b"=", b"\xff\xfe", "é".encode(), b"[", b"!include /etc/passwd\n", b"h:1:d:u:pw", b" "]
-)
+PIECES = st.sampled_from([
+    b":", b"\\", b"*", b"#", b"\n", b"\r\n", b"\0", b"[client]\n", b"password=", b"host=h\n", b"user=u\n", b'"',
+    b"'", b"=", b"\xff\xfe", "é".encode(), b"[", b"!include /etc/passwd\n", b"h:1:d:u:pw", b" ",
+])  # fmt: skip
 FILES = st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=40).map(b"".join))
 
 
@@ -36,12 +36,9 @@ def outcome(read: Callable[[Path], str | None], path: Path, data: bytes) -> str 
     path.write_bytes(data)
     path.chmod(0o600)
     try:
-        found = read(path)
-    except Ignored as reason:
-        assert str(path) in str(reason)
+        return read(path)
+    except Ignored:
         return None
-    assert found is None or found
-    return found
 
 
 @READERS
