@@ -15,8 +15,8 @@ SETTINGS = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 PIECES = st.sampled_from([
-    b":", b"\\", b"*", b"#", b"\n", b"\r\n", b"\0", b"[client]\n", b"password=", b"host=h\n", b"user=u\n", b'"',
-    b"'", b"=", b"\xff\xfe", "é".encode(), b"[", b"!include /etc/passwd\n", b"h:1:d:u:pw", b" ",
+    b":", b"\\", b"*", b"#", b"\n", b"\r\n", b"\0", b"[client]\n", b"password=", b"host=h\n", b"user=u\n",
+    b'"', b"'", b"=", b"\xff\xfe", "é".encode(), b"[", b"!include /etc/passwd\n", b"h:1:d:u:pw", b" ",
 ])  # fmt: skip
 FILES = st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=40).map(b"".join))
 
