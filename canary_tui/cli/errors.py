@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.catalogue import title
+from canary_tui.diagnosis.printable import Source, one_line
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.servers.file import BadFile, NotSaved
 from canary_tui.servers.secrets import KeyringUnavailable
@@ -19,5 +20,6 @@ def in_words(error: Exception) -> tuple[str | None, int]:
     if isinstance(error, NotSaved):
         return str(error), 2
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error), 2
+        place = f"{Source.PATH.text(str(error.filename))}: " if error.filename else ""
+        return f"{place}{one_line(error.strerror or str(error))}", 2
     return None, 1

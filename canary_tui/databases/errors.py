@@ -8,6 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.tls import cause_of
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ LOST: dict[Stage, Cause] = {Stage.TLS: Cause.TLS_FAILED, Stage.QUERY: Cause.CONN
 
 
 def one_line(text: str, password: Secret | None = None) -> str:
-    """Return a message on one line, with the password taken out where it was repeated."""
+    """Return a database's words on one printable line, the password taken out where it was repeated."""
     if password is not None and (secret := password.reveal()):
         # A short one only as a whole word, or the password "e" would leave no sentence readable.
         edges = ("", "") if len(secret) >= SHORT else (r"(?<!\w)", r"(?!\w)")
         text = re.sub(edges[0] + re.escape(secret) + edges[1], str(password), text)
-    return " ".join(text.split())
+    return Source.DATABASE_ERROR.text(text)
 
 
 def lost(trace: Trace, detail: str) -> Failed:

@@ -49,7 +49,7 @@ class Source(Enum):
     PROGRAM = ("the name of another process", 64)
     COMMAND_ERRORS = ("what a password command complains about", 200)
     KEYRING = ("what the keyring complains about", 500)
-    HISTORY = ("rows of the history, whoever wrote them", VALUE_LIMIT)
+    HISTORY = ("rows of the history, whoever wrote them", 4 * VALUE_LIMIT)
 
     def __init__(self, what: str, limit: int) -> None:
         self.what = what

@@ -1,7 +1,8 @@
 """The words that a diagnosis's sentences are filled with: host, port, user, and what follows from them.
 
 A placeholder is ``{word}`` in prose. Inside a command it is ``{word!how}``, where *how* says by whose rules
-the value is quoted; a word that is not known then stands in capitals, as in any manual: ``DB_USER``.
+the value is quoted; a word that is not known, or that cannot stand there and mean itself alone, stands in
+capitals, as in any manual: ``DB_USER``.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ STAND_INS: dict[str, str] = {
 """Every word that a sentence may use, and what is said where it is not known."""
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_PLAIN_WORD = re.compile(r"(?!-)[\w.:%@\[\]-]+\Z")
 _RESERVED = frozenset(
     {"all", "any", "column", "database", "default", "end", "from", "group", "index", "key", "limit", "on"}
     | {"order", "primary", "public", "replication", "samegroup", "samerole", "sameuser", "schema", "select"}
@@ -69,8 +71,8 @@ def endpoint(host: str, port: str) -> str:
 
 
 def complete(words: Mapping[str, str]) -> dict[str, str]:
-    """Return the known words, fit for a terminal, and those that follow from them."""
-    own = {word: one_line(value, VALUE_LIMIT) for word, value in words.items() if word in STAND_INS}
+    """Return the known words, as they are, and those that follow from them."""
+    own = {word: value for word, value in words.items() if word in STAND_INS}
     if own.get("db_name") == STAND_INS["db_name"]:
         del own["db_name"]
 
@@ -94,22 +96,47 @@ def complete(words: Mapping[str, str]) -> dict[str, str]:
 
 
 def fill(text: str, words: Mapping[str, str]) -> str:
-    """Return ``text`` with its placeholders replaced by ``words``, which ``complete`` made."""
+    """Return ``text`` with its placeholders replaced by ``words``, which ``complete`` made.
+
+    The values become printable here, and where it is a command that is to be pasted, nothing but values.
+    """
 
     def value(found: re.Match[str]) -> str:
         word, how = found[1], found[2]
+        raw = words.get(word, "")
         if how is None:
-            return words.get(word) or STAND_INS[word]
-        return QUOTING[how](words[word], words) if words.get(word) else word.upper()
+            # Backticks are ours: between them stands what a person may run.
+            return one_line(raw).replace("`", "'") or STAND_INS[word]
+        fits = 0 < len(raw) <= VALUE_LIMIT and (raw.isprintable() or how == "sh")
+        return (QUOTING[how](raw, words) if fits else "") or word.upper()
 
     return PLACEHOLDER.sub(value, text)
 
 
-def _shell_word(value: str, words: Mapping[str, str]) -> str:
+def shell_word(value: str) -> str:
+    """Return ``value`` as one word for a shell, on one printable line.
+
+    What cannot be printed is escaped as bash, zsh and POSIX.1-2024 read it: ``$'…'``. It stays one quoted
+    word in a shell that does not.
+    """
+    if value.isprintable():
+        return shlex.quote(value)
+    safe = (c if c.isprintable() and c not in "'\\" else _escaped(c) for c in value)
+    return f"$'{''.join(safe)}'"
+
+
+def _escaped(char: str) -> str:
+    handler = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", handler))
+
+
+def _argument(value: str, words: Mapping[str, str]) -> str:
     del words
+    if value.startswith("-"):  # quoted or not, a program would take it for an option
+        return ""
     if value.startswith("~/"):  # the shell expands it only where it is not quoted
-        return "~/" + (shlex.quote(value[2:]) if value[2:] else "")
-    return shlex.quote(value)
+        return "~/" + (shell_word(value[2:]) if value[2:] else "")
+    return shell_word(value)
 
 
 def _identifier(value: str, words: Mapping[str, str]) -> str:
@@ -127,19 +154,21 @@ def _literal(value: str, words: Mapping[str, str]) -> str:
 
 def _hba(value: str, words: Mapping[str, str]) -> str:
     del words
-    return value if _PLAIN_NAME.match(value) and value not in _RESERVED else f'"{value}"'
+    if _PLAIN_NAME.match(value) and value not in _RESERVED:
+        return value
+    return '"' + value.replace('"', '""') + '"'
 
 
 QUOTING: dict[str, Callable[[str, Mapping[str, str]], str]] = {
-    "code": lambda value, _: value,
-    "sh": _shell_word,
+    "code": lambda value, _: value if _PLAIN_WORD.match(value) else "",
+    "sh": _argument,
     "sql": _identifier,
     "text": _literal,
     "hba": _hba,
     "pgpass": lambda value, _: value.replace("\\", "\\\\").replace(":", "\\:"),
 }
-"""How a value is written inside a command: as it is, for a shell, as a name or a text of SQL, in pg_hba.conf,
-in ~/.pgpass."""
+"""How a value is written inside a command: as it is (a plain name or a number), for a shell, as a name or a
+text of SQL, in pg_hba.conf, in ~/.pgpass. Empty: it cannot be."""
 
 
 def host_key_file(key_type: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 import msgspec
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.ownership import others_may_change
 from canary_tui.paths import create_file, private_folder
@@ -130,7 +131,7 @@ class KeyStore:
         return StoredKey(
             path=path,
             private=private,
-            line=private.export_public_key("openssh").decode().strip(),
+            line=_line(private),
             fingerprint=private.get_fingerprint(),
             created=status.st_mtime,
         )
@@ -146,7 +147,7 @@ class KeyStore:
         except Failed as failed:
             try:
                 public = asyncssh.import_public_key(_read(path.with_name(f"{path.name}.pub"))[0])
-                return public.export_public_key("openssh").decode().strip(), public.get_fingerprint()
+                return _line(public), public.get_fingerprint()
             except (OSError, ValueError):  # asyncssh's KeyImportError is a ValueError
                 raise failed from None
         return key.line, key.fingerprint
@@ -204,6 +205,12 @@ class KeyStore:
             raise
         aside.unlink()
         public.unlink(missing_ok=True)
+
+
+def _line(key: asyncssh.SSHKey) -> str:
+    """Return ``<type> <base64> <comment>``; the comment is whatever the file says."""
+    kind, blob, *comment = key.export_public_key("openssh").split(b" ", 2)
+    return " ".join([kind.decode(), blob.decode().strip(), *map(Source.KEY_COMMENT.text, comment)]).strip()
 
 
 def _free_name(path: Path) -> Path:

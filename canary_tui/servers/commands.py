@@ -8,6 +8,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 KEPT = 65_536
 """Bytes of a command's output that are looked at; the rest is read and dropped."""
-LONGEST_DETAIL = 200
 
 
 async def first_line(command: tuple[str, ...], *, limit: float, environ: Mapping[str, str]) -> str:
@@ -86,4 +86,4 @@ def _redacted(errors: str, output: str) -> str:
     last = lines[-1].strip()
     for printed in filter(None, map(str.strip, output.splitlines())):
         last = last.replace(printed, "•••")
-    return "".join(c for c in last if c.isprintable())[:LONGEST_DETAIL]
+    return Source.COMMAND_ERRORS.text(last)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.diagnosis.printable import one_line
 from canary_tui.ownership import others_may_change
 from canary_tui.paths import private_folder
 from canary_tui.servers import editing
@@ -41,7 +42,7 @@ class NotSaved(OSError):
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(error.errno, error.strerror, str(path))
-        self._text = f"{path} was not changed: {error.strerror or error}"
+        self._text = one_line(f"{path} was not changed: {error.strerror or error}")
 
     def __str__(self) -> str:
         return self._text

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import msgspec
 import yaml
 
+from canary_tui.diagnosis.printable import Source, one_line
+
 MAX_BYTES = 8_000_000
 """5,000 servers with every setting written out are 3 MB."""
 MAX_DEPTH = 20
@@ -36,6 +38,15 @@ class Problem(msgspec.Struct, frozen=True):
     path: str
     """Such as ``servers[1].ssh.port``; empty when it is about no field."""
     message: str
+
+    def __post_init__(self) -> None:
+        # Keys, tags and aliases of the file stand in the path and in the message.
+        for field, text in (
+            ("file", Source.PATH.text(self.file)),
+            ("path", one_line(self.path)),
+            ("message", one_line(self.message)),
+        ):
+            msgspec.structs.force_setattr(self, field, text)
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.words import endpoint
 from canary_tui.servers.commands import first_line
@@ -239,7 +240,8 @@ def _with_keyring(call: Callable[[ModuleType], T]) -> T:
         text = "this system has no keyring; use password: {env: …} or {command: […]} instead"
         raise KeyringUnavailable(text) from None
     except (KeyringError, RuntimeError, OSError, ValueError) as error:
-        raise KeyringUnavailable(f"the keyring does not work: {error or type(error).__name__}") from None
+        words = Source.KEYRING.text(str(error)) or type(error).__name__
+        raise KeyringUnavailable(f"the keyring does not work: {words}") from None
 
 
 async def _from_keyring(server: Server) -> Secret:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from canary_tui.diagnosis.printable import filtered
 from canary_tui.paths import private_folder
 
 
@@ -42,5 +43,5 @@ def write_new(path: str, text: str) -> Path:
     target = Path(path).expanduser()
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(filtered(text))
     return target

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 import msgspec
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.tunnels.failures import words_of
@@ -132,7 +133,7 @@ async def _unix_socket(ssh: SshConnection) -> tuple[bool, str]:
                 holding.stdin.write_eof()
     except (TimeoutError, asyncssh.Error, OSError):
         return False, "none was reached"
-    return reached, f"{path} was reached" if reached else "none was reached"
+    return reached, f"{Source.SSH_OUTPUT.text(path)} was reached" if reached else "none was reached"
 
 
 async def _reaches(ssh: SshConnection, path: str) -> bool:
@@ -158,7 +159,9 @@ async def _command(ssh: SshConnection) -> tuple[bool, str]:
 async def _agent(ssh: SshConnection) -> tuple[bool, str]:
     said, nonce, detail = await _session(ssh, 'echo {nonce}"$SSH_AUTH_SOCK"')
     path = said.partition(nonce)[2].strip() if nonce in said else ""
-    return bool(path), detail or (f"a socket was made: {path}" if path else "no socket was made")
+    return bool(path), detail or (
+        f"a socket was made: {Source.SSH_OUTPUT.text(path)}" if path else "no socket was made"
+    )
 
 
 async def _session(ssh: SshConnection, command: str | None) -> tuple[str, str, str]:

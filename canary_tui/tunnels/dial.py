@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.addresses import open_socket
 from canary_tui.tunnels.algorithms import (
@@ -67,7 +68,7 @@ class SshConnection:
     @property
     def server_version(self) -> str:
         """The server's version line, such as ``SSH-2.0-OpenSSH_9.2p1``."""
-        return str(self.connection.get_extra_info("server_version", ""))
+        return Source.SSH_VERSION.text(str(self.connection.get_extra_info("server_version", "")))
 
     @property
     def open(self) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import re
 import socket
-import string
 
 import asyncssh
 from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.open_files import unexpected
 
@@ -75,12 +75,14 @@ def greeting_failure(greeting: bytes) -> Failed | None:
     if versions:
         if versions[0].startswith((b"SSH-2.", b"SSH-1.99-")):
             return None
-        return Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=f"it speaks {printable(versions[0])}")
+        return Failed(
+            Cause.SSH_NO_COMMON_ALGORITHM, detail=f"it speaks {Source.SSH_GREETING.text(versions[0])}"
+        )
     if not greeting:
         return Failed(Cause.SSH_CLOSED_EARLY, detail="the connection was closed before any greeting")
     if any(words in greeting.lower() for words in FULL):
-        return Failed(Cause.SSH_TOO_MANY_CONNECTIONS, detail=printable(greeting))
-    return Failed(Cause.NOT_SSH, detail=f"it answers {printable(greeting)!r}")
+        return Failed(Cause.SSH_TOO_MANY_CONNECTIONS, detail=Source.SSH_GREETING.text(greeting))
+    return Failed(Cause.NOT_SSH, detail=f"it answers '{Source.SSH_GREETING.text(greeting)}'")
 
 
 def login_failure(error: Exception, stage: Stage, *, key_requests: int) -> Failed:
@@ -138,12 +140,6 @@ def channel_failure(error: Exception, *, connection_open: bool) -> Failed:
 
 
 def words_of(error: BaseException) -> str:
-    """Return an error's own words; its kind when it has none (``TimeoutError``)."""
+    """Return an error's own words, which may be the peer's; its kind when it has none (``TimeoutError``)."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
-
-
-def printable(data: bytes, limit: int = 80) -> str:
-    """Return the start of what a server sent, with all that is not plain text as dots."""
-    text = data[:limit].decode("latin-1").strip()
-    return "".join(c if c in string.printable and c not in "\r\n\t\x0b\x0c" else "." for c in text)
+    return Source.SSH_ERROR.text(text) or type(error).__name__

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from canary_tui.diagnosis.printable import Source
+
 PROC = Path("/proc")
 LISTEN = "0A"
 
@@ -49,7 +51,7 @@ def _owner(inode: str) -> Holder | None:
     for process in PROC.iterdir():
         if process.name.isdigit() and _has_open(process, wanted):
             try:
-                return Holder(int(process.name), (process / "comm").read_text("utf-8", "replace").strip())
+                return Holder(int(process.name), Source.PROGRAM.text((process / "comm").read_bytes()))
             except OSError:
                 continue
     return None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, HostKeyOffer, KnownKey, Stage
 from canary_tui.ownership import others_may_change
 from canary_tui.paths import private_folder, replace_file
@@ -79,7 +80,7 @@ class HostEntry:
     def _since(self, key: asyncssh.SSHKey) -> str:
         ours = f"{host_pattern(self.host, self.port)} {public_text(key)} {SINCE}"
         times = [line.removeprefix(ours) for line in self._text.splitlines() if line.startswith(ours)]
-        return times[0].strip() if times else ""
+        return Source.KNOWN_HOSTS.text(times[0]) if times else ""
 
 
 class KnownHosts:

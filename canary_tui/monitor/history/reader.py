@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.monitor.histogram import Histogram
 from canary_tui.monitor.history.rows import MICRO, decode_incident
 from canary_tui.monitor.history.search import Search
@@ -38,7 +39,7 @@ class HistoryUnreadable(OSError):
     """The history cannot be read. ``str`` says which file and why."""
 
     def __init__(self, path: Path, why: str) -> None:
-        super().__init__(errno.EIO, why, str(path))
+        super().__init__(errno.EIO, Source.HISTORY.text(why), str(path))
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class HistoryReader:
         """Return the names of all servers of which anything is kept."""
         with self._open() as database:
             return [
-                name
+                Source.HISTORY.text(name)
                 for (name,) in database.execute("SELECT name FROM servers WHERE name <> '' ORDER BY name")
             ]
 
@@ -119,7 +120,9 @@ class HistoryReader:
             ).fetchall()
         whole = now - first * HOUR
         return {
-            name: Uptime(up=up, down=down, asleep=asleep, unknown=max(0.0, whole - up - down - asleep))
+            Source.HISTORY.text(name): Uptime(
+                up=up, down=down, asleep=asleep, unknown=max(0.0, whole - up - down - asleep)
+            )
             for name, up, down, asleep in rows
         }
 

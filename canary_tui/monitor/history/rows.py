@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, TypeVar
 
 import msgspec
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import (
     Failure,
     HostKeyOffer,
@@ -16,6 +18,8 @@ from canary_tui.diagnosis.stages import (
 )
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.monitor.incidents import Incident
+
+T = TypeVar("T")
 
 STAGES = {
     Stage.SETTINGS: 0,
@@ -61,8 +65,8 @@ def decode_stages(data: bytes) -> tuple[StageResult, ...]:
             stage=STAGE_OF[code if code >= 0 else ~code],
             ok=code >= 0,
             ms=took / 1000,
-            note=rest[0] if rest else "",
-            hop=rest[1] if len(rest) > 1 else "",
+            note=Source.HISTORY.text(rest[0]) if rest else "",
+            hop=Source.HISTORY.text(rest[1]) if len(rest) > 1 else "",
         )
         for code, took, *rest in msgspec.msgpack.decode(data)
     )
@@ -73,9 +77,23 @@ def encode_failure(failure: Failure) -> str:
     return msgspec.json.encode(failure).decode()
 
 
+@functools.lru_cache(1024)  # many probes fail alike
 def decode_failure(content: str) -> Failure:
     """Read what ``encode_failure`` wrote."""
-    return msgspec.json.decode(content, type=Failure)
+    return _converted(msgspec.json.decode(content), Failure)
+
+
+def _converted(value: Any, kind: type[T]) -> T:
+    """Return what was read as what it should be, with its texts made printable, whoever wrote them."""
+    return msgspec.convert(_printable(value), kind)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return Source.HISTORY.text(value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return {key: _printable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def encode_probe(result: ProbeResult, key: int) -> tuple[int, int, int, bytes]:
@@ -121,7 +139,7 @@ def encode_incident(incident: Incident) -> tuple[Any, ...]:
 def decode_incident(row: tuple[Any, ...]) -> Incident:
     """Read what ``encode_incident`` wrote."""
     values = dict(zip(Incident.__struct_fields__, row, strict=True))
-    return msgspec.convert(values | {"servers": msgspec.json.decode(values["servers"])}, Incident)
+    return _converted(values | {"servers": msgspec.json.decode(values["servers"])}, Incident)
 
 
 def encode_tunnel(event: TunnelChanged) -> tuple[Any, ...]:
@@ -144,9 +162,9 @@ def decode_tunnel(server: str, row: tuple[Any, ...]) -> TunnelChanged:
         at=at,
         server=server,
         state=TunnelState(state),
-        reason=reason,
+        reason=Source.HISTORY.text(reason),
         retry_at=retry_at,
-        local=local,
+        local=Source.HISTORY.text(local),
         failure=None if failure is None else decode_failure(failure),
-        host_key=None if host_key is None else msgspec.json.decode(host_key, type=HostKeyOffer),
+        host_key=None if host_key is None else _converted(msgspec.json.decode(host_key), HostKeyOffer),
     )

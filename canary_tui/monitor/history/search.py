@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from canary_tui.diagnosis.catalogue import title
+from canary_tui.diagnosis.printable import Source
 from canary_tui.monitor.board import LogLine
 from canary_tui.monitor.history.rows import MICRO, decode_failure, decode_probe
 
@@ -85,7 +86,7 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 def line_of(key: int, server: str, text: str, failure: str | None = None, *probe: Any) -> LogLine:
     """Return a row of ``PROBES`` or ``LINES`` as a line of the log; its key is its ``seq``."""
-    result = None
+    server, result = Source.HISTORY.text(server), None
     if probe:
         result = decode_probe(server, key, probe, decode_failure(failure) if failure else None)
-    return LogLine(seq=key, at=key / MICRO, server=server, result=result, text=text)
+    return LogLine(seq=key, at=key / MICRO, server=server, result=result, text=Source.HISTORY.text(text))

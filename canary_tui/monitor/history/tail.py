@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.monitor.board import RECENT
 from canary_tui.monitor.history.reader import HistoryUnreadable, is_history, open_read_only
 from canary_tui.monitor.history.rows import MICRO, decode_tunnel
@@ -190,4 +191,7 @@ def _tunnels(database: sqlite3.Connection, since: float) -> dict[str, TunnelChan
     (schema,) = database.execute("PRAGMA user_version").fetchone()
     if schema < KNOWS_TUNNELS:
         return {}
-    return {name: decode_tunnel(name, tuple(row)) for name, *row in database.execute(TUNNELS, (since,))}
+    return {
+        (clean := Source.HISTORY.text(name)): decode_tunnel(clean, tuple(row))
+        for name, *row in database.execute(TUNNELS, (since,))
+    }

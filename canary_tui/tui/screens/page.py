@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from canary_tui.diagnosis.printable import Source, one_line
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.tui.presenters import second_copy
 from canary_tui.tui.presenters.words import cause_words
@@ -124,5 +125,6 @@ def error_words(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"There is no server {error.args[0]} any more." if error.args else "There is no such server."
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or type(error).__name__
+        place = f"{Source.PATH.text(str(error.filename))}: " if error.filename else ""
+        return f"{place}{one_line(error.strerror)}"
+    return one_line(str(error)) or type(error).__name__
