@@ -15,6 +15,7 @@ from canary_tui.diagnosis.catalogue import explain, stage_title, title
 from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
 from canary_tui.monitor.events import ClientRefused, ClientsChanged
 from canary_tui.monitor.local_ports import LOOPBACK, next_free_port
+from canary_tui.monitor.strangers import Strangers
 from canary_tui.servers.file import BadFile
 from canary_tui.servers.model import Engine, Listen
 from canary_tui.tunnels.holder import holder_of
@@ -69,10 +70,12 @@ class Doorway:
         self._own_folder: Path | None = None
         self._since = -REFUSALS_SECONDS
         self._told = self._untold = 0
+        self._strangers = Strangers(self._log_refused)
         self._relay = Relay(
             way,
             changed=self._tell_clients,
             refused=self._turn_away,
+            turned_away=self._strangers.came,
             allowed_uids=allowed_uids(server.ssh.allow_users if server.ssh else ()),
         )
 
@@ -98,6 +101,7 @@ class Doorway:
     async def close(self) -> None:
         """Stop listening and close every client."""
         await self._relay.close()
+        self._strangers.close()
         self.local = ""
         if self._own_folder is not None:
             with suppress(OSError):  # it was not made
@@ -174,6 +178,9 @@ class Doorway:
         if self._untold:
             reason += f" (and {self._untold} more before)"
             self._untold = 0
+        self._log_refused(reason)
+
+    def _log_refused(self, reason: str) -> None:
         self._emit(ClientRefused(at=time.time(), server=self._server.name, reason=reason))
 
     def _tell_clients(self) -> None:

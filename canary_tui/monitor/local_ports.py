@@ -11,6 +11,7 @@ import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Listen
+from canary_tui.tunnels.listener import BACKLOG
 
 if TYPE_CHECKING:
     from canary_tui.servers.model import Server
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 FIRST_PORTS = {"postgresql": 15432, "mysql": 13306}
 PORT_TRIES = 1000
-BACKLOG = 100
 
 
 class LocalPorts:

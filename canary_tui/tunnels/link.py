@@ -7,9 +7,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Self
 
-from canary_tui.tunnels import peer
 from canary_tui.tunnels.ends import End
-from canary_tui.tunnels.listener import Listener
+from canary_tui.tunnels.listener import BACKLOG, Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,14 +78,15 @@ class ProbeLink:
 
     async def local_address(self) -> tuple[str, int]:
         """Listen on loopback for exactly one connection, the driver's."""
-        self._listener = Listener(socket.create_server(("127.0.0.1", 0), backlog=1), self._let_in)
+        # Anybody on this machine could come in between listening and the driver's connecting, or in crowds.
+        sock = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        self._listener = Listener(sock, self._let_in, allowed=frozenset({os.geteuid()}))
         host, port = self._listener.address
         return host, port
 
-    def _let_in(self, local: End, transport: asyncio.Transport) -> None:
+    def _let_in(self, local: End, _transport: asyncio.Transport) -> None:
         """Join the driver's connection; any other is closed."""
-        # Anybody on this machine could come in between listening and the driver's connecting.
-        if self._local is not None or peer.stranger(transport, frozenset({os.getuid()})):
+        if self._local is not None:
             local.abort()
             return
         self._local = local

@@ -13,6 +13,8 @@ import resource
 from canary_tui.diagnosis.stages import Cause, Failed
 
 USED_UP = frozenset({errno.EMFILE, errno.ENFILE})
+NO_ROOM = USED_UP | {errno.ENOBUFS, errno.ENOMEM}
+"""Why nothing more can be opened for the moment."""
 
 
 def raise_limit() -> None:

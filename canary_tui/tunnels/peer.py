@@ -8,16 +8,18 @@ exactly one socket (sock_diag(7)) is exact and takes microseconds. A unix socket
 from __future__ import annotations
 
 import functools
-import ipaddress
 import pwd
 import select
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from canary_tui.tunnels.open_files import NO_ROOM
 
 if TYPE_CHECKING:
     import asyncio
+    from types import TracebackType
 
 SOCK_DIAG_BY_FAMILY = 20
 NETLINK_SOCK_DIAG = 4
@@ -25,33 +27,106 @@ NLM_F_REQUEST = 1
 TCP_ALL_STATES = 0xFFFFFFFF
 HEADER = struct.Struct("=LHHLL")
 REQUEST = struct.Struct("=BBBBL")
-NO_COOKIE = struct.pack("=LL", 0xFFFFFFFF, 0xFFFFFFFF)
+PORTS = struct.Struct(">HH")
+NO_DEVICE_NO_COOKIE = struct.pack("=LLL", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 UID_OFFSET = HEADER.size + 64
 """Where ``inet_diag_msg`` keeps the uid; the inode follows."""
-
-
+ANSWER_SECONDS = 0.2
 CREDENTIALS = struct.Struct("=iII")
 """``struct ucred``: process, user, group."""
+LINUX = sys.platform.startswith("linux")
 
 
-def stranger(transport: asyncio.Transport, allowed: frozenset[int]) -> str:
-    """Say who is at the other end where it is none of the ``allowed`` uids; empty when it is.
+class Peer(NamedTuple):
+    """Who connected. ``uid`` is None when the system does not know: the client is gone already."""
 
-    Only Linux can tell: elsewhere nobody is a stranger.
+    uid: int | None
+    where: str
+    """``port 50123``, or ``process 812`` at a unix socket."""
+
+    @property
+    def words(self) -> str:
+        """Say who it is, as one whom nobody let in."""
+        if self.uid is None:
+            return f"a client ({self.where}) whose user the system does not know"
+        return f"a client of another user ({name_of(self.uid)}, uid {self.uid}, {self.where})"
+
+
+class Peers:
+    """Tells who connected to a listening socket of ``family``.
+
+    ``with Peers(family) as peers``: one socket to the kernel serves as many questions as there are at
+    once; opening it takes three times as long as one question (5 µs). Entering raises OSError when nothing
+    more can be opened.
     """
-    if not sys.platform.startswith("linux"):
-        return ""
-    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    if isinstance(server, tuple):
-        if not client:
-            return "a client that is gone already"
-        uid, where = uid_of(client[:2], server[:2]), f"port {client[1]}"
-        if uid is None:
-            return f"a client ({where}) whose user the system does not know"
-    else:
-        pid, uid = _unix_peer(transport.get_extra_info("socket"))
-        where = f"process {pid}"
-    return "" if uid in allowed else f"a client of another user ({name_of(uid)}, uid {uid}, {where})"
+
+    def __init__(self, family: int) -> None:
+        self._family = family
+        self._netlink: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        if LINUX and self._family != socket.AF_UNIX:
+            try:
+                self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+                self._netlink.settimeout(ANSWER_SECONDS)
+                self._netlink.connect((0, 0))
+            except OSError as error:
+                self._close()
+                if error.errno in NO_ROOM:
+                    raise
+                # A sandbox without AF_NETLINK: nobody is known, and so nobody is let in.
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
+    def stranger(
+        self, connection: socket.socket, client: tuple[str, int], allowed: frozenset[int]
+    ) -> Peer | None:
+        """Return who is at the other end where it is none of the ``allowed`` uids; None when it is.
+
+        ``client`` is the other end's address. Only Linux can tell: elsewhere nobody is a stranger.
+        """
+        if not LINUX:
+            return None
+        if self._family == socket.AF_UNIX:
+            data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+            pid, uid, _ = CREDENTIALS.unpack(data)
+            return None if uid in allowed else Peer(uid, f"process {pid}")
+        owner = self.uid_of(client, connection.getsockname())
+        return None if owner in allowed else Peer(owner, f"port {client[1]}")
+
+    def uid_of(self, client: tuple[str, int], server: tuple[str, int]) -> int | None:
+        """Return the uid that owns the TCP socket bound to ``client`` and connected to ``server``.
+
+        None when the kernel does not know: the client is gone already, or has closed (inode 0).
+        """
+        if self._netlink is None:
+            return None
+        request = REQUEST.pack(self._family, socket.IPPROTO_TCP, 0, 0, TCP_ALL_STATES)
+        request += PORTS.pack(client[1], server[1]) + self._packed(client[0]) + self._packed(server[0])
+        request += NO_DEVICE_NO_COOKIE
+        header = HEADER.pack(HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0)
+        try:
+            self._netlink.send(header + request)
+            answer = self._netlink.recv(4096)
+        except OSError:
+            self._close()  # an answer that comes late would be taken for the next one's
+            return None
+        if len(answer) < UID_OFFSET + 8 or HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
+            return None
+        uid, inode = struct.unpack_from("=LL", answer, UID_OFFSET)
+        return int(uid) if inode else None
+
+    def _packed(self, address: str) -> bytes:
+        return socket.inet_pton(self._family, address.partition("%")[0]).ljust(16, b"\0")
 
 
 def has_left(transport: asyncio.Transport) -> bool:
@@ -71,37 +146,3 @@ def name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return "no account"
-
-
-def _unix_peer(sock: socket.socket) -> tuple[int, int]:
-    """Return the process and the uid that connected to a unix socket."""
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-    pid, uid, _ = CREDENTIALS.unpack(data)
-    return pid, uid
-
-
-def uid_of(client: tuple[str, int], server: tuple[str, int]) -> int | None:
-    """Return the uid that owns the TCP socket bound to ``client`` and connected to ``server``.
-
-    None when the kernel does not know: the client is gone already, or has closed (inode 0).
-    """
-    family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
-    request = REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, TCP_ALL_STATES)
-    request += struct.pack(">HH", client[1], server[1])
-    request += _address(client[0]) + _address(server[0]) + struct.pack("=L", 0) + NO_COOKIE
-    header = HEADER.pack(HEADER.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0)
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
-            netlink.settimeout(0.2)
-            netlink.sendto(header + request, (0, 0))
-            answer = netlink.recv(4096)
-    except OSError:
-        return None
-    if len(answer) < UID_OFFSET + 8 or HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
-        return None
-    uid, inode = struct.unpack_from("=LL", answer, UID_OFFSET)
-    return int(uid) if inode else None
-
-
-def _address(text: str) -> bytes:
-    return ipaddress.ip_address(text.partition("%")[0]).packed.ljust(16, b"\0")

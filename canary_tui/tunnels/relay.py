@@ -14,7 +14,7 @@ from canary_tui.diagnosis.trace import Trace
 from canary_tui.paths import private_folder
 from canary_tui.tunnels import peer
 from canary_tui.tunnels.ends import End
-from canary_tui.tunnels.listener import Listener
+from canary_tui.tunnels.listener import BACKLOG, Listener
 from canary_tui.tunnels.open_files import unexpected
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from canary_tui.tunnels.route import Route
 
-BACKLOG = 100
 CLOSE_SECONDS = 1.0
 OPEN_SECONDS = 20.0
 """How long the way to the database may take to open for one client: TCP's own limit is two minutes."""
@@ -35,7 +34,7 @@ FAREWELL_BYTES = 64 * 1024
 
 
 class Dismissed(Exception):
-    """A client is not served, nor told anything: another user's, or gone. The text says who it is."""
+    """A client is not served, nor told anything: it is gone. The text says who it was."""
 
 
 class Farewell(Protocol):
@@ -63,12 +62,14 @@ class Relay:
         *,
         changed: Callable[[], None],
         refused: Callable[[Dismissed | Failed], Farewell | None],
+        turned_away: Callable[[peer.Peer], object] = lambda _: None,
         allowed_uids: frozenset[int] | None = None,
     ) -> None:
         self._route = route
         self._changed = changed
         self._refused = refused
-        self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.getuid()})
+        self._turned_away = turned_away
+        self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.geteuid()})
         self._listener: Listener | None = None
         self._path: Path | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
@@ -113,7 +114,13 @@ class Relay:
         return path
 
     def _accept_from(self, sock: socket.socket) -> None:
-        self._listener = Listener(sock, self._arrived, lambda error: self._refused(unexpected(error)))
+        self._listener = Listener(
+            sock,
+            self._arrived,
+            allowed=self._allowed,
+            turned_away=self._turned_away,
+            no_room=lambda error: self._refused(unexpected(error)),
+        )
 
     async def close(self) -> None:
         """Stop listening and close what runs through; returns when it is closed."""
@@ -142,9 +149,6 @@ class Relay:
         self._changed()
 
     async def _way_out(self, transport: asyncio.Transport) -> End:
-        stranger = peer.stranger(transport, self._allowed)
-        if stranger:
-            raise Dismissed(stranger)
         try:
             return await self._open(transport)
         except Failed as failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from canary_tui.servers.model import Server
+    from canary_tui.tunnels.peer import Peer
     from canary_tui.tunnels.route import Route
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
@@ -47,14 +49,24 @@ async def ssh_route(world: World, server: Server) -> AsyncIterator[SshRoute]:
 
 @asynccontextmanager
 async def relayed(
-    route: Route, refused: list[Dismissed | Failed], uids: frozenset[int] | None = None
+    route: Route,
+    refused: list[Dismissed | Failed],
+    uids: frozenset[int] | None = None,
+    strangers: list[Peer] | None = None,
 ) -> AsyncIterator[int]:
     """The port of a relay that leads through ``route``."""
 
     async def way() -> Route:
         return route
 
-    relay = Relay(way, changed=lambda: None, refused=refused.append, allowed_uids=uids)
+    turned_away = [] if strangers is None else strangers
+    relay = Relay(
+        way,
+        changed=lambda: None,
+        refused=refused.append,
+        turned_away=turned_away.append,
+        allowed_uids=uids,
+    )
     try:
         yield relay.listen(listening(0))
     finally:
@@ -214,13 +226,15 @@ async def test_a_client_that_does_not_read_stops_the_sender_and_loses_nothing() 
 
 async def test_a_client_of_another_user_is_refused(world: World, sshd: Sshd, postgres: Postgres) -> None:
     refused: list[Dismissed | Failed] = []
+    strangers: list[Peer] = []
     route = DirectRoute(postgres.host, postgres.port)
-    async with relayed(route, refused, frozenset({12345})) as port:
+    async with relayed(route, refused, frozenset({12345}), strangers) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b""
         writer.close()
+    assert refused == []
     if sys.platform.startswith("linux"):
-        assert "another user (" in str(refused[0])
+        assert [stranger.uid for stranger in strangers] == [os.geteuid()]
 
 
 async def test_closing_the_relay_closes_what_runs_through() -> None:

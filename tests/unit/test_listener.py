@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,20 +16,31 @@ from canary_tui.tunnels import listener as module
 from canary_tui.tunnels.listener import Listener
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from canary_tui.tunnels.ends import End
+    from canary_tui.tunnels.peer import Peer
 
 PATIENCE = 5.0
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can tell")
 
 
 class Door:
     """A listener that takes note of who came."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Iterable[int] = (os.geteuid(),)) -> None:
         self.came: asyncio.Queue[End] = asyncio.Queue()
         self.refused: asyncio.Queue[OSError] = asyncio.Queue()
         self.read_before: list[int] = []
+        self.strangers: asyncio.Queue[Peer] = asyncio.Queue()
         sock = socket.create_server(("127.0.0.1", 0))
-        self.listener = Listener(sock, self.arrived, self.refused.put_nowait)
+        self.listener = Listener(
+            sock,
+            self.arrived,
+            allowed=frozenset(allowed),
+            turned_away=self.strangers.put_nowait,
+            no_room=self.refused.put_nowait,
+        )
 
     def arrived(self, end: End, _transport: asyncio.Transport) -> None:
         """Take note."""
@@ -118,3 +130,78 @@ async def test_a_closed_listener_frees_its_address_and_may_be_closed_again() -> 
     with pytest.raises(ConnectionRefusedError):
         door.client()
     socket.create_server(door.listener.address).close()
+
+
+@linux
+async def test_a_stranger_is_closed_and_nothing_is_made_for_it() -> None:
+    door = Door(allowed=())
+    tasks = asyncio.all_tasks()
+    with door.client() as client:
+        address = client.getsockname()
+        stranger = await asyncio.wait_for(door.strangers.get(), PATIENCE)
+        assert stranger == (os.geteuid(), f"port {address[1]}")
+        assert asyncio.all_tasks() == tasks
+        assert client.recv(1) == b""
+    assert door.came.empty()
+    await door.listener.close()
+
+
+@linux
+async def test_a_crowd_of_strangers_leaves_nothing_in_the_kernel() -> None:
+    door = Door(allowed=())
+    clients = [door.client() for _ in range(3)]
+    for _ in clients:
+        await asyncio.wait_for(door.strangers.get(), PATIENCE)
+    assert clients[0].recv(1) == b""
+    for client in clients[1:]:
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    for client in clients:
+        client.close()
+    await door.listener.close()
+
+
+@linux
+async def test_strangers_are_turned_away_by_the_turn_and_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    door = Door(allowed=())
+    clients = [door.client() for _ in range(10)]
+    turn = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(turn.set_result, None)
+    await turn  # the loop has other work as well
+    assert door.strangers.qsize() <= 3
+    for client in clients:
+        with client:
+            assert await ended(client)
+    assert door.strangers.qsize() == 10
+    await door.listener.close()
+
+
+@linux
+async def test_a_listener_that_pauses_for_strangers_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLOOD_PAUSE_SECONDS", 3600.0)
+    door = Door(allowed=())
+    with door.client():
+        await asyncio.wait_for(door.strangers.get(), PATIENCE)
+    with door.client() as waiting:
+        await door.listener.close()
+        assert await ended(waiting)
+    assert door.strangers.empty()
+
+
+async def test_what_was_said_to_one_who_is_allowed_arrives_after_the_close() -> None:
+    door = Door()
+    with door.client() as client:
+        end = await asyncio.wait_for(door.came.get(), PATIENCE)
+        end.write(b"x" * 100_000)
+        end.close()
+        assert len(await asyncio.to_thread(read_all, client)) == 100_000
+    await door.listener.close()
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Read to the end."""
+    data = b""
+    while block := client.recv(1 << 16):
+        data += block
+    return data
