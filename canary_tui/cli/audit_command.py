@@ -39,7 +39,7 @@ def command(paths: Paths, name: str, as_json: bool) -> int:
 
 
 def _print(report: AuditReport) -> None:
-    from canary_tui.diagnosis.findings import CLEAN, what_to_do
+    from canary_tui.diagnosis.findings import CLEAN
 
     for check in report.checks:
         sign = click.style("✓", fg="green") if check.ok else click.style("✕", fg="red")
@@ -48,5 +48,5 @@ def _print(report: AuditReport) -> None:
     if report.ok:
         click.echo(CLEAN)
     else:
-        click.echo(what_to_do([check.check for check in report.checks if not check.ok]), err=True)
+        click.echo(report.advice, err=True)
         click.echo(report.line)

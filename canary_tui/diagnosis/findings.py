@@ -24,14 +24,23 @@ FINDINGS: dict[str, str] = {
 """What it means when a check is not as it should be."""
 
 NEEDS_ANOTHER_ACCOUNT = frozenset({"root_login", "reverse_forward_port_1"})
-"""Findings that no line of authorized_keys mends (sshd lets root open any port)."""
+"""Findings that no line of authorized_keys closes (sshd lets root open any port)."""
 
 
-def what_to_do(findings: Collection[str]) -> str:
-    """Return what to do with the line to install; ``findings``: the checks that are not as they should be."""
-    if NEEDS_ANOTHER_ACCOUNT.issuperset(findings):
+def what_to_do(findings: Collection[str], beyond: Collection[str] = (), software: str = "") -> str:
+    """Return what to do with the line to install; ``findings``: the checks that are not as they should be.
+
+    ``beyond`` are those that no line closes on the SSH server, which is called ``software``.
+    """
+    if not NEEDS_ANOTHER_ACCOUNT.union(beyond).issuperset(findings):
+        rest = " What it leaves open, no line closes there." if set(beyond).intersection(findings) else ""
+        return f"Install this line on the SSH server in the place of the one that has the same key.{rest}"
+    if not set(beyond).issuperset(findings):
         return (
             "No line closes this. Install the line for an account without privileges, and put that account "
             "into this server's settings."
         )
-    return "Install this line on the SSH server in the place of the one that has the same key."
+    return (
+        f"No line closes this on {software}. Leave the line as it is; the SSH server's administrator can "
+        "forbid reverse forwards for everybody (dropbear: the option -k)."
+    )

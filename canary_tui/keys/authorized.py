@@ -1,9 +1,9 @@
 """The ``authorized_keys`` line of a server's key, limited to its database, and the steps to install it.
 
-The options are those that were seen to limit (sshd(8), *AUTHORIZED_KEYS FILE FORMAT*): ``restrict``
-switches everything off, ``port-forwarding`` one thing on again, ``permitopen`` narrows it to the database;
-``permitlisten`` leaves reverse forwards only a port that an ordinary user cannot open, and ``command`` is
-what a shell becomes.
+The options are those that were seen to limit (sshd(8), *AUTHORIZED_KEYS FILE FORMAT*) and that the SSH server
+knows (``ssh_software``): ``restrict`` switches everything off, ``port-forwarding`` one thing on again,
+``permitopen`` narrows it to the database; ``permitlisten`` leaves reverse forwards only a port that an
+ordinary user cannot open, and ``command`` is what a shell becomes.
 """
 
 from __future__ import annotations
@@ -14,21 +14,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from canary_tui.keys.ssh_software import USUAL, SshSoftware
 from canary_tui.servers.model import Server, wire_host
 
-Version = tuple[int, int]
-
-SINCE_PERMITLISTEN: Version = (7, 8)
-SINCE_RESTRICT: Version = (7, 2)
-
-_BANNER = re.compile(r"SSH-[0-9.]+-OpenSSH_(?:for_Windows_)?([0-9]{1,4})\.([0-9]{1,4})")
 _PUBLIC_LINE = re.compile(r"[a-z][a-z0-9@.-]+ AAAA[A-Za-z0-9+/]+={0,2}(?: [^\x00-\x1f\x7f]*)?")
-# Possessive (*+, ++): a hostile text must not make the search try every way to pair its quotes.
-_INSTALLED = re.compile(
-    r"(?:(?P<options>(?:\"(?:\\\"|[^\"])*+\"|[^\s\"])++)\s+)?(?:ssh|ecdsa|sk)-\S+\s+AAAA\S+"
-)
-_OPTION = re.compile(r"(?P<name>[A-Za-z0-9-]+)(?:=\"(?P<value>(?:\\\"|[^\"])*+)\")?(?:,|\Z)")
-_TARGET = re.compile(r"(?:\[(?P<literal>[^\]]*)\]|(?P<host>[^:]*)):(?P<port>[0-9]+|\*)")
 
 # What follows runs in any POSIX shell, BusyBox's too. The new file takes the old one's place whole, or not
 # at all: half an authorized_keys would lock its owner out. No backslash before a quote and no exclamation
@@ -106,14 +95,14 @@ def key_info(
     created: float,
     path: str,
     server: Server,
-    openssh: Version | None = None,
+    software: SshSoftware = USUAL,
 ) -> KeyInfo:
     """Return what the key view shows of ``server``'s key.
 
-    ``openssh`` is the SSH server's version where it is known. Raises ValueError when ``line`` is no
-    public key line.
+    ``software`` is the SSH server's, where it has been seen. Raises ValueError when ``line`` is no public
+    key line.
     """
-    restricted = restricted_line(line, server.database.host, server.database.port, openssh=openssh)
+    restricted = restricted_line(line, server.database.host, server.database.port, software)
     return KeyInfo(
         line=line,
         restricted=restricted,
@@ -122,20 +111,20 @@ def key_info(
         path=path,
         steps=steps(restricted),
         script=script(restricted),
-        limits_note=limits_note(server, openssh),
+        limits_note=limits_note(server, software),
     )
 
 
-def restricted_line(line: str, host: str, port: int, *, openssh: Version | None = None) -> str:
+def restricted_line(line: str, host: str, port: int, software: SshSoftware = USUAL) -> str:
     """Return ``line``, a bare public key, with options that limit it to connections to ``host:port``.
 
-    ``host`` is spelled as the settings spell it: sshd compares it letter by letter. Without a version
-    the line is for OpenSSH 7.8 (2018) and newer. Raises ValueError when ``line`` is no public key line
+    ``host`` is spelled as the settings spell it: sshd compares it letter by letter. The line has only
+    options that ``software`` knows. Raises ValueError when ``line`` is no public key line
     or ``host`` cannot stand in one.
     """
     if _PUBLIC_LINE.fullmatch(line) is None:
         raise ValueError("not a public key line: type, key and comment on one line are needed")
-    return f"{','.join(_options(wire_host(host), port, openssh))} {line}"
+    return f"{','.join(_options(wire_host(host), port, software))} {line}"
 
 
 def steps(line: str) -> tuple[str, ...]:
@@ -188,14 +177,18 @@ def removal(line: str) -> str:
     return f"sh -c {shlex.quote(_REMOVE)} sh {_blob(line)}"
 
 
-def limits_note(server: Server, openssh: Version | None = None) -> str:
+def limits_note(server: Server, software: SshSoftware = USUAL) -> str:
     """Say what the restricted line cannot limit on this SSH server; empty when it limits everything."""
     notes = []
-    if openssh is not None and openssh < SINCE_PERMITLISTEN:
-        version = f"OpenSSH {openssh[0]}.{openssh[1]}"
+    if not software.permit_open:
         notes.append(
-            f"The SSH server runs {version}, which cannot limit reverse forwards (7.8 and newer can): with "
-            "this key, ports can be opened on the SSH server that lead back to here."
+            f"The SSH server is {software.name}, whose lines cannot limit forwards to one host and port: "
+            "with this key, everything that the SSH server reaches is reached."
+        )
+    if not software.permit_listen:
+        notes.append(
+            f"The SSH server is {software.name}, which cannot limit reverse forwards (OpenSSH 7.8 and newer "
+            "can): with this key, ports can be opened on the SSH server that lead back to here."
         )
     if server.tunnel is not None and server.tunnel.user == "root":
         notes.append(
@@ -205,45 +198,12 @@ def limits_note(server: Server, openssh: Version | None = None) -> str:
     return " ".join(notes)
 
 
-def parse_openssh_version(banner: str) -> Version | None:
-    """Return the version in an SSH banner: ``SSH-2.0-OpenSSH_9.2p1 Debian-2`` is (9, 2).
-
-    None where the server is not OpenSSH or does not say.
-    """
-    found = _BANNER.match(banner)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def fits(installed_line: str, server: Server) -> bool:
-    """Return whether ``installed_line`` lets ``server``'s key reach its database, as spelled in the settings.
-
-    A line without limits fits; so does any line when there is no tunnel. A text that is no line of
-    authorized_keys fits nothing.
-    """
-    if server.tunnel is None:
-        return True
-    found = _INSTALLED.match(installed_line.strip())
-    if found is None:
-        return False
-    forwarding, targets = True, []
-    for name, value in _parse_options(found["options"] or ""):
-        if name in {"restrict", "no-port-forwarding"}:
-            forwarding = False
-        elif name == "port-forwarding":
-            forwarding = True
-        elif name == "permitopen":
-            targets.append(value)
-    wanted = (wire_host(server.database.host), server.database.port)
-    return forwarding and (not targets or any(_permits(target, *wanted) for target in targets))
-
-
-def _options(host: str, port: int, openssh: Version | None) -> Iterator[str]:
-    if openssh is not None and openssh < SINCE_RESTRICT:
-        yield from ("no-agent-forwarding", "no-X11-forwarding", "no-pty", "no-user-rc")
-    else:
-        yield from ("restrict", "port-forwarding")
-    yield f'permitopen="{_target(host, port)}"'
-    if openssh is None or openssh >= SINCE_PERMITLISTEN:
+def _options(host: str, port: int, software: SshSoftware) -> Iterator[str]:
+    target = _target(host, port)
+    yield from software.options
+    if software.permit_open:
+        yield f'permitopen="{target}"'
+    if software.permit_listen:
         yield 'permitlisten="localhost:1"'
     yield 'command="/bin/false"'
 
@@ -253,20 +213,6 @@ def _target(host: str, port: int) -> str:
     if not host or re.search(r"[\s\x00-\x1f\x7f\"'`\\,\[\]]", host):
         raise ValueError(f"{host!r} is no host name or IP address")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _permits(target: str, host: str, port: int) -> bool:
-    found = _TARGET.fullmatch(target)
-    if found is None:
-        return False
-    named = found["literal"] if found["literal"] is not None else found["host"]
-    return named in {host, "*"} and found["port"] in {str(port), "*"}
-
-
-def _parse_options(options: str) -> Iterator[tuple[str, str]]:
-    """Yield the names, in lower case as sshd sees them, and the values of an option list."""
-    for found in _OPTION.finditer(options):
-        yield found["name"].lower(), (found["value"] or "").replace('\\"', '"')
 
 
 def _blob(line: str) -> str:

@@ -58,7 +58,14 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
     finally:
         await ssh.close()
     info = await tools.key_info(server)
-    return AuditReport(server=server.name, checks=(database, *rest), line=info.restricted)
+    software = tools.software(server)
+    return AuditReport(
+        server=server.name,
+        checks=(database, *rest),
+        line=info.restricted,
+        software=software.name,
+        beyond=tuple(sorted(software.beyond)),
+    )
 
 
 def without_secrets(server: Server) -> Server:
@@ -84,6 +91,6 @@ def audit_json(report: AuditReport) -> dict[str, Any]:
             }
             for check in report.checks
         ],
-        "findings": [check.check for check in report.checks if not check.ok],
+        "findings": report.findings,
         "line": report.line,
     }

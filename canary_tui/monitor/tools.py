@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.keys.authorized import KeyInfo, key_info, parse_openssh_version
+from canary_tui.keys.authorized import KeyInfo, key_info
+from canary_tui.keys.ssh_software import SshSoftware, software
 from canary_tui.keys.store import KeyStore, StoredKey
 from canary_tui.monitor.local_ports import LocalPorts
 from canary_tui.servers.allowed import AllowedCommands
@@ -65,13 +66,16 @@ class Tools:
 
     def info_of(self, server: Server, key: StoredKey) -> KeyInfo:
         """Return what may be shown of ``key``, as one of this server's."""
-        ssh = server.ssh
-        version = self.versions.get((ssh.host, ssh.port), "") if ssh else ""
         return key_info(
             line=key.line,
             fingerprint=key.fingerprint,
             created=key.created,
             path=str(key.path),
             server=server,
-            openssh=parse_openssh_version(version),
+            software=self.software(server),
         )
+
+    def software(self, server: Server) -> SshSoftware:
+        """Return which SSH server it is, as far as that has been seen in this run."""
+        ssh = server.ssh
+        return software(self.versions.get((ssh.host, ssh.port), "") if ssh else "")

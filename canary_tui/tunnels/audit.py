@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 import msgspec
 
+from canary_tui.diagnosis.findings import what_to_do
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.diagnosis.trace import Trace
@@ -67,11 +68,25 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[AuditCheck, ...]
     line: str
     """The restricted ``authorized_keys`` line for this server."""
+    software: str = ""
+    """The SSH server, as a sentence names it."""
+    beyond: tuple[str, ...] = ()
+    """The checks that no line closes on that SSH server."""
 
     @property
     def ok(self) -> bool:
         """Whether the key reaches its database and nothing else."""
-        return all(check.ok for check in self.checks)
+        return not self.findings
+
+    @property
+    def findings(self) -> list[str]:
+        """The checks that are not as they should be."""
+        return [check.check for check in self.checks if not check.ok]
+
+    @property
+    def advice(self) -> str:
+        """What to do about the findings; empty where there are none."""
+        return what_to_do(self.findings, self.beyond, self.software) if self.findings else ""
 
 
 async def beyond_the_database(ssh: SshConnection, user: str, host: str, port: int) -> list[AuditCheck]:

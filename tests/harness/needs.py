@@ -12,16 +12,18 @@ from tests.harness.process import find_binary
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "sshd": ("sshd", "ssh-keygen"),
     "ssh": ("ssh",),
+    "dropbear": ("dropbear", "dropbearkey"),
     "postgres": ("postgres", "initdb", "psql"),
     "psql": ("psql",),
     "mariadb": ("mariadbd", "mariadb-install-db", "mariadb"),
 }
 """What can be needed, and the programs that it consists of."""
 
-_AS_ROOT = {"sshd": ("useradd", "userdel")}
+_AS_ROOT = {"sshd": ("useradd", "userdel"), "dropbear": ("useradd", "userdel")}
 _REASON = "needs "
 
 needs_sshd = pytest.mark.needs("sshd")
+needs_dropbear = pytest.mark.needs("dropbear")
 needs_ssh = pytest.mark.needs("ssh")
 needs_postgres = pytest.mark.needs("postgres")
 needs_psql = pytest.mark.needs("psql")

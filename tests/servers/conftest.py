@@ -16,6 +16,7 @@ from canary_tui.monitor.local_ports import FIRST_PORTS
 from tests.harness.accounts import remove_login_account
 from tests.harness.certs import Authority
 from tests.harness.daemon import Daemon
+from tests.harness.dropbear import Dropbear
 from tests.harness.folders import workspace
 from tests.harness.mariadb import MariaDB
 from tests.harness.needs import require
@@ -139,6 +140,13 @@ def make_sshd(server_folder: Path) -> Iterator[Callable[..., Sshd]]:
     """Start an sshd of the test's own; takes what :class:`Sshd` takes, but for the folder."""
     require("sshd")
     yield from _factory(Sshd, server_folder)
+
+
+@pytest.fixture
+def make_dropbear(server_folder: Path) -> Iterator[Callable[..., Dropbear]]:
+    """Start a dropbear of the test's own; takes what :class:`Dropbear` takes, but for the folder."""
+    require("dropbear")
+    yield from _factory(Dropbear, server_folder)
 
 
 @pytest.fixture

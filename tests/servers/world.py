@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.keys.store import StoredKey
     from canary_tui.tunnels.route import Route
+    from tests.harness.dropbear import Dropbear
     from tests.harness.mariadb import MariaDB
     from tests.harness.sshd import Sshd
 
@@ -49,7 +50,7 @@ class World:
     def server(
         self,
         database: Postgres | MariaDB,
-        ssh: Sshd | None = None,
+        ssh: Sshd | Dropbear | None = None,
         *,
         name: str = "orders",
         install: bool = True,
@@ -95,7 +96,7 @@ class World:
             self.tools.keys.load(path) if path.exists() else self.tools.keys.create(name, "querycanary.com")
         )
 
-    def trust(self, ssh: Sshd, port: int | None = None) -> None:
+    def trust(self, ssh: Sshd | Dropbear, port: int | None = None) -> None:
         """Pin the host keys that an sshd has now, for ``port`` where it is reached through a proxy."""
         for line in ssh.host_public_keys:
             kind, public = line.split()[:2]

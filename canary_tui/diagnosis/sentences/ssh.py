@@ -112,7 +112,8 @@ AUTH: dict[Cause, Entry] = {
         "key not accepted",
         "The SSH server {ssh_at} did not accept the key of {server} for the user {ssh_user}.",
         "Install the key: log in to {ssh_host} as {ssh_user} and run the command that `canary key "
-        "{server!sh} --format script` prints (`p` in the server list shows it too).",
+        "{server!sh} --format script` prints (`p` in the server list shows it too). It also replaces a line "
+        "that was made for another kind of SSH server, and that this one (dropbear, say) ignores.",
         "If it is installed, check the account: the line belongs in "
         "`~{ssh_user!code}/.ssh/authorized_keys` on {ssh_host}, unbroken; if the account has another "
         "name, set `ssh.user`.",

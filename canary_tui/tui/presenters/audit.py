@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.catalogue import explain
-from canary_tui.diagnosis.findings import CLEAN, FINDINGS, what_to_do
+from canary_tui.diagnosis.findings import CLEAN, FINDINGS
 from canary_tui.diagnosis.stages import USUAL_STAGE, Stage
 from canary_tui.tui.presenters.lines import Line, Tone, bullet, fill, line, wrap
 from canary_tui.tui.presenters.trail import SPINNER, failure_words
@@ -47,7 +47,7 @@ def checks(report: AuditReport, width: int) -> list[Line]:
 
 def findings(report: AuditReport, width: int) -> list[Line]:
     """Return what the checks add up to, in words."""
-    wrong = [check.check for check in report.checks if not check.ok]
+    wrong = report.findings
     if not wrong:
         return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(CLEAN, width - 2)]
     count = f"{len(wrong)} finding{'' if len(wrong) == 1 else 's'}"
@@ -59,8 +59,7 @@ def findings(report: AuditReport, width: int) -> list[Line]:
 
 def remedy(report: AuditReport, width: int) -> list[Line]:
     """Return what to do about the findings; nothing where there are none. The line itself follows it."""
-    wrong = [check.check for check in report.checks if not check.ok]
-    said = f"{what_to_do(wrong)} Then r." if wrong else ""
+    said = f"{report.advice} Then r." if report.advice else ""
     return [line((text, Tone.STRONG)) for text in wrap(said, width) if said]
 
 
