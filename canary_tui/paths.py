@@ -16,6 +16,7 @@ import msgspec
 from platformdirs import PlatformDirs
 
 from canary_tui.ownership import others_may_change
+from canary_tui.surroundings import NO_HOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,15 +43,18 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
         Another file is another world: its servers have nothing to do with those of the same names in the
         first, so it has a monitor, a history and sockets of its own. Keys and known hosts are the user's.
-        Raises OSError when a relative path stands in a folder that is gone.
+        Raises OSError when a relative path stands in a folder that is gone, NoHome when this user has none.
         """
         dirs = PlatformDirs("canary-tui", appauthor=False)
+        chosen = config or os.environ.get("CANARY_CONFIG")
+        needed = {"DATA": dirs.user_data_dir, "STATE": dirs.user_state_dir}
+        _must_have_home(needed if chosen else {"CONFIG": dirs.user_config_dir} | needed)
         state = Path(dirs.user_state_dir)
         runtime = _runtime_folder() or state / "run"
         own = Path(dirs.user_config_dir)
         usual = servers = own / "servers.yaml"
-        if chosen := config or os.environ.get("CANARY_CONFIG"):
-            servers = Path(chosen).expanduser()
+        if chosen:
+            servers = expanded(chosen)
         file = os.path.realpath(servers)
         if file != os.path.realpath(usual):
             readable, mark = _names(file)
@@ -95,6 +99,33 @@ def _runtime_folder() -> Path | None:
     private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
     folder = session / "canary-tui"
     return folder if session.is_absolute() and private and not others_may_change(folder) else None
+
+
+class NoHome(OSError):
+    """A ``~`` that stands for no folder: ``filename`` is the path, ``strerror`` says what is missing."""
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path as a person wrote it, with ``~`` and ``~user`` filled in. Raises NoHome."""
+    try:
+        found = Path(path).expanduser()
+    except (RuntimeError, KeyError):
+        user = str(path).partition("/")[0]
+        raise NoHome(errno.ENOENT, f"there is no user {user[1:]} on this machine", str(path)) from None
+    if str(path).startswith("~/") and found.is_relative_to(NO_HOME):
+        raise NoHome(errno.ENOENT, f"{_nobody()}; set HOME", str(path))
+    return found
+
+
+def _must_have_home(folders: dict[str, str]) -> None:
+    """Raise NoHome where some of ``folders``, by their XDG names, stand below a home that does not exist."""
+    missing = [f"XDG_{kind}_HOME" for kind, folder in folders.items() if Path(folder).is_relative_to(NO_HOME)]
+    if missing:
+        raise NoHome(errno.ENOENT, f"{_nobody()}; set HOME, or {', '.join(missing)}")
+
+
+def _nobody() -> str:
+    return f"this user (uid {os.getuid()}) has no home folder"
 
 
 def _names(file: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from canary_tui.servers.model import (
     name_problem,
     parse_duration,
 )
+from canary_tui.surroundings import NO_NAME
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
@@ -128,9 +129,16 @@ def _ssh(options: dict[str, Any]) -> SshServer | None:
     return SshServer(
         host=host,
         port=options["ssh_port"],
-        user=options["ssh_user"] or getpass.getuser(),
+        user=options["ssh_user"] or _login_name(),
         local_port=options["local_port"],
     )
+
+
+def _login_name() -> str:
+    name = getpass.getuser()
+    if name == NO_NAME:
+        raise click.UsageError("--ssh-user is needed: this user has no account on this machine")
+    return name
 
 
 def _password(options: dict[str, Any]) -> PasswordSource | None:

@@ -60,7 +60,7 @@ class ServerName(click.ParamType[str]):
         config: Path | None = (ctx.find_root().params or {}).get("config")
         try:
             fleet = load_fleet(Paths.of_user(config))
-        except BadFile:
+        except (BadFile, OSError):
             return []
         return [
             CompletionItem(s.name, help=s.through) for s in fleet.servers if s.name.startswith(incomplete)

@@ -59,9 +59,7 @@ async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
     try:
         failure = await _up_or_failure(supervisor, failing)
         if failure is not None:
-            click.echo(f"{server.name}: {failure.summary}", err=True)
-            for remedy in failure.remedies:
-                click.echo(f"  - {remedy}", err=True)
+            _tell(server, failure)
             return OUR_FAILURE if argv else 1
         return await _use(server, supervisor, tools, argv)
     except Failed as failed:  # no password for the command
@@ -70,6 +68,13 @@ async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
     finally:
         running.cancel()
         await asyncio.wait({running})
+
+
+def _tell(server: Server, failure: Failure) -> None:
+    detail = f" ({failure.detail})" if failure.detail else ""
+    click.echo(f"{server.name}: {failure.summary}{detail}", err=True)
+    for remedy in failure.remedies:
+        click.echo(f"  - {remedy}", err=True)
 
 
 def _teller(failing: asyncio.Event) -> Callable[[AnyEvent], None]:

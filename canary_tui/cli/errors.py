@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from canary_tui.defects import first_of, told
 from canary_tui.diagnosis.catalogue import title
 from canary_tui.diagnosis.printable import Source, one_line
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.servers.file import BadFile, NotSaved
 from canary_tui.servers.secrets import KeyringUnavailable
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def in_words(error: Exception) -> tuple[str | None, int]:
-    """Return what to print for an error and the exit status; None for one that is a defect."""
-    if isinstance(error, BadFile):
-        return str(error), 2
+
+def in_words(error: BaseException, state: Path | None = None) -> tuple[str, int]:
+    """Return what to print for an error, and the exit status.
+
+    One that nobody has thought of is a defect; its details are kept in the folder ``state``.
+    """
+    error = first_of(error)
     if isinstance(error, Failed):
         return f"{title(error.cause)}: {error.detail}" if error.detail else title(error.cause), 1
     if isinstance(error, KeyringUnavailable):
         return str(error), 1
-    if isinstance(error, NotSaved):
+    if isinstance(error, BadFile | NotSaved):
         return str(error), 2
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.strerror:
         place = f"{Source.PATH.text(str(error.filename))}: " if error.filename else ""
-        return f"{place}{one_line(error.strerror or str(error))}", 2
-    return None, 1
+        return f"{place}{one_line(error.strerror)}", 2
+    if isinstance(error, MemoryError):
+        return "no memory is left", 1
+    return told(error, state), 1

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from canary_tui.cli import output
+from canary_tui.defects import catch_what_escapes
 from canary_tui.paths import Paths
+from canary_tui.surroundings import keep_private, put_right
 
 COMMANDS = {
     "add": "Add a server, make its key and print the line to install.",
@@ -32,6 +35,9 @@ COMMANDS = {
 }
 EPILOG = """Exit status: 0 all well; 1 a probe, an audit, a tunnel or a change of key failed; 2 wrong usage,
 or a file that cannot be read or written; 130 interrupted."""
+BROKEN_PIPE = 141
+"""128 + SIGPIPE: what a shell says of a program whose output nobody reads any more."""
+UNWRITTEN = 2
 
 
 class Commands(click.Group):
@@ -48,6 +54,13 @@ class Commands(click.Group):
         module = importlib.import_module(f"canary_tui.cli.{cmd_name}_command")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. One whose output nobody reads any more ends as SIGPIPE would have ended it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
@@ -85,28 +98,59 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 def main() -> None:
     """Run the command line; ends the process with the contract's exit status."""
+    put_right()
+    keep_private()
     output.install()
-    sys.exit(run(sys.argv[1:]))
+    catch_what_escapes(_state())
+    status = run(sys.argv[1:])
+    sys.exit(status if _flushed() else status or UNWRITTEN)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit status."""
+    """Run one command line and return its exit status, whatever happens in it."""
     try:
         outcome: Any = cli.main(arguments, prog_name="canary", standalone_mode=False)
     except click.exceptions.Exit as ended:
         return ended.exit_code
+    except SystemExit as ended:  # click ends so after completing a word
+        return _status(ended.code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
+        return _said("interrupted", 130)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except Exception as error:
+        return _said(error, error.exit_code)
+    except BaseException as error:  # noqa: BLE001 - the one place where a command's errors become words
         from canary_tui.cli.errors import in_words  # it brings the file's reader along
 
-        words, status = in_words(error)
-        if words is None:
-            raise
-        click.echo(words, err=True)
-        return status
+        return _said(*in_words(error, _state()))
+    return _status(outcome)
+
+
+def _status(outcome: object) -> int:
     return outcome if isinstance(outcome, int) else 0
+
+
+def _said(what: str | click.ClickException, status: int) -> int:
+    """Say why the command ended, where anybody hears it, and return the status all the same."""
+    with suppress(OSError):
+        if isinstance(what, click.ClickException):
+            what.show()
+        else:
+            click.echo(what, err=True)
+    return status
+
+
+def _flushed() -> bool:
+    """Write out what is left; what cannot be written is not tried again at the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return False
+    return True
+
+
+def _state() -> Path | None:
+    try:
+        return Paths.of_user(None).state
+    except OSError:
+        return None

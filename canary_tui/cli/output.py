@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 import re
 import sys
-from typing import TextIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 from canary_tui.diagnosis.printable import filtered
+from canary_tui.signs import encode_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OUR_COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 """What ``click.style`` writes; click takes it out where the output is no terminal."""
@@ -19,11 +24,12 @@ class FilteredStream(io.TextIOBase):
     It has no ``buffer``: click and others would write their bytes past the filter.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, name: str = "") -> None:
         self._stream = stream
+        self._name = name
 
     def write(self, text: str | bytes, /) -> int:
-        """Write what may be shown of ``text``. Raises OSError as the stream does."""
+        """Write what may be shown of ``text``. Raises OSError as the stream does, with the stream's name."""
         if isinstance(text, bytes):
             if not text:  # click's way to ask whether this is a stream for bytes alone
                 raise TypeError("text is written here")
@@ -31,14 +37,23 @@ class FilteredStream(io.TextIOBase):
         if not text.isprintable():
             parts = _OUR_COLOURS.split(text)
             parts[::2] = map(filtered, parts[::2])
-            self._stream.write("".join(parts))
-        else:
+            text = "".join(parts)
+        with self._named():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what stands behind."""
-        self._stream.flush()
+        """Flush what stands behind. Raises OSError as ``write``."""
+        with self._named():
+            self._stream.flush()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = self._name or None
+            raise
 
     def isatty(self) -> bool:
         """Whether a terminal stands behind."""
@@ -65,7 +80,8 @@ class FilteredStream(io.TextIOBase):
 
 def install() -> None:
     """Put the filter before stdout and stderr. Textual writes to ``sys.__stderr__`` and has its own."""
-    for name in ("stdout", "stderr"):
+    for name, words in (("stdout", "standard output"), ("stderr", "standard error")):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, FilteredStream):  # None: closed at the start
-            setattr(sys, name, FilteredStream(stream))
+            encode_for(stream)
+            setattr(sys, name, FilteredStream(stream, words))

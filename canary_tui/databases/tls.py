@@ -17,6 +17,7 @@ from cryptography import x509
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.ownership import others_may_change
+from canary_tui.paths import expanded
 from canary_tui.servers.model import TlsMode
 
 if TYPE_CHECKING:
@@ -130,13 +131,13 @@ def _rules(database: Database) -> ssl.SSLContext:
         return _shared_rules(TlsMode.REQUIRE, None, 0)
     facts = {"ca_file": database.ca_file or "the system's"}
     try:
-        ca_file = Path(database.ca_file).expanduser() if database.ca_file else None
+        ca_file = expanded(database.ca_file) if database.ca_file else None
         if ca_file and (exposed := others_may_change(ca_file)):
             facts["exposed"] = exposed
             raise PermissionError(errno.EPERM, f"{ca_file} is not used: {exposed}")
         watched = ca_file or _system_file()
         return _shared_rules(database.tls, ca_file, watched.stat().st_mtime_ns if watched else 0)
-    except (OSError, RuntimeError, ValueError) as error:  # SSLError is an OSError; no home is a RuntimeError
+    except (OSError, ValueError) as error:  # SSLError and NoHome are OSErrors
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise Failed(Cause.CA_FILE_UNREADABLE, detail=words, stage=Stage.SETTINGS, facts=facts) from None
 

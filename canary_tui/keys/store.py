@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.ownership import others_may_change
-from canary_tui.paths import create_file, private_folder
+from canary_tui.paths import NoHome, create_file, expanded, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,9 +50,13 @@ class KeyStore:
         self.folder = folder
 
     def path(self, entry: str) -> Path:
-        """Return the file that a ``key:`` entry names: one in the keys folder, or a path."""
+        """Return the file that a ``key:`` entry names: one in the keys folder, or a path.
+
+        A ``~user/…`` of nobody stays as it is written: no such file exists.
+        """
         if "/" in entry or entry.startswith("~"):
-            return self.folder / Path(entry).expanduser()
+            with suppress(NoHome):
+                return self.folder / expanded(entry)
         return self.folder / entry
 
     def is_ours(self, entry: str) -> bool:
@@ -159,6 +164,7 @@ class KeyStore:
         made. An entry whose file is gone is ``key_missing``, never silently a new key.
         """
         if server.ssh is not None and server.ssh.key:
+            _check_user(server.ssh.key)
             return self.load(self.path(server.ssh.key)), False
         path = self.folder / server.name
         if not path.exists():
@@ -220,6 +226,15 @@ def _free_name(path: Path) -> Path:
         tries += 1
         free = path.with_name(f"{path.name}-{tries}")
     return free
+
+
+def _check_user(entry: str) -> None:
+    """Raise Failed (``settings_invalid``) for a ``~user/…`` of nobody."""
+    try:
+        expanded(entry)
+    except NoHome as error:
+        detail = f"ssh.key: {error.filename}: {error.strerror}"
+        raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail) from None
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:

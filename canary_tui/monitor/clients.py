@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.paths import private_folder, replace_file
+from canary_tui.paths import NoHome, expanded, private_folder, replace_file
 from canary_tui.servers.model import Engine, TlsMode, default_user
 
 if TYPE_CHECKING:
@@ -113,7 +113,13 @@ def _mysql_tls_lines(tls: TlsMode, ca_file: str) -> list[str]:
 def _authorities(database: Database) -> str:
     """Return the file of the authorities to check against: the clients know neither ``~`` nor a default."""
     if database.ca_file:
-        return str(Path(database.ca_file).expanduser())
+        try:
+            return str(expanded(database.ca_file))
+        except NoHome as error:
+            facts = {"ca_file": database.ca_file}
+            raise Failed(
+                Cause.CA_FILE_UNREADABLE, stage=Stage.SETTINGS, detail=str(error.strerror), facts=facts
+            ) from None
     return (ssl.get_default_verify_paths().cafile or "") if database.tls.verifies else ""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.words import endpoint
+from canary_tui.paths import NoHome, expanded
 from canary_tui.servers.commands import first_line
 from canary_tui.servers.model import (
     Engine,
@@ -88,7 +89,7 @@ class Passwords:
         allowed: AllowedCommands | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
-        self._home = home or Path.home()
+        self._home = home
         self._command_limit = command_limit
         self._allowed = allowed
         self._guard = threading.Lock()
@@ -168,15 +169,21 @@ class Passwords:
             self._fetched[key] = (source, password)
         return password
 
+    def _at_home(self, name: str) -> Path:
+        try:
+            return (self._home or expanded("~/")) / name
+        except NoHome:
+            raise Ignored(f"~/{name} is not used: this user has no home folder") from None
+
     def _from_file(self, server: Server) -> Secret | None:
         database, note, found = server.database, "", None
         user = database.user or default_user(server.engine)
         try:
             if server.engine is Engine.POSTGRESQL:
-                path = Path(self._environ.get("PGPASSFILE") or self._home / ".pgpass")
+                path = Path(self._environ.get("PGPASSFILE") or self._at_home(".pgpass"))
                 found = pgpass(path, database.host, database.port, database.name or user, user)
             else:
-                found = my_cnf(self._home / ".my.cnf", database.host, database.port, user)
+                found = my_cnf(self._at_home(".my.cnf"), database.host, database.port, user)
         except Ignored as reason:
             note = str(reason)
         with self._guard:

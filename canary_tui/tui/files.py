@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from canary_tui.diagnosis.printable import filtered
-from canary_tui.paths import private_folder
+from canary_tui.paths import expanded, private_folder
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ def write_new(path: str, text: str) -> Path:
 
     Raises FileExistsError rather than overwrite anything, and other OSErrors.
     """
-    target = Path(path).expanduser()
+    target = expanded(path)
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(filtered(text))

@@ -19,7 +19,7 @@ import asyncssh
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, HostKeyOffer, KnownKey, Stage
 from canary_tui.ownership import others_may_change
-from canary_tui.paths import private_folder, replace_file
+from canary_tui.paths import expanded, private_folder, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,7 @@ def evidence(host: str, port: int, key: asyncssh.SSHKey) -> tuple[str, ...]:
     said = []
     for name in EVIDENCE_FILES:
         try:
-            verdict = HostEntry(_text(Path(name).expanduser().read_bytes()), host, port).judge(key)
+            verdict = HostEntry(_text(expanded(name).read_bytes()), host, port).judge(key)
         except (OSError, ValueError):
             continue  # evidence that cannot be read is no evidence
         if verdict is Trust.TRUSTED:
