@@ -143,6 +143,7 @@ class _Words:
 
 def _always_said(event: AnyEvent) -> tuple[str, str] | None:
     from canary_tui.monitor import events
+    from canary_tui.monitor.board import local_end_words
     from canary_tui.monitor.durations import duration_words
 
     match event:
@@ -158,6 +159,8 @@ def _always_said(event: AnyEvent) -> tuple[str, str] | None:
             return "", "; ".join(event.problems)
         case events.ClientRefused():
             return event.server, f"client refused: {event.reason}"
+        case events.LocalEndChanged():
+            return event.server, local_end_words(event)
         case events.Noted():
             return event.server, event.text
         case events.Slept():

@@ -48,6 +48,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tunnel_reason: str = ""
     retry_at: float | None = None
     local: str = ""
+    local_trouble: str = ""
+    """What is wrong with the local port though it is open."""
     failure: Failure | None = None
     """What is wrong now: the last probe's failure, or the tunnel's. None when all is well."""
     last: ProbeResult | None = None
@@ -145,6 +147,8 @@ class Board:
                     self._write(event.at, event.server, text=tunnel_words(event))
             case events.ClientRefused():
                 self._write(event.at, event.server, text=f"client refused: {event.reason}")
+            case events.LocalEndChanged():
+                self._write(event.at, event.server, text=local_end_words(event))
             case events.Noted():
                 self._write(event.at, event.server, text=event.text)
             case events.Slept():
@@ -169,6 +173,8 @@ class Board:
             case events.ClientsChanged():
                 traffic = {"bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
                 self._update(event.server, event.at, clients=event.clients, **traffic)
+            case events.LocalEndChanged():
+                self._update(event.server, event.at, local_trouble=event.trouble)
             case events.PasswordWanted():
                 self._update(event.server, event.at, password_wanted=True)
 
@@ -209,7 +215,7 @@ class Board:
         }
         self._update(event.server, event.at, **changes)
         if event.state is TunnelState.CLOSED:
-            self._update(event.server, event.at, failure=None, probing=False)
+            self._update(event.server, event.at, failure=None, probing=False, local_trouble="")
         elif event.failure is not None:
             self._update(event.server, event.at, failure=event.failure)
 
@@ -257,6 +263,11 @@ def _health(row: Row) -> Health:
     if row.tunnel is TunnelState.CLOSED or row.last is None or not row.last.ok:
         return Health.UNKNOWN
     return Health.SLOW if row.last.total_ms > row.server.probe.slow_after * 1000 else Health.UP
+
+
+def local_end_words(event: events.LocalEndChanged) -> str:
+    """Return what the log says of a local port's trouble, or of its end."""
+    return event.trouble or "nobody else has a part of the local port any more"
 
 
 def tunnel_words(event: events.TunnelChanged) -> str:

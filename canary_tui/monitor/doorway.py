@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from canary_tui.databases.refusal import refusal_for
 from canary_tui.diagnosis.catalogue import explain, stage_title, title
 from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
-from canary_tui.monitor.events import ClientRefused, ClientsChanged
+from canary_tui.monitor.events import ClientRefused, ClientsChanged, LocalEndChanged
+from canary_tui.monitor.ipv6_end import Ipv6End
 from canary_tui.monitor.local_ports import LOOPBACK, next_free_port
 from canary_tui.monitor.strangers import Strangers
 from canary_tui.servers.file import BadFile
@@ -68,6 +69,7 @@ class Doorway:
         self._emit = emit
         self._any_port = any_port
         self._own_folder: Path | None = None
+        self._ipv6: Ipv6End | None = None
         self._since = -REFUSALS_SECONDS
         self._told = self._untold = 0
         self._strangers = Strangers(self._log_refused)
@@ -100,6 +102,9 @@ class Doorway:
 
     async def close(self) -> None:
         """Stop listening and close every client."""
+        if self._ipv6 is not None:
+            await self._ipv6.close()
+            self._ipv6 = None
         await self._relay.close()
         self._strangers.close()
         self.local = ""
@@ -121,7 +126,13 @@ class Doorway:
         return str(self._relay.listen_socket(self._own_folder / socket_name(self._server)))
 
     def _serve_port(self, port: int) -> str:
-        return f"{LOOPBACK}:{self._relay.listen(self._tools.ports.take(port))}"
+        ipv4, *ipv6 = self._tools.ports.take(port)
+        port = self._relay.listen(ipv4)
+        for sock in ipv6:
+            self._relay.listen(sock)
+        if not ipv6:
+            self._ipv6 = Ipv6End(port, self._relay.listen, self._tell_trouble)
+        return f"{LOOPBACK}:{port}"
 
     async def _not_bound(self, ssh: SshServer, error: OSError) -> Failed:
         detail = error.strerror or str(error)
@@ -182,6 +193,9 @@ class Doorway:
 
     def _log_refused(self, reason: str) -> None:
         self._emit(ClientRefused(at=time.time(), server=self._server.name, reason=reason))
+
+    def _tell_trouble(self, trouble: str) -> None:
+        self._emit(LocalEndChanged(at=time.time(), server=self._server.name, trouble=trouble))
 
     def _tell_clients(self) -> None:
         relay = self._relay

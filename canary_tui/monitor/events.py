@@ -88,6 +88,14 @@ class ClientRefused(Event, frozen=True, kw_only=True, tag="client_refused"):
     reason: str
 
 
+class LocalEndChanged(Event, frozen=True, kw_only=True, tag="local_end_changed"):
+    """Something is wrong with a local port that is open all the same, or not any more."""
+
+    server: str
+    trouble: str
+    """What is wrong, for a person; empty when nothing is."""
+
+
 class Noted(Event, frozen=True, kw_only=True, tag="noted"):
     """Something that a person should read in the log."""
 
@@ -122,6 +130,7 @@ AnyEvent = (
     | ProbeFinished
     | ClientsChanged
     | ClientRefused
+    | LocalEndChanged
     | Noted
     | PasswordWanted
     | Slept

@@ -13,6 +13,11 @@ PROC = Path("/proc")
 LISTEN = "0A"
 
 
+LOOPBACK = ("0100007F", "0" * 8, "0" * 32)
+LOOPBACK6 = ("0" * 24 + "01000000", "0" * 32)
+"""The addresses of which a listener keeps 127.0.0.1, or ::1, from being bound, as those tables write them."""
+
+
 class Holder(msgspec.Struct, frozen=True):
     """A process that listens on a port."""
 
@@ -20,18 +25,24 @@ class Holder(msgspec.Struct, frozen=True):
     program: str
 
 
-def holder_of(port: int) -> Holder | None:
-    """Return who listens on ``port`` of 127.0.0.1; None when nobody does or the system does not tell.
+def holder_of(port: int, addresses: tuple[str, ...] = LOOPBACK) -> Holder | None:
+    """Return who listens on ``port``; None when nobody does or the system does not tell.
 
     Goes through the open files of all processes that this user may look at: call it on a thread.
     """
-    inode = _listener(port)
-    return _owner(inode) if inode else None
+    found = _listener(port, addresses)
+    return _owner(found[1]) if found else None
 
 
-def _listener(port: int) -> str:
-    """Return the inode of the socket that keeps ``port`` from being bound; empty when there is none."""
-    found: dict[str, str] = {}
+def uid_on(port: int, addresses: tuple[str, ...] = LOOPBACK) -> int | None:
+    """Return the uid that listens on ``port``, which the system tells of other users too."""
+    found = _listener(port, addresses)
+    return found[0] if found else None
+
+
+def _listener(port: int, addresses: tuple[str, ...]) -> tuple[int, str] | None:
+    """Return uid and inode of the socket that keeps ``port`` from being bound, if one does."""
+    found: dict[str, tuple[int, str]] = {}
     for table in ("tcp", "tcp6"):
         try:
             lines = (PROC / "net" / table).read_text("ascii").splitlines()[1:]
@@ -40,9 +51,8 @@ def _listener(port: int) -> str:
         for fields in map(str.split, lines):
             address, _, hexadecimal = fields[1].rpartition(":")
             if fields[3] == LISTEN and int(hexadecimal, 16) == port:
-                found[address] = fields[9]
-    loopback, anywhere, anywhere6 = "0100007F", "0" * 8, "0" * 32
-    return next((found[address] for address in (loopback, anywhere, anywhere6) if address in found), "")
+                found[address] = int(fields[7]), fields[9]
+    return next((found[address] for address in addresses if address in found), None)
 
 
 @functools.lru_cache(64)  # a socket has its inode for life, and the port is asked for again and again

@@ -70,7 +70,7 @@ class Relay:
         self._refused = refused
         self._turned_away = turned_away
         self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.geteuid()})
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._path: Path | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
         self._pairs: dict[End, End] = {}
@@ -92,7 +92,7 @@ class Relay:
         return self._bytes[1] + sum(end.received for end in self._pairs.values())
 
     def listen(self, sock: socket.socket) -> int:
-        """Serve a socket that listens on a port of loopback, and return the port."""
+        """Serve a socket that listens on a port of loopback, beside those before; return the port."""
         self._accept_from(sock)
         return int(sock.getsockname()[1])
 
@@ -114,18 +114,22 @@ class Relay:
         return path
 
     def _accept_from(self, sock: socket.socket) -> None:
-        self._listener = Listener(
-            sock,
-            self._arrived,
-            allowed=self._allowed,
-            turned_away=self._turned_away,
-            no_room=lambda error: self._refused(unexpected(error)),
+        self._listeners.append(
+            Listener(
+                sock,
+                self._arrived,
+                allowed=self._allowed,
+                turned_away=self._turned_away,
+                no_room=lambda error: self._refused(unexpected(error)),
+            )
         )
 
     async def close(self) -> None:
         """Stop listening and close what runs through; returns when it is closed."""
-        if self._listener is not None:
-            await self._listener.close()
+        for listener in self._listeners:
+            listener.stop()
+        while self._listeners:
+            await self._listeners.pop().close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._path = None

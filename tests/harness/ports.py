@@ -54,6 +54,16 @@ def free_port() -> int:
             return port
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def is_listening(port: int) -> bool:
     """Whether a TCP socket listens on ``port``, found without connecting: a connection would be counted."""
     suffix = f":{port:04X}"

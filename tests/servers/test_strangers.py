@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.monitor.events import ClientsChanged, TunnelState
-from tests.harness.flood import Flood
+from tests.harness.neighbours import Flood
 from tests.harness.ports import eventually
 from tests.servers.local import held, mysql, psql
 

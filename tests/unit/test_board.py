@@ -22,6 +22,7 @@ from canary_tui.monitor.events import (
     ClientsChanged,
     FileRejected,
     FleetLoaded,
+    LocalEndChanged,
     Noted,
     PasswordWanted,
     ProbeFinished,
@@ -238,6 +239,21 @@ def test_refused_clients_and_notes_are_in_the_log() -> None:
     ]
 
 
+def test_trouble_with_the_local_port_stays_until_it_is_over_and_is_in_the_log() -> None:
+    board = board_of()
+    board.apply(LocalEndChanged(at=2.0, server="orders", trouble="[::1]:15432 belongs to another program"))
+    assert row_of(board).local_trouble == "[::1]:15432 belongs to another program"
+    board.apply(LocalEndChanged(at=3.0, server="orders", trouble=""))
+    assert row_of(board).local_trouble == ""
+    assert [line.text for line in board.log_after(0, 10)] == [
+        "[::1]:15432 belongs to another program",
+        "nobody else has a part of the local port any more",
+    ]
+    board.apply(LocalEndChanged(at=4.0, server="orders", trouble="again"))
+    board.apply(tunnel(TunnelState.CLOSED))
+    assert row_of(board).local_trouble == ""
+
+
 @pytest.mark.parametrize("cause", [Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED])
 def test_a_password_is_wanted_until_a_probe_needs_none(cause: Cause) -> None:
     board = board_of()
@@ -253,6 +269,7 @@ UNKNOWN: list[AnyEvent] = [
     ProbeFinished(at=2.0, result=result("gone")),
     ClientsChanged(at=2.0, server="gone", clients=1, bytes_up=0, bytes_down=0),
     ClientRefused(at=2.0, server="gone", reason="why"),
+    LocalEndChanged(at=2.0, server="gone", trouble="which"),
     Noted(at=2.0, server="gone", text="what"),
     PasswordWanted(at=2.0, server="gone"),
 ]

@@ -134,6 +134,13 @@ def test_each_trouble_names_the_key_to_press() -> None:
     assert "mysql -h 127.0.0.1 -P 15433" in said["billing"]
 
 
+def test_trouble_with_the_local_port_stands_beside_how_to_use_it() -> None:
+    row = msgspec.structs.replace(samples.fleet()[0], local_trouble="[::1]:15432 belongs to another program")
+    first, second = map(plain, advice.advice(row, samples.NOW))
+    assert "[::1]:15432 belongs to another program" in first
+    assert "127.0.0.1" in second
+
+
 def test_counts_leave_out_what_is_zero() -> None:
     assert plain(fleet.counts(samples.fleet()[:2], 60)) == "2 servers  ● 2 up"
     assert plain(fleet.counts((), 60)) == "0 servers"

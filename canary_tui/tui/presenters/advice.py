@@ -132,6 +132,8 @@ def _well(row: Row, now: float) -> list[Span]:
         spans.append((f": slower than {limit}; enter shows which stage takes the time", Tone.PLAIN))
     if row.since and row.health in {Health.UP, Health.SLOW}:
         spans.append((f", for {span_words(now - row.since)}", Tone.MUTED))
+    if row.local_trouble:
+        spans.append((f" · {row.local_trouble}", Tone.WARN))
     if row.clients:
         used = f"{row.clients} client{'' if row.clients == 1 else 's'}"
         moved = f"↑ {bytes_words(row.bytes_up)} ↓ {bytes_words(row.bytes_down)}"
