@@ -115,7 +115,8 @@ def _common() -> Iterator[str]:
         yield f"### {heading}\n"
         yield f"{where} In the order of likelihood:\n"
         for cause in causes:
-            yield f"- [{title(cause)}](#{cause}): {_example(ENTRIES[cause].summaries[0])}"
+            usual = next(line for line in ENTRIES[cause].summaries if "has:excess" not in line.tags)
+            yield f"- [{title(cause)}](#{cause}): {_example(usual)}"
         yield ""
 
 

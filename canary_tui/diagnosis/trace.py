@@ -34,6 +34,7 @@ class Trace:
         self._tentative = False
         self._began = 0.0
         self._note = ""
+        self._expected: Failed | None = None
 
     @property
     def stage(self) -> Stage:
@@ -68,6 +69,10 @@ class Trace:
         """Say something about the stage under way, such as the address a name stands for."""
         self._note = one_line(text, NOTE_LIMIT)
 
+    def expect(self, failed: Failed | None) -> None:
+        """Say what it amounts to when the time runs out in the stage under way; None: silence."""
+        self._expected = failed
+
     def finish(self) -> None:
         """End the last stage as passed."""
         self._end(self._clock(), ok=True)
@@ -91,8 +96,8 @@ class Trace:
         return stage
 
     def timed_out(self) -> Failed:
-        """Return the failure that silence in the stage under way amounts to."""
-        return Failed(TIMEOUT_CAUSES[self.stage])
+        """Return the failure that the end of the time in the stage under way amounts to."""
+        return self._expected or Failed(TIMEOUT_CAUSES[self.stage])
 
     def _rename(self, stage: Stage) -> None:
         """Turn a guess into ``stage``; into the stage before it where that is the one."""
@@ -107,7 +112,7 @@ class Trace:
             return
         ms = round((now - self._began) * 1000, 3)
         self._results.append(StageResult(stage=self._stage, ok=ok, ms=ms, note=self._note))
-        self._stage, self._tentative, self._note = None, False, ""
+        self._stage, self._tentative, self._note, self._expected = None, False, "", None
 
     def _tell(self) -> None:
         if self._watch is not None:

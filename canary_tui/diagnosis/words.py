@@ -41,6 +41,7 @@ STAND_INS: dict[str, str] = {
     "program": "another program",
     "free_port": "another port",
     "open_files": "a limited number",
+    "excess": "more than it should",
     # What follows from the words above:
     "db_at": "(host not known)",
     "ssh_at": "(host not known)",

@@ -15,12 +15,13 @@ from canary_tui.tunnels.addresses import open_socket
 from canary_tui.tunnels.algorithms import (
     CIPHERS,
     HOST_KEY_ALGORITHMS,
-    leave_out_ignores,
+    KEY_EXCHANGES,
     nothing_in_common,
 )
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
+from canary_tui.tunnels.metered import metered, offered_algorithms
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
@@ -35,6 +36,7 @@ KEEPALIVE_MISSES = 2
 CLOSE_SECONDS = 1.0
 
 FIXED_OPTIONS: dict[str, Any] = {
+    "kex_algs": KEY_EXCHANGES,
     "encryption_algs": CIPHERS,
     "compression_algs": ["none"],
     "client_version": VERSION,
@@ -108,11 +110,13 @@ class _Client(asyncssh.SSHClient):
         self._file = target.known_hosts_path
         self.refusal: Failed | None = None
         self.key_requests = 0
+        self._logged_in = False
         self.connection: asyncssh.SSHClientConnection | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.connection = conn
+        metered(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():
@@ -120,8 +124,10 @@ class _Client(asyncssh.SSHClient):
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         # This callback cannot wait: record the key, refuse, ask a person, and dial again when pinned.
-        self._trace.enter(Stage.HOST_KEY)
         trust = self._entry.judge(key)
+        if self._logged_in:
+            return trust is Trust.TRUSTED  # it is shown at each new key exchange
+        self._trace.enter(Stage.HOST_KEY)
         self._trace.note(f"{key.get_algorithm()} {key.get_fingerprint()}")
         if trust is Trust.TRUSTED:
             return True
@@ -147,6 +153,9 @@ class _Client(asyncssh.SSHClient):
     def begin_auth(self, username: str) -> None:
         self._trace.enter(Stage.HOST_KEY)
         self._trace.enter(Stage.AUTH)
+
+    def auth_completed(self) -> None:
+        self._logged_in = True
 
     def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
         self.key_requests += 1
@@ -177,7 +186,7 @@ async def dial(
     try:
         trace.enter(Stage.HANDSHAKE)
         peer = _peer(sock)
-        if not await greeted(sock):
+        if not await greeted(sock, trace):
             # It waits for its client to speak, and has been spoken to: begin again on a new socket.
             sock.close()
             sock = await _connect_again(peer)
@@ -232,8 +241,7 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             if certificates and not is_revoked(error):
                 raise _CertificateRefused from None
         if trace.stage is Stage.HANDSHAKE and client.connection is not None:
-            # Only asyncssh keeps the server's lists; without them the failure has its general name.
-            offer = getattr(client.connection, "_server_kexinit", b"")
+            offer = offered_algorithms(client.connection)
             if lacking := nothing_in_common(offer, HOST_KEY_ALGORITHMS, CIPHERS):
                 raise Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=lacking) from None
         failed = login_failure(error, trace.stage, key_requests=client.key_requests)
@@ -246,7 +254,6 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
         if client.connection is not None:
             client.connection.abort()
         raise
-    leave_out_ignores(connection)
     return SshConnection(connection, client, sock)
 
 

@@ -15,6 +15,7 @@ from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.tunnels.metered import SentTooMuch
 from canary_tui.tunnels.open_files import unexpected
 
 NONSENSE = (ValueError, LookupError, ArithmeticError)
@@ -24,6 +25,22 @@ UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOS
 NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 FULL = (b"exceeded maxstartups", b"not allowed at this time", b"too many connections")
 """What OpenSSH says in place of its version when it takes no more logins (MaxStartups, penalties)."""
+
+LONGEST_VERSION = 253
+"""Bytes of a version line without its end (RFC 4253 §4.2)."""
+PLAIN = re.compile(rb"[ -~]*")
+BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\xf8-\xff]")
+"""What is in no text: no character of UTF-8, and none but ESC, which may colour it, of the others."""
+OTHERS = (
+    b"220", b"421", b"500", b"502", b"554",  # SMTP, FTP
+    b"200 ", b"201 ",  # NNTP
+    b"http/", b"<!doctype", b"<html", b"<?xml", b"rtsp/",
+    b"+ok", b"-err", b"-noauth", b"-denied", b"-loading",  # POP3, Redis
+    b"* ok", b"* bad", b"* bye", b"* preauth",  # IMAP
+    b"error\r\n", b"client_error", b"server_error", b"unknown_command",  # memcached, beanstalkd
+    b"rfb 0", b"@rsyncd:", b"info {", b"amqp", b"login:", b"invalid command",
+)  # fmt: skip
+"""How others begin, in small letters: mail, news, web, Redis, memcached, VNC, rsync, NATS, a telnet login."""
 
 CHANNEL_WORDS = (
     ("refused", Cause.DATABASE_REFUSED),
@@ -66,23 +83,43 @@ def connect_failure(error: OSError) -> Failed:
     return unexpected(error)
 
 
-def greeting_failure(greeting: bytes) -> Failed | None:
+def greeting_failure(greeting: bytes, our_version: str = "") -> Failed | None:
     """Say what is wrong with the first bytes of a server that should speak SSH-2; None when nothing.
 
-    RFC 4253 §4.2: the version line starts with ``SSH-``; other lines may come before it.
+    RFC 4253 §4.2: the version line starts with ``SSH-``, is printable US-ASCII and at most 255 bytes long;
+    other lines may come before it. ``our_version`` is what was said to the server before it answered so.
     """
-    versions = [line for line in greeting.splitlines() if line.startswith(b"SSH-")]
-    if versions:
-        if versions[0].startswith((b"SSH-2.", b"SSH-1.99-")):
-            return None
-        return Failed(
-            Cause.SSH_NO_COMMON_ALGORITHM, detail=f"it speaks {Source.SSH_GREETING.text(versions[0])}"
-        )
+    said = Source.SSH_GREETING.text(greeting)
+    lines = greeting.split(b"\n")
+    version = next((line.removesuffix(b"\r") for line in lines if line.startswith(b"SSH-")), None)
+    if version is not None:
+        return _version_failure(version, our_version)
     if not greeting:
         return Failed(Cause.SSH_CLOSED_EARLY, detail="the connection was closed before any greeting")
     if any(words in greeting.lower() for words in FULL):
-        return Failed(Cause.SSH_TOO_MANY_CONNECTIONS, detail=Source.SSH_GREETING.text(greeting))
-    return Failed(Cause.NOT_SSH, detail=f"it answers '{Source.SSH_GREETING.text(greeting)}'")
+        return Failed(Cause.SSH_TOO_MANY_CONNECTIONS, detail=said)
+    if len(lines) > 2 and not is_foreign(greeting):
+        first = next(filter(None, map(Source.SSH_GREETING.text, lines)), "")
+        return Failed(Cause.NOT_SSH, detail=f"it sends lines and never an SSH version (a tarpit?): '{first}'")
+    return Failed(Cause.NOT_SSH, detail=f"it answers '{said}'")
+
+
+def _version_failure(version: bytes, our_version: str) -> Failed | None:
+    said = Source.SSH_GREETING.text(version)
+    if len(version) > LONGEST_VERSION:
+        return Failed(Cause.NOT_SSH, detail=f"its version line is longer than an SSH server's: '{said}'")
+    if not PLAIN.fullmatch(version):
+        return Failed(Cause.NOT_SSH, detail=f"its version line is not plain text: '{said}'")
+    if version.decode() == our_version:
+        return Failed(Cause.NOT_SSH, detail=f"it sends back what it is sent: '{said}'")
+    if version.startswith((b"SSH-2.0-", b"SSH-1.99-")):
+        return None
+    return Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=f"it speaks '{said}'")
+
+
+def is_foreign(greeting: bytes) -> bool:
+    """Whether these first bytes are of another protocol: no SSH version will follow."""
+    return BINARY.search(greeting) is not None or greeting.lower().lstrip().startswith(OTHERS)
 
 
 def login_failure(error: Exception, stage: Stage, *, key_requests: int) -> Failed:
@@ -107,7 +144,8 @@ def login_failure(error: Exception, stage: Stage, *, key_requests: int) -> Faile
         if "timeout" in detail.lower() or "timed out" in detail.lower():
             return Failed(Cause.AUTH_TIMED_OUT if stage is Stage.AUTH else Cause.SSH_NO_ANSWER, detail=detail)
         closed = Cause.SSH_CLOSED_AT_LOGIN if stage is Stage.AUTH else Cause.SSH_CLOSED_EARLY
-        return Failed(closed, detail=detail)
+        facts = {"excess": detail} if isinstance(error, SentTooMuch) else {}
+        return Failed(closed, detail=detail, facts=facts)
     return Failed(Cause.INTERNAL_ERROR, detail=detail)
 
 

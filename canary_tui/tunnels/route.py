@@ -97,7 +97,9 @@ class SshRoute:
         try:
             opening.result()
         except (asyncssh.Error, OSError) as error:
-            raise channel_failure(error, connection_open=self.ssh.open) from None
+            if not self.ssh.open:
+                raise Failed(Cause.TUNNEL_LOST, detail=self.ssh.end) from None
+            raise channel_failure(error, connection_open=True) from None
         return end
 
     def lost(self) -> str:

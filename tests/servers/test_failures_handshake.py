@@ -97,6 +97,11 @@ async def old_key_exchange(stand: Stand) -> None:
     await _only(stand, "KexAlgorithms diffie-hellman-group1-sha1")
 
 
+async def key_exchange_in_a_group_of_the_servers_own(stand: Stand) -> None:
+    """The prime that the server sends would be tested on the event loop: 1 s for one of 2048 bits."""
+    await _only(stand, "KexAlgorithms diffie-hellman-group-exchange-sha256")
+
+
 async def old_cipher(stand: Stand) -> None:
     await _only(stand, "Ciphers 3des-cbc,aes256-cbc")
 
@@ -137,7 +142,13 @@ CASES = (
             Cause.NOT_SSH: (postgresql_on_the_ssh_port,),
             Cause.SSH_TOO_MANY_CONNECTIONS: (max_startups,),
             Cause.SSH_NO_ANSWER: (suspended, wire_dead_after_the_connection),
-            Cause.SSH_NO_COMMON_ALGORITHM: (old_key_exchange, old_cipher, old_mac, old_host_key_algorithm),
+            Cause.SSH_NO_COMMON_ALGORITHM: (
+                old_key_exchange,
+                key_exchange_in_a_group_of_the_servers_own,
+                old_cipher,
+                old_mac,
+                old_host_key_algorithm,
+            ),
         }.items()
         for run in runs
     ),

@@ -7,6 +7,11 @@ from canary_tui.diagnosis.stages import Cause
 
 RELOAD = "`sudo systemctl reload ssh` (on some systems `sshd`)"
 LOG = "`sudo journalctl -u ssh -n 50` (on some systems `-u sshd`)"
+FLOODED = "The SSH server {ssh_at} sent more than any SSH server does, and canary-tui cut it off."
+WHO_FLOODS = (
+    "Make sure that {ssh_at} is the server that you mean, and unchanged: compare its host key, and ask its "
+    "administrator what runs there."
+)
 
 HANDSHAKE: dict[Cause, Entry] = {
     Cause.NOT_SSH: entry(
@@ -30,7 +35,11 @@ HANDSHAKE: dict[Cause, Entry] = {
     ),
     Cause.SSH_CLOSED_EARLY: entry(
         "SSH closed early",
-        "The SSH server {ssh_at} closed the connection before it said anything of use.",
+        (
+            when("has:excess", FLOODED),
+            "The SSH server {ssh_at} closed the connection before it said anything of use.",
+        ),
+        when("has:excess", WHO_FLOODS),
         "See the reason in its log: " + LOG + " on {ssh_host}.",
         "This address may be banned or under a penalty: look there with `sudo fail2ban-client status "
         "sshd`, and in `/etc/hosts.deny`.",
@@ -160,7 +169,11 @@ AUTH: dict[Cause, Entry] = {
     ),
     Cause.SSH_CLOSED_AT_LOGIN: entry(
         "closed at SSH login",
-        "The SSH server {ssh_at} closed the connection while {ssh_user} was logging in.",
+        (
+            when("has:excess", FLOODED),
+            "The SSH server {ssh_at} closed the connection while {ssh_user} was logging in.",
+        ),
+        when("has:excess", WHO_FLOODS),
         "See the reason in its log: " + LOG + " on {ssh_host}.",
         "If the account is expired or barred by PAM, allow it: `sudo chage -E -1 {ssh_user!sh}`, and "
         "look into `/etc/security/access.conf`.",
