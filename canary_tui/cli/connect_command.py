@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shlex
 import signal
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import click
 
 from canary_tui.cli.common import ServerName, find_server, open_tools
 from canary_tui.cli.errors import in_words
+from canary_tui.paths import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.supervisor import Supervisor
     from canary_tui.monitor.tools import Tools
+    from canary_tui.monitor.ways import Way
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
@@ -49,6 +50,7 @@ def command(paths: Paths, name: str, command_line: tuple[str, ...]) -> int:
 async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
     from canary_tui.diagnosis.stages import Failed
     from canary_tui.monitor.supervisor import Supervisor
+    from canary_tui.servers.file import BadFile
 
     failing = asyncio.Event()
     tools = open_tools(paths)
@@ -62,8 +64,8 @@ async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
             _tell(server, failure)
             return OUR_FAILURE if argv else 1
         return await _use(server, supervisor, tools, argv)
-    except Failed as failed:  # no password for the command
-        click.echo(in_words(failed)[0], err=True)
+    except (Failed, BadFile, OSError) as error:  # no password for the command, no room for its files
+        click.echo(in_words(error)[0], err=True)
         return OUR_FAILURE if argv else 1
     finally:
         running.cancel()
@@ -105,18 +107,27 @@ async def _up_or_failure(supervisor: Supervisor, failing: asyncio.Event) -> Fail
 
 
 async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str]) -> int:
-    from canary_tui.monitor.clients import client_command
+    from canary_tui.diagnosis.stages import Cause, Failed
+    from canary_tui.monitor.clients import DatabaseClient, client_call
+    from canary_tui.monitor.ways import way_at
 
-    password = await tools.passwords.find(server) if argv else None
-    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
-        client, environment = client_command(server, supervisor.local, password, Path(folder))
+    async def way() -> Way:
+        why = Failed(Cause.TUNNEL_LOST, detail=f"the tunnel of {server.name} is closed")
+        return await way_at(server, supervisor.local, why)
+
+    servers = (await asyncio.to_thread(tools.file.load)).servers
+    # Not in /tmp, which may be mounted so that nothing in it can be run.
+    clients = private_folder(tools.paths.state / "clients")
+    with tempfile.TemporaryDirectory(prefix=f"{server.name}-", dir=clients) as mine:
+        folder = Path(mine)
         if argv:
-            return await _run(argv, environment)
-        shown = {key: value for key, value in environment.items() if key not in {"PGPASSWORD", "MYSQL_PWD"}}
+            find = tools.passwords.find
+            call = await client_call(server, argv, way=way, password=find, servers=servers, folder=folder)
+            return await _run(*call)
+        client = DatabaseClient(server, await way(), servers=servers, environ=os.environ, folder=folder)
         at = supervisor.local or "directly (no tunnel)"
         click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
-        words = [f"{key}={shlex.quote(value)}" for key, value in shown.items()]
-        click.echo(" ".join([*words, *client]))
+        click.echo(client.shell_line())
         await _interrupted()
         click.echo("closed", err=True)
         return 130
@@ -143,7 +154,7 @@ async def _run(argv: list[str], environment: dict[str, str]) -> int:
         loop.add_signal_handler(number, pass_on, number)
     sys.stdout.flush()
     try:
-        process = await asyncio.create_subprocess_exec(*argv, env=os.environ | environment)
+        process = await asyncio.create_subprocess_exec(*argv, env=environment)
     except OSError as error:
         click.echo(f"{argv[0]}: {error.strerror}", err=True)
         return OUR_FAILURE

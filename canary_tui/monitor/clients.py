@@ -1,113 +1,142 @@
-"""How the engines' own clients are told to use a tunnel: command, environment, option file."""
+"""How a database client is started: its command line and its whole environment.
+
+A client that we start is alone with its server. The variables, service files and option files of whoever
+started us could lead it to another database, with nothing said: they are left out, and ours are put in.
+"""
 
 from __future__ import annotations
 
-import shutil
+import os
+import shlex
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.paths import NoHome, expanded, private_folder, replace_file
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.monitor.mysql_clients import NOWHERE, MysqlClients
+from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
+from canary_tui.paths import NoHome, expanded
+from canary_tui.servers.child_environment import without_client_settings, without_other_passwords
+from canary_tui.servers.model import Engine, default_user
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from canary_tui.monitor.ways import Way
     from canary_tui.servers.model import Database, Server
     from canary_tui.servers.secrets import Secret
 
+PASSWORDS = {Engine.POSTGRESQL: "PGPASSWORD", Engine.MYSQL: "MYSQL_PWD"}
+SHOWN = frozenset({"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT"})
+SHOWN |= {"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_HOME"}
+"""What a person is shown of the environment; the rest keeps other settings out."""
 
-def client_command(
-    server: Server, local: str, password: Secret | None, folder: Path
+
+async def client_call(
+    server: Server,
+    argv: Sequence[str] = (),
+    *,
+    way: Callable[[], Awaitable[Way]],
+    password: Callable[[Server], Awaitable[Secret | None]],
+    servers: Iterable[Server],
+    folder: Path,
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the client program's command and its environment for a server.
+    """Return the command line and the whole environment of ``argv`` (empty: the engine's own client).
 
-    ``local`` is the tunnel's local end (``127.0.0.1:15432``, or a socket's path; empty for a direct
-    server). Passwords go through the environment, never through arguments, which every user of the
-    machine can read. MySQL's option file, without a password, is written into ``folder``. Raises Failed
-    (``settings_invalid``) where the client could not keep to ``tls``.
+    ``way`` finds where it is to connect to, or raises Failed; ``password`` finds the password. The others are
+    as for ``DatabaseClient``.
     """
-    if server.engine is Engine.POSTGRESQL:
-        if local.startswith("/") and server.database.tls.required:
-            # libpq ignores sslmode there, and says nothing (PostgreSQL manual, "Database Connection
-            # Control Functions").
-            detail = (
-                f"psql does without TLS over a unix socket, and `tls: {server.database.tls.value}` asks for "
-                "it; `ssh.listen: port` makes both possible"
-            )
-            raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail)
-        return ["psql"], _postgresql(server, local, password)
-    environment = _mysql(server, local, password, folder)
-    return ["mysql"], environment
+    await way()  # before anything secret is looked for
+    secret = await password(server)
+    # A password may take its time, and the tunnel may be closed meanwhile.
+    client = DatabaseClient(server, await way(), servers=servers, environ=os.environ, folder=folder)
+    return client.command(argv), client.environment(secret)
 
 
-def _postgresql(server: Server, local: str, password: Secret | None) -> dict[str, str]:
+class DatabaseClient:
+    """Makes command line and environment of a program that uses one server, which it reaches by ``way``.
+
+    ``environ`` is what we were started with, ``servers`` are all that are listed. ``folder`` is for the files
+    that MySQL's clients need. Raises Failed (``settings_invalid``) where a client could not keep to ``tls``,
+    OSError where the files cannot be written.
+    """
+
+    def __init__(
+        self, server: Server, way: Way, *, servers: Iterable[Server], environ: Mapping[str, str], folder: Path
+    ) -> None:
+        self._engine = server.engine
+        self._environ = without_other_passwords(environ, server, servers)
+        self._mysql: MysqlClients | None = None
+        if server.engine is Engine.POSTGRESQL:
+            self._own = _postgresql(server, way, environ.get("HOME", ""))
+        else:
+            path = environ.get("PATH", os.defpath)
+            self._mysql = MysqlClients(server.database, way, _authorities(server.database), folder, path)
+            self._own = self._mysql.environment()
+
+    def command(self, argv: Sequence[str] = ()) -> list[str]:
+        """Return the command line of ``argv``; of the engine's own client when that is empty."""
+        if self._mysql is None:
+            return list(argv) or ["psql"]
+        return self._mysql.command(argv or ["mysql"])
+
+    def environment(self, password: Secret | None) -> dict[str, str]:
+        """Return the whole environment of the child process.
+
+        The password stands there and never in the arguments, which every user of the machine can read.
+        """
+        secret = {} if password is None else {PASSWORDS[self._engine]: password.reveal()}
+        return without_client_settings(self._environ) | self._own | secret
+
+    def shell_line(self) -> str:
+        """Return what a person types in a shell to start the engine's own client; no password is in it."""
+        shown = {name: value for name, value in self._own.items() if name in SHOWN}
+        words = [f"{name}={shlex.quote(value)}" for name, value in shown.items()]
+        # A shell that is started beside us has most likely the same variables.
+        kept = {*without_client_settings(self._environ), *shown, *PASSWORDS.values()}
+        unset = [f"-u {shlex.quote(name)}" for name in self._environ if name not in kept]
+        return " ".join([*(["env", *unset] if unset else []), *words, shlex.join(self.command())])
+
+
+def _postgresql(server: Server, way: Way, home: str) -> dict[str, str]:
     database = server.database
     user = database.user or default_user(server.engine)
     environment = {
+        **_postgresql_address(database, way),
         "PGUSER": user,
         "PGDATABASE": database.name or user,
         "PGSSLMODE": database.tls.value,
+        # Kerberos' own encryption would come first, and ``sslmode`` would not count.
+        "PGGSSENCMODE": "disable",
+        "PGPASSFILE": NOWHERE,
+        "PGSERVICEFILE": NOWHERE,
     }
-    host, _, port = local.rpartition(":")
-    if local.startswith("/"):
-        environment |= {"PGHOST": local.rpartition("/")[0], "PGPORT": str(database.port)}
-    elif local:
-        # The real host, so that verify-full checks the database's own name; the address is ours.
-        environment |= {"PGHOST": database.host, "PGHOSTADDR": host, "PGPORT": port}
-    else:
-        environment |= {"PGHOST": database.host, "PGPORT": str(database.port)}
-    if authorities := _authorities(database):
-        environment["PGSSLROOTCERT"] = authorities
-    if password is not None:
-        environment["PGPASSWORD"] = password.reveal()
+    # libpq checks against what it finds whatever ``sslmode`` says, and with ``prefer`` goes on without TLS.
+    authorities = _authorities(database) if database.tls.required else ""
+    if authorities or os.access(Path(home, ".postgresql/root.crt"), os.F_OK):
+        environment["PGSSLROOTCERT"] = authorities or NOWHERE
+    if not database.tls.verifies:
+        environment["PGREQUIREAUTH"] = "!password"  # not in clear; libpq 16 and newer know it
     return environment
 
 
-def _mysql(server: Server, local: str, password: Secret | None, folder: Path) -> dict[str, str]:
-    database = server.database
-    private_folder(folder)
-    environment = {"MYSQL_HOME": str(folder)}
-    lines = ["[client]", f"user = {_quoted(database.user or default_user(server.engine))}"]
-    if local.startswith("/"):
-        lines.append(f"socket = {_quoted(local)}")
-    else:
-        host, _, port = local.rpartition(":") if local else (database.host, "", str(database.port))
-        environment |= {"MYSQL_HOST": host, "MYSQL_TCP_PORT": port}
-        lines += [f"host = {host}", f"port = {port}", "protocol = tcp"]
-    lines += _mysql_tls(database.tls, _authorities(database))
-    lines += ["[mysql]", f"database = {_quoted(database.name)}"] if database.name else []
-    replace_file(folder / "my.cnf", ("\n".join(lines) + "\n").encode())
-    if password is not None:
-        environment["MYSQL_PWD"] = password.reveal()
-    return environment
-
-
-def _mysql_tls(tls: TlsMode, ca_file: str) -> list[str]:
-    """Return TLS options for the ``mysql`` of this machine: MariaDB's, or MySQL's own."""
-    lines = _mysql_tls_lines(tls, ca_file)
-    if _is_mariadb("mysql"):  # its client warns of every option that it does not know
-        return [line for line in lines if "ssl-mode" not in line]
-    return lines
-
-
-def _is_mariadb(program: str) -> bool:
-    found = shutil.which(program)
-    return found is not None and "mariadb" in Path(found).resolve().name
-
-
-def _mysql_tls_lines(tls: TlsMode, ca_file: str) -> list[str]:
-    if tls is TlsMode.DISABLE:
-        return ["loose-skip-ssl", "loose-ssl-mode = DISABLED"]
-    if tls is TlsMode.PREFER:
-        return ["loose-ssl-mode = PREFERRED", "loose-skip-ssl-verify-server-cert"]
-    mode = {
-        TlsMode.REQUIRE: "REQUIRED",
-        TlsMode.VERIFY_CA: "VERIFY_CA",
-        TlsMode.VERIFY_FULL: "VERIFY_IDENTITY",
-    }
-    skip = "" if tls is TlsMode.VERIFY_FULL else "skip-"
-    lines = ["loose-ssl", f"loose-ssl-mode = {mode[tls]}", f"loose-{skip}ssl-verify-server-cert"]
-    return [*lines, f"ssl-ca = {_quoted(ca_file)}"] if ca_file else lines
+def _postgresql_address(database: Database, way: Way) -> dict[str, str]:
+    match way:
+        case LocalPort(host, port):
+            # The real host, so that verify-full checks the database's own name; the address is ours.
+            return {"PGHOST": database.host, "PGHOSTADDR": host, "PGPORT": str(port)}
+        case LocalSocket(path):
+            if database.tls.required:
+                # libpq ignores sslmode there, and says nothing (PostgreSQL manual, "Database Connection
+                # Control Functions").
+                detail = (
+                    f"psql does without TLS over a unix socket, and `tls: {database.tls.value}` asks for it; "
+                    "`ssh.listen: port` makes both possible"
+                )
+                raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail)
+            return {"PGHOST": str(Path(path).parent), "PGPORT": str(database.port)}
+        case Direct():
+            return {"PGHOST": database.host, "PGPORT": str(database.port)}
 
 
 def _authorities(database: Database) -> str:
@@ -121,9 +150,3 @@ def _authorities(database: Database) -> str:
                 Cause.CA_FILE_UNREADABLE, stage=Stage.SETTINGS, detail=str(error.strerror), facts=facts
             ) from None
     return (ssl.get_default_verify_paths().cafile or "") if database.tls.verifies else ""
-
-
-def _quoted(text: str) -> str:
-    """Quote a value of an option file (MariaDB's and MySQL's rules): one line, whatever is in it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return f'"{escaped}"'

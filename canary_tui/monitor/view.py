@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from canary_tui.keys.authorized import KeyInfo
     from canary_tui.keys.rotation import Rotation
     from canary_tui.monitor.follower import Follower
+    from canary_tui.monitor.ways import Way
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
@@ -42,22 +43,31 @@ class View:
         return await rotation.state(Tools(self._paths), name, self._follower.fleet)
 
     async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
-        """Return the command and the environment by which the engine's own client uses the other's port.
+        """Return the command line and the whole environment of the engine's own client, at the other's port.
 
-        Raises Failed where that is not open, or a source of the password fails.
+        Raises Failed where the other process has not bound it, or a source of the password fails.
         """
-        from canary_tui.monitor.clients import client_command
+        from canary_tui.monitor.clients import client_call
         from canary_tui.servers.allowed import AllowedCommands
         from canary_tui.servers.secrets import Passwords
 
-        server, board = self._known(name), self._follower.snapshot
-        row = board.row(name)
-        local = row.local if row is not None else ""
-        if server.tunnel is not None and not local:
-            detail = board.unread or "the process that monitors has not opened it"
-            raise Failed(Cause.TUNNEL_LOST, detail=detail)
-        password = await Passwords(allowed=AllowedCommands(self._paths)).find(server)
-        return client_command(server, local, password, self._paths.runtime / "clients" / name)
+        server = self._known(name)
+        return await client_call(
+            server,
+            way=lambda: self._way(server),
+            password=Passwords(allowed=AllowedCommands(self._paths)).find,
+            servers=self._follower.fleet.servers,
+            folder=self._paths.state / "clients" / name,
+        )
+
+    async def _way(self, server: Server) -> Way:
+        from canary_tui.monitor.ways import way_at
+
+        board = self._follower.snapshot
+        row, monitor = board.row(server.name), board.monitored_by
+        detail = board.unread or "the process that monitors has not opened it"
+        why = Failed(Cause.TUNNEL_LOST, detail=detail)
+        return await way_at(server, row.local if row else "", why, monitor.pid or None if monitor else None)
 
     def _known(self, name: str) -> Server:
         server = self._follower.fleet.get(name)

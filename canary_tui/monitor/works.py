@@ -350,14 +350,21 @@ class Works:
         return await audit(self._known(name), self._ready_tools())
 
     async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
-        """Return the command and the environment for the engine's own client."""
-        from canary_tui.monitor.clients import client_command
+        """Return the command line and the whole environment of the engine's own client.
+
+        Raises Failed where nothing of ours is bound, before a password is looked for.
+        """
+        from canary_tui.monitor.clients import client_call
+        from canary_tui.monitor.ways import own_way
 
         server, tools = self._known(name), self._ready_tools()
-        row = self.board.row(name)
-        folder = tools.paths.runtime / "clients" / name
-        password = await tools.passwords.find(server)
-        return client_command(server, row.local if row else "", password, folder)
+        return await client_call(
+            server,
+            way=lambda: own_way(server, self._watchers.get(name)),
+            password=tools.passwords.find,
+            servers=self._file.fleet.servers,
+            folder=tools.paths.state / "clients" / name,
+        )
 
     def _known(self, name: str) -> Server:
         server = self._file.fleet.get(name)

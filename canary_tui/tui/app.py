@@ -269,10 +269,10 @@ class CanaryApp(App[None]):
 
     async def shell(self, name: str) -> None:
         """Give the terminal to psql or mysql until it ends."""
-        argv, extra = await done(self.monitor.client_env(name))
+        argv, environment = await done(self.monitor.client_env(name))
         self._away = True
         try:
-            trouble = await run_client(self, argv, extra)
+            trouble = await run_client(self, argv, environment)
         finally:
             self._away = False
         if trouble:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
@@ -22,26 +22,26 @@ PACKAGES = {
 }
 
 
-async def run_client(app: App[None], argv: Sequence[str], extra: Mapping[str, str]) -> str:
-    """Run ``argv`` with ``extra`` environment in the terminal and return what went wrong, if anything.
+async def run_client(app: App[None], argv: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Run ``argv`` with just this environment in the terminal and return what went wrong, if anything.
 
     An asyncio subprocess: the loop lives on meanwhile, and with it the tunnels' workers.
     """
-    program = shutil.which(argv[0])
+    name = Path(argv[0]).name
+    program = shutil.which(argv[0], path=environment.get("PATH"))
     if program is None:
-        what = PACKAGES.get(argv[0], "the program")
-        return f"{argv[0]} is not installed on this machine: install {what}."
+        what = PACKAGES.get(name, "the program")
+        return f"{name} is not installed on this machine: install {what}."
     try:
         # Nothing is painted while another program has the terminal.
         with app.suspend(), app.batch_update(), _interrupts_for_the_client():
-            environment = {**os.environ, **extra}
             process = await asyncio.create_subprocess_exec(program, *argv[1:], env=environment)
             status = await process.wait()
     except SuspendNotSupported:
         return "This terminal cannot be handed to another program."
     except OSError as error:
-        return f"{argv[0]}: {error.strerror}"
-    return f"{argv[0]} ended with status {status}." if status else ""
+        return f"{name}: {error.strerror}"
+    return f"{name} ended with status {status}." if status else ""
 
 
 @contextmanager

@@ -40,6 +40,17 @@ def uid_on(port: int, addresses: tuple[str, ...] = LOOPBACK) -> int | None:
     return found[0] if found else None
 
 
+def listens(pid: int, port: int, addresses: tuple[str, ...] = LOOPBACK) -> bool | None:
+    """Tell whether process ``pid`` listens on ``port``; None when the system does not tell."""
+    found, process = _listener(port, addresses), PROC / str(pid)
+    if found is None or not process.exists():
+        return False
+    try:
+        return _opened(process, found[1])
+    except OSError:
+        return None
+
+
 def _listener(port: int, addresses: tuple[str, ...]) -> tuple[int, str] | None:
     """Return uid and inode of the socket that keeps ``port`` from being bound, if one does."""
     found: dict[str, tuple[int, str]] = {}
@@ -57,9 +68,8 @@ def _listener(port: int, addresses: tuple[str, ...]) -> tuple[int, str] | None:
 
 @functools.lru_cache(64)  # a socket has its inode for life, and the port is asked for again and again
 def _owner(inode: str) -> Holder | None:
-    wanted = f"socket:[{inode}]"
     for process in PROC.iterdir():
-        if process.name.isdigit() and _has_open(process, wanted):
+        if process.name.isdigit() and _has_open(process, inode):
             try:
                 return Holder(int(process.name), Source.PROGRAM.text((process / "comm").read_bytes()))
             except OSError:
@@ -67,8 +77,12 @@ def _owner(inode: str) -> Holder | None:
     return None
 
 
-def _has_open(process: Path, wanted: str) -> bool:
+def _has_open(process: Path, inode: str) -> bool:
     try:
-        return any(str(file.readlink()) == wanted for file in (process / "fd").iterdir())
+        return _opened(process, inode)
     except OSError:  # another user's, or it has just ended
         return False
+
+
+def _opened(process: Path, inode: str) -> bool:
+    return any(str(file.readlink()) == f"socket:[{inode}]" for file in (process / "fd").iterdir())

@@ -1,0 +1,184 @@
+"""How the clients of MySQL and MariaDB are told where to go.
+
+They read ``~/.my.cnf`` after every variable and after ``$MYSQL_HOME``, so it wins over both: only an option
+file of our own as the first argument, or options as arguments, are stronger.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
+from canary_tui.paths import private_folder, replace_file
+from canary_tui.servers.model import Engine, TlsMode, default_user
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from canary_tui.monitor.ways import Way
+    from canary_tui.servers.model import Database
+
+CLIENTS = frozenset(
+    {"mysql", "mariadb", "mysqlpump", "mysqlcheck", "mariadbcheck", "mysql_upgrade"}
+    | {f"mysql{tool}" for tool in ("admin", "analyze", "binlog", "dump", "import", "optimize", "repair")}
+    | {f"mysql{tool}" for tool in ("show", "slap")}
+    | {f"mariadb-{tool}" for tool in ("admin", "analyze", "binlog", "check", "dump", "import", "optimize")}
+    | {f"mariadb-{tool}" for tool in ("repair", "show", "slap", "upgrade")}
+)
+"""Programs that take ``--defaults-file=`` as their first argument."""
+WRAPPERS = "canary-clients"
+"""The folder in PATH that has them under their names; another ``canary connect`` around us has its own."""
+NOWHERE = "/dev/null/none"
+"""A path at which there can never be a file."""
+
+Option = tuple[str, str | None]
+
+WRAPPER = """\
+#!/bin/sh
+# Made by canary-tui: a client that is started by its name keeps to this server, whatever ~/.my.cnf says.
+program=$(PATH={path}; command -v "${{0##*/}}") || exit 127
+case ${{1-}} in
+--no-defaults)
+    shift ;;
+--defaults-file=* | --defaults-extra-file=*)
+    file=${{1#*=}}
+    shift
+    exec "$program" --defaults-file="$file" {arguments} "$@" ;;
+esac
+exec "$program" --defaults-file={file} "$@"
+"""
+
+
+class MysqlClients:
+    """One server's option file and wrappers, written into ``folder``; without a password.
+
+    ``path`` is where programs are looked for. Raises OSError.
+    """
+
+    def __init__(self, database: Database, way: Way, authorities: str, folder: Path, path: str) -> None:
+        self._path = os.pathsep.join(
+            one for one in path.split(os.pathsep) if one and Path(one).name != WRAPPERS
+        )
+        self._database = database
+        self._way = way
+        self._folder = private_folder(folder)
+        self._file = folder / "my.cnf"
+        user = database.user or default_user(Engine.MYSQL)
+        self._options: list[Option] = [("user", user), *_address(database, way)]
+        self._options += _tls(database.tls, authorities, mariadb=self._is_mariadb("mysql"))
+        self._write()
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return ``argv`` with our options in it, where it is one of ``CLIENTS``.
+
+        An option file that the user names stands for ours in everything but where to go, and as whom.
+        """
+        program, *rest = argv
+        if Path(program).name not in CLIENTS:
+            return list(argv)
+        program = shutil.which(program, path=self._path) or program
+        kind, _, file = (rest or [""])[0].partition("=")
+        if kind in {"--defaults-file", "--defaults-extra-file"}:
+            return [program, f"--defaults-file={file}", *map(_argument, self._options), *rest[1:]]
+        if kind == "--no-defaults":
+            del rest[0]
+        return [program, f"--defaults-file={self._file}", *rest]
+
+    def environment(self) -> dict[str, str]:
+        """Return what is for programs that we do not know, and for scripts.
+
+        What is not used leads nowhere, or a program that leaves the host out would use this machine's own
+        database.
+        """
+        address: Mapping[str, str]
+        match self._way:
+            case LocalPort(host, port):
+                address = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(port), "MYSQL_UNIX_PORT": NOWHERE}
+            case LocalSocket(socket):
+                address = {"MYSQL_HOST": "localhost", "MYSQL_UNIX_PORT": socket}
+            case Direct():
+                host, port = self._database.host, self._database.port
+                address = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(port), "MYSQL_UNIX_PORT": NOWHERE}
+        return {
+            **address,
+            "MYSQL_HOME": str(self._folder),
+            # MySQL's clients read it even with --defaults-file (MySQL manual, "mysql_config_editor").
+            "MYSQL_TEST_LOGIN_FILE": NOWHERE,
+            "PATH": f"{self._folder / WRAPPERS}{os.pathsep}{self._path}",
+        }
+
+    def _write(self) -> None:
+        lines = ["[client]", *map(_line, self._options)]
+        if self._database.name:
+            lines += ["[mysql]", _line(("database", self._database.name))]
+        replace_file(self._file, ("\n".join(lines) + "\n").encode())
+        script = WRAPPER.format(
+            path=shlex.quote(self._path),
+            arguments=shlex.join(map(_argument, self._options)),
+            file=shlex.quote(str(self._file)),
+        )
+        wrappers = private_folder(self._folder / WRAPPERS)
+        replace_file(self._folder / "client", script.encode(), mode=0o700)
+        for name in CLIENTS:
+            if shutil.which(name, path=self._path):
+                with suppress(FileExistsError):
+                    (wrappers / name).symlink_to(self._folder / "client")
+
+    def _is_mariadb(self, program: str) -> bool:
+        found = shutil.which(program, path=self._path)
+        return found is not None and "mariadb" in Path(found).resolve().name
+
+
+def _address(database: Database, way: Way) -> list[Option]:
+    match way:
+        case LocalPort(host, port):
+            pass
+        case LocalSocket(socket):
+            return [("protocol", "socket"), ("socket", socket)]
+        case Direct():
+            host, port = database.host, database.port
+    return [("host", host), ("port", str(port)), ("protocol", "tcp")]
+
+
+def _tls(tls: TlsMode, authorities: str, *, mariadb: bool) -> list[Option]:
+    """Return TLS options for MariaDB's clients, or MySQL's own."""
+    options = _options_of(tls)
+    if mariadb:  # its client warns of every option that it does not know
+        options = [option for option in options if option[0] != "loose-ssl-mode"]
+    verifies = tls not in {TlsMode.DISABLE, TlsMode.PREFER} and authorities
+    return [*options, ("ssl-ca", authorities)] if verifies else options
+
+
+def _options_of(tls: TlsMode) -> list[Option]:
+    if tls is TlsMode.DISABLE:
+        return [("loose-skip-ssl", None), ("loose-ssl-mode", "DISABLED")]
+    if tls is TlsMode.PREFER:
+        return [("loose-ssl-mode", "PREFERRED"), ("loose-skip-ssl-verify-server-cert", None)]
+    mode = {
+        TlsMode.REQUIRE: "REQUIRED",
+        TlsMode.VERIFY_CA: "VERIFY_CA",
+        TlsMode.VERIFY_FULL: "VERIFY_IDENTITY",
+    }
+    skip = "" if tls is TlsMode.VERIFY_FULL else "skip-"
+    return [("loose-ssl", None), ("loose-ssl-mode", mode[tls]), (f"loose-{skip}ssl-verify-server-cert", None)]
+
+
+def _line(option: Option) -> str:
+    name, value = option
+    return name if value is None else f"{name} = {_quoted(value)}"
+
+
+def _argument(option: Option) -> str:
+    name, value = option
+    return f"--{name}" if value is None else f"--{name}={value}"
+
+
+def _quoted(text: str) -> str:
+    """Quote a value of an option file (MariaDB's and MySQL's rules): one line, whatever is in it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'

@@ -1,0 +1,102 @@
+"""Where a client reaches a server: at the local end that a tunnel has bound, or directly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.servers.model import Server
+from canary_tui.tunnels.holder import holder_of, listens, uid_on
+from canary_tui.tunnels.peer import LINUX, name_of
+
+if TYPE_CHECKING:
+    from canary_tui.monitor.watcher import Watcher
+
+
+class LocalPort(msgspec.Struct, frozen=True):
+    """The tunnel's port on this machine's loopback."""
+
+    host: str
+    port: int
+
+
+class LocalSocket(msgspec.Struct, frozen=True):
+    """The tunnel's unix socket, by its absolute path."""
+
+    path: str
+
+
+class Direct(msgspec.Struct, frozen=True):
+    """No tunnel: the database's own host and port."""
+
+
+Way = LocalPort | LocalSocket | Direct
+
+
+def way_to(server: Server, local: str, why: Failed) -> Way:
+    """Return how clients reach a server whose tunnel is bound at ``local`` (``127.0.0.1:15432``, or a path).
+
+    A tunnelled server has no other way: where nothing is bound, its ``localhost`` would be this machine's own
+    database. Raises ``why`` then.
+    """
+    if server.tunnel is None:
+        return Direct()
+    if local.startswith("/"):
+        return LocalSocket(local)
+    host, _, port = local.rpartition(":")
+    if not port:
+        raise why
+    return LocalPort(host, int(port))
+
+
+async def way_at(server: Server, local: str, why: Failed, monitor: int | None = None) -> Way:
+    """Return ``way_to`` once it is seen who listens there (``check_listener``). Raises Failed."""
+    way = way_to(server, local, why)
+    await asyncio.to_thread(check_listener, way, monitor)
+    return way
+
+
+async def own_way(server: Server, watcher: Watcher | None) -> Way:
+    """Return how clients reach a server that this process watches; None: it does not.
+
+    Raises Failed, with what keeps the tunnel down, where its local end is not bound.
+    """
+    from canary_tui.monitor.watcher import same_tunnel
+
+    if watcher is None:
+        return await way_at(server, "", _down(server, "is closed"))
+    if not same_tunnel(watcher.server, server):
+        return await way_at(server, "", _down(server, "still leads to where it led before"))
+    local, failure = watcher.supervisor.local, watcher.supervisor.failure
+    why = Failed(failure.cause, detail=failure.summary) if failure else _down(server, "is being opened")
+    return await way_at(server, local, why)
+
+
+def _down(server: Server, state: str) -> Failed:
+    return Failed(Cause.TUNNEL_LOST, detail=f"the tunnel of {server.name} {state}")
+
+
+def check_listener(way: Way, monitor: int | None) -> None:
+    """See that it is our own user that listens where a password is about to go, and process ``monitor``.
+
+    ``monitor`` is None where this process has bound it itself. The kernel tells the user (Linux; elsewhere
+    nobody does). Of a process that hides its files the user is enough: whoever runs as that could read our
+    passwords anyway. A socket stands in a folder that nobody else enters. Raises Failed. Reads files.
+    """
+    if not isinstance(way, LocalPort) or not LINUX:
+        return
+    uid = uid_on(way.port)
+    if uid is None:
+        raise Failed(Cause.TUNNEL_LOST, detail=f"nobody is known to listen on {way.host}:{way.port}")
+    if uid != os.geteuid():
+        who = f"another user ({name_of(uid)}, uid {uid})"
+    elif monitor is not None and listens(monitor, way.port) is False:
+        owner = holder_of(way.port)
+        who = f"{owner.program} (process {owner.pid})" if owner is not None else "another process"
+    else:
+        return
+    raise Failed(Cause.LOCAL_PORT_TAKEN, detail=f"{who} listens on port {way.port}, not canary-tui")
