@@ -29,7 +29,8 @@ from canary_tui.monitor.history.writer import HOUR_OVER, PROBE
 from canary_tui.monitor.lock import Lock
 from canary_tui.monitor.uptime import HOUR
 from canary_tui.paths import Paths
-from canary_tui.servers.model import Database, Engine, Fleet, Server, SshServer
+from canary_tui.servers.fleet import Fleet
+from canary_tui.servers.model import Database, Engine, Server, SshServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -83,7 +83,7 @@ def command(paths: Paths, /, **options: Any) -> None:
     from canary_tui.monitor import edits
 
     fleet = load_fleet(paths)
-    if fleet.get(options["name"]) is not None:
+    if fleet.find(options["name"]) is not None:
         raise click.UsageError(f"there is a server {options['name']!r} already in {paths.servers}")
     server = _server(options, fleet.defaults.probe)
     tools = open_tools(paths)

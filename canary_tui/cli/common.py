@@ -9,26 +9,45 @@ import click
 
 from canary_tui.paths import Paths
 from canary_tui.servers.file import BadFile, ServersFile
+from canary_tui.servers.fleet import BrokenServer
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from canary_tui.monitor.tools import Tools
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
 
 
 def load_fleet(paths: Paths) -> Fleet:
-    """Read the servers file. Raises BadFile (exit status 2)."""
-    return ServersFile(paths.servers).load()
+    """Read the servers file, and say on stderr, once in a process, what of it has no effect.
+
+    Raises BadFile (exit status 2) where the file as a whole is wrong.
+    """
+    fleet = ServersFile(paths.servers).load()
+    said = click.get_current_context().find_root().meta.setdefault("canary.warnings", set())
+    for warning in fleet.warnings:
+        if warning not in said:
+            said.add(warning)
+            click.echo(f"warning: {warning}", err=True)
+    return fleet
+
+
+def find_entry(paths: Paths, name: str) -> Server | BrokenServer:
+    """Return an entry by its server's name, or end with wrong usage and the names that there are."""
+    fleet = load_fleet(paths)
+    entry = fleet.find(name)
+    if entry is None:
+        raise click.UsageError(f"there is no server {name!r} in {paths.servers}{_names(fleet)}")
+    return entry
 
 
 def find_server(paths: Paths, name: str) -> Server:
-    """Return a server by name, or end with wrong usage and the names that there are."""
-    fleet = load_fleet(paths)
-    server = fleet.get(name)
-    if server is None:
-        raise click.UsageError(f"there is no server {name!r} in {paths.servers}{_names(fleet)}")
-    return server
+    """Return a server by name, as ``find_entry`` does. Raises BadFile where its entry has mistakes."""
+    entry = find_entry(paths, name)
+    if isinstance(entry, BrokenServer):
+        raise BadFile(entry.problems)
+    return entry
 
 
 def open_tools(paths: Paths) -> Tools:
@@ -41,9 +60,9 @@ def open_tools(paths: Paths) -> Tools:
 
 
 def _names(fleet: Fleet) -> str:
-    if not fleet.servers:
+    if not fleet.entries:
         return "; it lists none yet (canary add)"
-    return f"; it lists {', '.join(server.name for server in fleet.servers)}"
+    return f"; it lists {', '.join(entry.name for entry in fleet.entries)}"
 
 
 class ServerName(click.ParamType[str]):
@@ -59,9 +78,9 @@ class ServerName(click.ParamType[str]):
 
         config: Path | None = (ctx.find_root().params or {}).get("config")
         try:
-            fleet = load_fleet(Paths.of_user(config))
+            fleet = ServersFile(Paths.of_user(config).servers).load()
         except (BadFile, OSError):
             return []
         return [
-            CompletionItem(s.name, help=s.through) for s in fleet.servers if s.name.startswith(incomplete)
+            CompletionItem(e.name, help=e.through) for e in fleet.entries if e.name.startswith(incomplete)
         ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from canary_tui.cli.common import load_fleet
+from canary_tui.servers.fleet import BrokenServer
 from canary_tui.servers.model import Listen
 
 if TYPE_CHECKING:
@@ -18,26 +19,31 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line (docs/reference.md).")
 @click.pass_obj
 def command(paths: Paths, as_json: bool) -> None:
-    """List the servers and how they are reached."""
+    """List the servers and how they are reached; of an entry with mistakes, what they are."""
     from canary_tui.monitor.records import json_line
 
-    servers = load_fleet(paths).servers
+    entries = load_fleet(paths).entries
     if as_json:
-        for server in servers:
-            click.echo(json_line(server_json(server)))
+        for entry in entries:
+            click.echo(json_line(server_json(entry)))
         return
-    if not servers:
+    if not entries:
         click.echo(
             f"No servers yet in {paths.servers}. canary add NAME --help tells how to add one.", err=True
         )
         return
-    rows = [("NAME", "ENGINE", "DATABASE", "THROUGH", "LOCAL"), *map(_row, servers)]
+    rows = [("NAME", "ENGINE", "DATABASE", "THROUGH", "LOCAL"), *map(_row, entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    mistakes = {entry.name: entry.problems for entry in entries if isinstance(entry, BrokenServer)}
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        for problem in mistakes.get(row[0], ()):
+            click.echo(f"  ✕ {problem}")
 
 
-def _row(server: Server) -> tuple[str, str, str, str, str]:
+def _row(server: Server | BrokenServer) -> tuple[str, str, str, str, str]:
+    if isinstance(server, BrokenServer):
+        return server.name, "–", "–", server.through, "–"
     database = server.database
     host = f"[{database.host}]" if ":" in database.host else database.host
     through = server.through if server.enabled else f"{server.through} (off)"
@@ -51,8 +57,12 @@ def _local(ssh: SshServer) -> str:
     return f":{ssh.local_port}" if ssh.local_port else "–"
 
 
-def server_json(server: Server) -> dict[str, Any]:
-    """Return a server as ``list --json`` writes it."""
+def server_json(server: Server | BrokenServer) -> dict[str, Any]:
+    """Return a server as ``list --json`` writes it; of an entry with mistakes nothing that may be wrong."""
+    if isinstance(server, BrokenServer):
+        unknown: dict[str, Any] = dict.fromkeys(("enabled", "tags", "engine", "database", "ssh"))
+        problems = [str(problem) for problem in server.problems]
+        return {"schema": 1, "server": server.name, **unknown, "problems": problems}
     database, ssh = server.database, server.tunnel
     return {
         "schema": 1,

@@ -87,5 +87,5 @@ def _probe(result: ProbeResult) -> str:
 
 def _check(paths: Paths, reader: HistoryReader, name: str | None) -> None:
     """A server that was removed has a past too; one that never was is a mistake."""
-    if name is not None and name not in reader.servers() and load_fleet(paths).get(name) is None:
+    if name is not None and name not in reader.servers() and load_fleet(paths).find(name) is None:
         raise click.UsageError(f"there is no server {name!r}, and the history knows of none")

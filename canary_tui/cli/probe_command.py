@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_server, load_fleet, open_tools
+from canary_tui.cli.common import ServerName, find_entry, load_fleet, open_tools
 from canary_tui.cli.report import describe
-from canary_tui.diagnosis.stages import Cause
+from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
 from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import json_line, probe_json
+from canary_tui.servers.fleet import BrokenServer
+from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
 
 if TYPE_CHECKING:
-    from canary_tui.diagnosis.stages import ProbeResult
+    from collections.abc import Sequence
+
     from canary_tui.monitor.tools import Tools
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Server
 
 AT_ONCE = 16
 
@@ -32,18 +36,18 @@ AT_ONCE = 16
 def command(paths: Paths, names: tuple[str, ...], as_json: bool) -> int:
     """Probe servers once, each over an SSH connection of its own: all that are enabled, or those named.
 
-    Exit status 0 when every probe passed, 1 when one failed.
+    Exit status 0 when every probe passed, 1 when one failed or an entry has mistakes.
     """
     if names:
-        servers = [find_server(paths, name) for name in dict.fromkeys(names)]
+        servers = [find_entry(paths, name) for name in dict.fromkeys(names)]
     else:
-        servers = [server for server in load_fleet(paths).servers if server.enabled]
+        servers = [entry for entry in load_fleet(paths).entries if _enabled(entry)]
         if not servers:
             click.echo(f"Nothing to probe: no enabled server in {paths.servers}.", err=True)
     tools = open_tools(paths)
     results = asyncio.run(probe_all(servers, tools, as_json=as_json, asking=True))
     for number, server in enumerate(servers):
-        if not _may_be_asked(server, results[number]):
+        if isinstance(server, BrokenServer) or not _may_be_asked(server, results[number]):
             continue
         if _ask(server, tools):
             (results[number],) = asyncio.run(probe_all([server], tools, as_json=as_json))
@@ -53,7 +57,7 @@ def command(paths: Paths, names: tuple[str, ...], as_json: bool) -> int:
 
 
 async def probe_all(
-    servers: list[Server], tools: Tools, *, as_json: bool, asking: bool = False
+    servers: Sequence[Server | BrokenServer], tools: Tools, *, as_json: bool, asking: bool = False
 ) -> list[ProbeResult]:
     """Probe servers side by side; print the results, and return them, in the order of the servers.
 
@@ -65,7 +69,9 @@ async def probe_all(
     asyncio.get_running_loop().set_exception_handler(to_the_log)
     room, gates = asyncio.Semaphore(AT_ONCE), LoginGates()
 
-    async def one(server: Server) -> ProbeResult:
+    async def one(server: Server | BrokenServer) -> ProbeResult:
+        if isinstance(server, BrokenServer):
+            return _not_probed(server)
         async with gates.of(server), room:
             return await probe(server, tools)
 
@@ -82,7 +88,25 @@ async def probe_all(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _print(server: Server, result: ProbeResult, *, as_json: bool) -> None:
+def _enabled(entry: Server | BrokenServer) -> bool:
+    return (entry.read if isinstance(entry, BrokenServer) else entry).enabled
+
+
+def _not_probed(entry: BrokenServer) -> ProbeResult:
+    """Return how a probe of an entry with mistakes ends: in ``settings``, with the mistakes as its detail."""
+    failed = Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=entry.mistakes)
+    return ProbeResult(
+        server=entry.name,
+        ok=False,
+        route=RouteKind.FRESH if entry.read.tunnel else RouteKind.DIRECT,
+        started_at=time.time(),
+        total_ms=0.0,
+        stages=(StageResult(stage=Stage.SETTINGS, ok=False, ms=0.0),),
+        failure=explain(failed, Stage.SETTINGS, {"server": entry.name}),
+    )
+
+
+def _print(server: Server | BrokenServer, result: ProbeResult, *, as_json: bool) -> None:
     click.echo(json_line(probe_json(result)) if as_json else describe(server, result))
 
 
@@ -98,7 +122,7 @@ def _ask(server: Server, tools: Tools) -> bool:
     return bool(text)
 
 
-def _may_be_asked(server: Server, result: ProbeResult) -> bool:
+def _may_be_asked(server: Server | BrokenServer, result: ProbeResult) -> bool:
     """Whether a person is there to be asked for the password that no source has."""
     missing = result.failure is not None and result.failure.cause is Cause.PASSWORD_MISSING
-    return missing and server.database.password is None and sys.stdin.isatty()
+    return missing and isinstance(server, Server) and server.database.password is None and sys.stdin.isatty()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_server, open_tools
+from canary_tui.cli.common import ServerName, find_entry, open_tools
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
@@ -21,8 +21,8 @@ def command(paths: Paths, name: str, yes: bool) -> int:
     """Remove a server from the list. Its key is moved aside, not destroyed."""
     from canary_tui.monitor import edits
 
-    server = find_server(paths, name)
-    if not yes and not click.confirm(f"Remove {server.name} ({server.through})?", err=True):
+    entry = find_entry(paths, name)
+    if not yes and not click.confirm(f"Remove {entry.name} ({entry.through})?", err=True):
         click.echo("Not removed.", err=True)
         return 1
     tools = open_tools(paths)

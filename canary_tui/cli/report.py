@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from canary_tui.diagnosis.catalogue import stage_title
+from canary_tui.servers.model import Server
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult, StageResult
-    from canary_tui.servers.model import Server
+    from canary_tui.servers.fleet import BrokenServer
 
 SIGNS = {"up": ("●", "green"), "slow": ("▲", "yellow"), "down": ("✕", "red")}
 
 
-def describe(server: Server, result: ProbeResult) -> str:
+def describe(server: Server | BrokenServer, result: ProbeResult) -> str:
     """Return a probe as text: one line for the server, one for its stages, the failure if there is one."""
-    slow = result.total_ms > server.probe.slow_after * 1000
+    slow = isinstance(server, Server) and result.total_ms > server.probe.slow_after * 1000
     state = "down" if not result.ok else "slow" if slow else "up"
     sign, colour = SIGNS[state]
     head = f"{sign} {server.name:<16} {server.through}  {state}  {result.total_ms:.1f} ms"

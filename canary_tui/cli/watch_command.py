@@ -37,10 +37,10 @@ def command(paths: Paths, as_json: bool) -> int:
     Prints what changes; with --json every event. Keeps the same history as the application. Exit status
     0 after SIGTERM and SIGHUP, 130 after Ctrl-C, 1 when another process of yours monitors already.
     """
-    from canary_tui.cli.common import load_fleet
     from canary_tui.monitor.lock import Lock
+    from canary_tui.servers.file import read
 
-    load_fleet(paths)  # a file that is wrong at the start is a mistake to be told, not to be waited out
+    read(paths.servers)  # a file that is wrong at the start is a mistake to be told, not to be waited out
     lock = Lock(paths)
     holder = lock.acquire()
     if holder is not None:
@@ -154,7 +154,11 @@ def _always_said(event: AnyEvent) -> tuple[str, str] | None:
             text = f"incident {event.change}{end}: {incident.place} ({_names(incident.servers)})"
             return "", f"{text}; {incident.ended_by}" if incident.ended_by else text
         case events.FleetLoaded():
-            return "", f"{sum(server.enabled for server in event.fleet.servers)} servers are watched"
+            return "", "; ".join(
+                [f"{sum(server.enabled for server in event.fleet.servers)} servers are watched"]
+                + [f"✕ {entry.mistakes}" for entry in event.fleet.broken]
+                + [f"warning: {warning}" for warning in event.fleet.warnings]
+            )
         case events.FileRejected():
             return "", "; ".join(event.problems)
         case events.ClientRefused():

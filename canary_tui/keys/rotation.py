@@ -18,7 +18,8 @@ from canary_tui.keys.authorized import KeyInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
 
 
 class OldKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,11 @@ from canary_tui.monitor import events
 from canary_tui.monitor.durations import duration_words
 from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.lock import Holder
+from canary_tui.servers.fleet import BrokenServer, Fleet
 from canary_tui.servers.model import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 RECENT = 40
 """How many of a server's last probes a row carries."""
@@ -29,6 +30,8 @@ LOG_LENGTH = 5_000
 class Health(StrEnum):
     """One word for a server's state: what the list shows when there is no failure to name."""
 
+    BROKEN = "settings wrong"
+    """Its entry in servers.yaml has mistakes and was never good in this run: nothing is opened by it."""
     OFF = "off"
     UNKNOWN = "not probed yet"
     OPENING = "opening"
@@ -41,6 +44,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One server as a screen shows it."""
 
     server: Server
+    """What is used of it. Of a ``BROKEN`` one what could be read, which nobody may use, switched off."""
+    mistakes: tuple[str, ...] = ()
+    """What is wrong with its entry in servers.yaml; unless ``BROKEN``, its last good settings are used."""
     health: Health = Health.UNKNOWN
     since: float = 0.0
     """Unix time since which ``health`` is what it is."""
@@ -83,7 +89,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
     """In the order of the file."""
     problems: tuple[str, ...] = ()
-    """What is wrong with servers.yaml, each with file, line and field; the rows are the last good ones."""
+    """Why servers.yaml as a whole cannot be used, each with file, line and field; the rows are the last
+    good ones."""
+    warnings: tuple[str, ...] = ()
+    """What stands in servers.yaml and has no effect."""
     loaded: bool = False
     """Whether the file has been read at all."""
     log_seq: int = 0
@@ -106,6 +115,7 @@ class Board:
         self.version = 0
         self._rows: dict[str, Row] = {}
         self._problems: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
         self._loaded = False
         self._monitored_by: Holder | None = None
         self._unread = ""
@@ -119,6 +129,7 @@ class Board:
             version=self.version,
             rows=tuple(self._rows.values()),
             problems=self._problems,
+            warnings=self._warnings,
             loaded=self._loaded,
             log_seq=self._seq,
             monitored_by=self._monitored_by,
@@ -160,8 +171,8 @@ class Board:
         match event:
             case events.FleetLoaded():
                 self._problems, self._loaded = (), True
-                old = self._rows
-                self._rows = {s.name: _fresh(old.get(s.name), s, event.at) for s in event.fleet.servers}
+                self._warnings = tuple(map(str, event.fleet.warnings))
+                self._rows = {row.server.name: row for row in _listed(event.fleet, self._rows, event.at)}
             case events.FileRejected():
                 self._problems, self._loaded = event.problems, True
             case events.ProbeFinished():
@@ -195,8 +206,8 @@ class Board:
         """Forget what is known of servers (None: all): whoever knew it has ended. List and log stay."""
         self.version += 1
         for name, row in self._rows.items():
-            if names is None or name in names:
-                self._rows[name] = _fresh(None, row.server, at)
+            if (names is None or name in names) and row.health is not Health.BROKEN:
+                self._rows[name] = _fresh(None, row.server, row.mistakes, at)
 
     def _probed(self, result: ProbeResult, at: float) -> None:
         row = self._rows.get(result.server)
@@ -221,7 +232,7 @@ class Board:
 
     def _update(self, name: str, at: float, **changes: Any) -> None:
         row = self._rows.get(name)
-        if row is None:
+        if row is None or row.health is Health.BROKEN:
             return  # an event that was under way when the server was taken out of the file
         row = msgspec.structs.replace(row, **changes)
         health = _health(row)
@@ -234,12 +245,26 @@ class Board:
             self.copy(LogLine(seq=0, at=at, server=server, result=result, text=text))
 
 
-def _fresh(old: Row | None, server: Server, at: float) -> Row:
-    if old is None:
-        return Row(server=server, since=at, health=Health.UNKNOWN if server.enabled else Health.OFF)
-    if old.server == server:
+def _listed(fleet: Fleet, old: dict[str, Row], at: float) -> Iterator[Row]:
+    """Go through the rows of a list that was read, in its order; what is known of a server stays."""
+    wrong = {broken.name: tuple(map(str, broken.problems)) for broken in fleet.broken}
+    for entry in fleet.entries:
+        row = old.get(entry.name)
+        if not isinstance(entry, BrokenServer):
+            yield _fresh(row, entry, wrong.get(entry.name, ()), at)
+        else:
+            since = row.since if row is not None and row.health is Health.BROKEN else at
+            server = msgspec.structs.replace(entry.read, name=entry.name, enabled=False)
+            yield Row(server=server, mistakes=wrong[entry.name], health=Health.BROKEN, since=since)
+
+
+def _fresh(old: Row | None, server: Server, mistakes: tuple[str, ...], at: float) -> Row:
+    if old is None or old.health is Health.BROKEN:
+        health = Health.UNKNOWN if server.enabled else Health.OFF
+        return Row(server=server, mistakes=mistakes, since=at, health=health)
+    if (old.server, old.mistakes) == (server, mistakes):
         return old
-    row = msgspec.structs.replace(old, server=server)
+    row = msgspec.structs.replace(old, server=server, mistakes=mistakes)
     health = _health(row)
     return row if health is row.health else msgspec.structs.replace(row, health=health, since=at)
 

@@ -153,7 +153,7 @@ class Doorway:
         if (holder := holder_of(port)) is not None:
             facts = {"program": holder.program, "pid": str(holder.pid)}
         try:
-            servers = self._tools.file.load().servers
+            servers = self._tools.file.load().named
         except (BadFile, OSError):
             servers = ()
         free = next_free_port(port + 1, {s.ssh.local_port for s in servers if s.ssh and s.ssh.local_port})

@@ -9,13 +9,15 @@ import msgspec
 
 from canary_tui.keys.rotation import account
 from canary_tui.servers.file import BadFile
+from canary_tui.servers.fleet import BrokenServer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
 
 
@@ -37,7 +39,7 @@ async def save(
     fleet = await asyncio.to_thread(tools.file.load)
     server = _with_what_stays(server, fleet.get(replaces) if replaces else None)
     if server.tunnel is not None:
-        taken = {s.ssh.local_port for s in fleet.servers if s.ssh and s.ssh.local_port and s.name != replaces}
+        taken = {s.ssh.local_port for s in fleet.named if s.ssh and s.ssh.local_port and s.name != replaces}
         server = with_local_port(server, taken)
         stood = tools.keys.path(server.key_name).exists()
         key, chosen = tools.keys.of_server(server, tools.key_comment)
@@ -83,22 +85,23 @@ def _with_what_stays(server: Server, old: Server | None) -> Server:
 async def remove(tools: Tools, name: str) -> None:
     """Take a server out of the file and move its keys aside; a key of another place is left alone."""
     fleet = await asyncio.to_thread(tools.file.load)
-    server = fleet.get(name)
-    if server is None:
+    entry = fleet.find(name)
+    if entry is None:
         raise KeyError(name)
+    server = entry.read if isinstance(entry, BrokenServer) else entry
     left = await asyncio.to_thread(tools.file.remove, name)
     if server.ssh is None:
         return
-    for entry in filter(None, (server.key_name, server.ssh.next_key, server.ssh.old_key)):
-        aside = set_aside_unused(tools, left, entry)
+    for key in filter(None, (server.key_name, server.ssh.next_key, server.ssh.old_key)):
+        aside = set_aside_unused(tools, left, key)
         if aside is not None:
-            tools.removed_keys.setdefault(name, {})[entry] = aside
+            tools.removed_keys.setdefault(name, {})[key] = aside
 
 
 def set_aside_unused(tools: Tools, fleet: Fleet, entry: str) -> Path | None:
     """Move a key's files aside, unless a server of ``fleet`` names it or it is a path of another place."""
     path = tools.keys.path(entry)
-    named = (key for s in fleet.servers if s.ssh for key in (s.key_name, s.ssh.next_key, s.ssh.old_key))
+    named = (key for s in fleet.named if s.ssh for key in (s.key_name, s.ssh.next_key, s.ssh.old_key))
     if not tools.keys.is_ours(entry) or any(key and tools.keys.path(key) == path for key in named):
         return None
     return tools.keys.set_aside(entry)

@@ -27,6 +27,11 @@ def event_json(event: AnyEvent) -> dict[str, Any]:
             return head | {
                 "servers": [server.name for server in event.fleet.servers],
                 "enabled": [server.name for server in event.fleet.servers if server.enabled],
+                "broken": [
+                    {"server": entry.name, "problems": [str(problem) for problem in entry.problems]}
+                    for entry in event.fleet.broken
+                ],
+                "warnings": [str(warning) for warning in event.fleet.warnings],
             }
         case IncidentChanged():
             return head | {"change": event.change.value, "incident": incident_json(event.incident)}

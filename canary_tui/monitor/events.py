@@ -8,7 +8,7 @@ import msgspec
 
 from canary_tui.diagnosis.stages import Failure, HostKeyOffer, ProbeResult
 from canary_tui.monitor.incidents import Change, Incident
-from canary_tui.servers.model import Fleet
+from canary_tui.servers.fleet import Fleet
 
 
 class TunnelState(StrEnum):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from canary_tui.keys.rotation import changes_told
 from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted
 from canary_tui.servers.file import BadFile, ServersFile
-from canary_tui.servers.model import Fleet
+from canary_tui.servers.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +54,12 @@ class FleetFile:
         async with self._reading:  # or an older reading could come after a newer one
             self._seen = self._file.signature()
             try:
-                fleet = await asyncio.to_thread(self._file.load)
+                now = await asyncio.to_thread(self._file.load)
             except BadFile as bad:
                 self._emit(FileRejected(at=time.time(), problems=tuple(map(str, bad.problems))))
                 return
-            before, self.fleet = self.fleet, fleet
+            before = self.fleet
+            self.fleet = fleet = now.keeping(before)
             self._emit(FleetLoaded(at=time.time(), fleet=fleet))
             for name, text in changes_told(before, fleet):
                 self._emit(Noted(at=time.time(), server=name, text=text))

@@ -19,7 +19,7 @@ from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.history.tail import Tail
 from canary_tui.monitor.lock import moment
 from canary_tui.servers.file import BadFile, ServersFile
-from canary_tui.servers.model import Fleet
+from canary_tui.servers.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -149,7 +149,7 @@ class Follower:
             return
         self._seen, at = signature, self._clock()
         try:
-            self.fleet = self._file.load()
+            self.fleet = self._file.load().keeping(self.fleet)
         except BadFile as bad:
             self.board.apply(FileRejected(at=at, problems=tuple(map(str, bad.problems))))
             return

@@ -15,6 +15,7 @@ from canary_tui.keys.rotation import Step, Tried
 from canary_tui.monitor.audit import without_secrets
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.rotation import CannotRotate, finish, shown_old, switch, with_ssh
+from canary_tui.servers.editing import good
 from canary_tui.servers.file import BadFile, NotListed
 from canary_tui.tunnels.dial import dial
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
 
     Gate = AbstractAsyncContextManager[Any]
 
@@ -54,9 +56,7 @@ async def attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | Non
 
 async def _attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | None) -> Tried:
     fleet = await asyncio.to_thread(tools.file.load)
-    server = fleet.get(name)
-    if server is None:
-        raise NotListed(name, tools.file.path.name)
+    server = good(fleet, name, tools.file.path.name)
     ssh = server.tunnel
     if ssh is None or not (ssh.next_key or ssh.old_key):
         return Tried(server=name, step=Step.NOTHING)

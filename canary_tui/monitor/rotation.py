@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
 
 
 class CannotRotate(Exception):
@@ -42,7 +43,7 @@ async def state(tools: Tools, name: str, fleet: Fleet | None = None) -> Rotation
     """
     if fleet is None:
         fleet = await asyncio.to_thread(tools.file.load)
-    return _shown(tools, fleet, listed(fleet, name))
+    return _shown(tools, fleet, fleet.need(name))
 
 
 async def begin(tools: Tools, name: str, today: date | None = None) -> Rotation:
@@ -52,7 +53,7 @@ async def begin(tools: Tools, name: str, today: date | None = None) -> Rotation:
     can be made; nothing is changed then.
     """
     fleet = await asyncio.to_thread(tools.file.load)
-    server = listed(fleet, name)
+    server = fleet.need(name)
     ssh = server.tunnel
     if ssh is None:
         raise CannotRotate(f"{name} is reached directly; it has no SSH key in use")
@@ -73,19 +74,11 @@ async def give_up(tools: Tools, name: str) -> Path | None:
 
     Raises CannotRotate when no new key is being tried, KeyError, BadFile and OSError.
     """
-    listed(await asyncio.to_thread(tools.file.load), name)
+    (await asyncio.to_thread(tools.file.load)).need(name)
     return await asyncio.to_thread(_give_up, tools, name)
 
 
 # How it stands
-
-
-def listed(fleet: Fleet, name: str) -> Server:
-    """Return the server of that name. Raises KeyError."""
-    server = fleet.get(name)
-    if server is None:
-        raise KeyError(name)
-    return server
 
 
 def _shown(tools: Tools, fleet: Fleet, server: Server, *, made: bool = False) -> Rotation:
@@ -124,7 +117,7 @@ def shown_old(tools: Tools, fleet: Fleet, server: Server, entry: str) -> OldKey:
         path=str(path),
         account=server.through,
         script=removal(line),
-        needed_by=_needed_by(tools, fleet.servers, server, entry),
+        needed_by=_needed_by(tools, fleet.named, server, entry),
         lost=not path.exists(),
     )
 
@@ -157,7 +150,7 @@ def with_ssh(server: Server, **changes: str) -> Server:
 def _make(tools: Tools, name: str, today: date) -> Rotation:
     """Make the key's files, then the entry: a file that no entry names does no harm."""
     fleet = tools.file.load()
-    named = [(s.name, s.ssh.key, s.ssh.next_key, s.ssh.old_key) for s in fleet.servers if s.ssh]
+    named = [(s.name, s.ssh.key, s.ssh.next_key, s.ssh.old_key) for s in fleet.named if s.ssh]
     key = tools.keys.create_further(
         name, tools.key_comment, today, {entry for four in named for entry in four}
     )
@@ -176,12 +169,12 @@ def _make(tools: Tools, name: str, today: date) -> Rotation:
             _discard_unnamed(tools, tools.file.load(), key)
         raise
     made = _discard_unnamed(tools, fleet, key)
-    return _shown(tools, fleet, listed(fleet, name), made=made)
+    return _shown(tools, fleet, fleet.need(name), made=made)
 
 
 def _discard_unnamed(tools: Tools, fleet: Fleet, key: StoredKey) -> bool:
     """Take a key back that the file does not name as a new one; return whether it does."""
-    named = any(s.ssh is not None and s.ssh.next_key == key.path.name for s in fleet.servers)
+    named = any(s.ssh is not None and s.ssh.next_key == key.path.name for s in fleet.named)
     if not named:
         tools.keys.discard(key)
     return named
@@ -203,14 +196,14 @@ def switch(tools: Tools, tried: Server) -> OldKey | None:
             raise CannotRotate(f"The settings of {name} were changed while the new key was tried.")
         was = now.key_name
         new = with_ssh(now, key=entry, next_key="")
-        servers = [new if one.name == name else one for one in fleet.servers]
+        servers = [new if one.name == name else one for one in fleet.named]
         # A line that others need is not to be removed, and of a key that is gone no refusal can be seen.
         removable = tools.keys.path(was).exists() and not _needed_by(tools, servers, new, was)
         return with_ssh(new, old_key=was if removable else "")
 
     fleet = tools.file.update(name, change)
     try:
-        return shown_old(tools, fleet, listed(fleet, name), was)
+        return shown_old(tools, fleet, fleet.need(name), was)
     except Failed:
         return None
 

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from canary_tui.monitor import edits, rotation
+from canary_tui.monitor.board import Health
 from canary_tui.monitor.connection_test import Test
 from canary_tui.monitor.lock import Lock
 from canary_tui.monitor.loop import new_loop
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from canary_tui.monitor.board import Board, LogLine, Snapshot
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.audit import AuditReport
 
@@ -158,7 +160,7 @@ class Monitor(Past):
     def start_test(self, name: str) -> Test:
         """Test a server over an SSH connection of the test's own. Raises KeyError for an unknown one."""
         row = self.snapshot().row(name)
-        if row is None:
+        if row is None or row.health is Health.BROKEN:
             raise KeyError(name)
         test = Test(row.server)
         test.future = self._call(self._works.test(test))

@@ -70,7 +70,4 @@ class View:
         return await way_at(server, row.local if row else "", why, monitor.pid or None if monitor else None)
 
     def _known(self, name: str) -> Server:
-        server = self._follower.fleet.get(name)
-        if server is None:
-            raise KeyError(name)
-        return server
+        return self._follower.fleet.need(name)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from canary_tui.monitor.tools import Tools
     from canary_tui.monitor.watcher import Watcher
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.audit import AuditReport
 
@@ -254,7 +255,7 @@ class Works:
         return server
 
     def _ports_taken(self) -> set[int]:
-        return {s.ssh.local_port for s in self._file.fleet.servers if s.ssh and s.ssh.local_port}
+        return {s.ssh.local_port for s in self._file.fleet.named if s.ssh and s.ssh.local_port}
 
     async def close(self, name: str) -> None:
         """Close a server's tunnel and wait until all of it is closed."""
@@ -367,10 +368,7 @@ class Works:
         )
 
     def _known(self, name: str) -> Server:
-        server = self._file.fleet.get(name)
-        if server is None:
-            raise KeyError(name)
-        return server
+        return self._file.fleet.need(name)
 
 
 async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:

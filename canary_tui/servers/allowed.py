@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
 
 Pins = dict[str, dict[str, str]]
 """By servers file and server: what was allowed, as a hash."""

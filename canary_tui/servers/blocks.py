@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from canary_tui.servers import fields
-from canary_tui.servers.model import Database, Defaults, HistoryLimits, ProbePlan, Server, SshServer
+from canary_tui.servers import fields, vocabulary
 from canary_tui.servers.nodes import Mapping, Node, Scalar, Sequence, key_text
+from canary_tui.servers.vocabulary import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
-
-KEYS: dict[str, tuple[str, ...]] = {
-    "": ("version", "servers", "defaults", "history"),
-    "server": Server.__struct_fields__,
-    "database": Database.__struct_fields__,
-    "ssh": SshServer.__struct_fields__,
-    "probe": ProbePlan.__struct_fields__,
-    "defaults": Defaults.__struct_fields__,
-    "history": HistoryLimits.__struct_fields__,
-}
 
 
 class Reader(Protocol):
@@ -30,6 +19,9 @@ class Reader(Protocol):
 
     def problem(self, where: Node | int, path: str, message: str) -> None:
         """Put a mistake on the list."""
+
+    def unknown(self, block: Block, key: str) -> None:
+        """Warn of a key of a block that is no setting."""
 
     def scalar(self, node: Node, path: str, convert: Callable[[str], T], default: T) -> T:
         """Return a value, or ``default`` when it is wrong, which is then on the list."""
@@ -44,14 +36,19 @@ class Block:
         self.line = node.line if node else 1
         self.given = isinstance(node, Mapping)
         self.values: dict[str, Node] = {}
+        self.kind = kind
+        self.unknown: dict[str, tuple[Node, Node]] = {}
+        """Keys that are no settings, with their values."""
         if isinstance(node, Mapping):
-            self._fill(node, KEYS[kind])
+            self._fill(node)
+            for key in self.unknown:
+                reader.unknown(self, key)
         elif node is not None and not (isinstance(node, Scalar) and node.null):
             reader.problem(
                 node, path, f"is {what(node)}, where settings ({', '.join(KEYS[kind][:3])}, …) belong"
             )
 
-    def _fill(self, node: Mapping, known: tuple[str, ...]) -> None:
+    def _fill(self, node: Mapping) -> None:
         lines: dict[str, int] = {}
         for key, value in node.pairs:
             text = key_text(key)
@@ -61,22 +58,20 @@ class Block:
                 self.reader.problem(key, self.at(text), f"stands there twice (line {lines[text]} too)")
             else:
                 lines[text] = key.line
-                self.values[text] = value
-                if text not in known and text != "<<":
-                    self._unknown(key, text, known)
+                self._take(key, text, value)
         if "<<" in self.values:
-            for text, value in merged(self.values.pop("<<")):
-                self.values.setdefault(text, value)
+            for key, text, value in merged(self.values.pop("<<")):
+                self._take(key, text, value)
 
-    def _unknown(self, key: Node, text: str, known: tuple[str, ...]) -> None:
-        """Report what looks like a slip. Anything else may be another program's, or a newer version's."""
-        near = difflib.get_close_matches(text.lower().replace("-", "_"), known, n=1, cutoff=0.75)
-        if near:
-            self.reader.problem(key, self.at(text), f"is no setting; {near[0]} is one")
+    def _take(self, key: Node, text: str, value: Node) -> None:
+        if text in KEYS[self.kind] or text == "<<":
+            self.values.setdefault(text, value)
+        elif not vocabulary.foreign(text):
+            self.unknown.setdefault(text, (key, value))
 
     def at(self, key: str) -> str:
         """Return the path of a field of this block."""
-        return f"{self.path}.{key}" if self.path else key
+        return f"{self.path}.{shown(key)}" if self.path else shown(key)
 
     def node(self, key: str) -> Node | None:
         """Return a field's node, or None when it is left out or says nothing."""
@@ -93,9 +88,14 @@ class Block:
     def need(self, key: str, convert: Callable[[str], T], placeholder: T, hint: str = "") -> T:
         """Return the value of a field that may not be left out."""
         if self.node(key) is None:
-            self.reader.problem(self.line, self.at(key), f"is missing{hint}")
+            self.reader.problem(self.line, self.at(key), f"is missing{self._instead(key)}{hint}")
             return placeholder
         return self.get(key, convert, placeholder)
+
+    def _instead(self, key: str) -> str:
+        """Return what stands there in place of a setting that is missing."""
+        written = (text for text in self.unknown if vocabulary.ours(self.kind, text) == key)
+        return next((f" ({shown(text)} is not its name)" for text in written), "")
 
     def texts(self, key: str, convert: Callable[[str], str] = fields.some_words) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -122,7 +122,7 @@ def shown(text: str) -> str:
     return short if short and short.isprintable() and " " not in short else repr(short)
 
 
-def merged(node: Node) -> Iterator[tuple[str, Node]]:
+def merged(node: Node) -> Iterator[tuple[Node, str, Node]]:
     """Go through what ``<<`` merges in, nearest first (https://yaml.org/type/merge.html)."""
     for source in node.items if isinstance(node, Sequence) else [node]:
         if not isinstance(source, Mapping):
@@ -132,4 +132,4 @@ def merged(node: Node) -> Iterator[tuple[str, Node]]:
             if text == "<<":
                 yield from merged(value)
             elif text is not None:
-                yield text, value
+                yield key, text, value

@@ -6,19 +6,20 @@ edits, read the result, until both are the same. What does not get there is not 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from canary_tui.servers.edits import Edit, Editor, apply
-from canary_tui.servers.nodes import BadFile, Mapping, Node, Problem, Scalar, Sequence, key_text
+from canary_tui.servers.nodes import Mapping, Node, Scalar, Sequence, key_text
+from canary_tui.servers.problems import BadFile, Problem
 from canary_tui.servers.reading import Parsed, parse
 from canary_tui.servers.rendering import entry, flow, item, rendered, settings, unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from canary_tui.servers.model import Fleet, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import Server
 
     Step = Callable[[Editor, Parsed], list[Edit]]
 
@@ -36,32 +37,32 @@ class NotListed(LookupError):
 def added(text: str, file: str, server: Server) -> tuple[str, Fleet]:
     """Return the text with a server at the end of its list, and what it says then."""
     before = parse(text, file)
-    wanted = _with(before.fleet, (*before.fleet.servers, server))
+    wanted = (*before.fleet.named, server)
 
     def step(editor: Editor, now: Parsed) -> list[Edit]:
-        return _add(editor, now, server) if len(now.fleet.servers) < len(wanted.servers) else []
+        return _add(editor, now, server) if len(now.fleet.named) < len(wanted) else []
 
-    return _made(before, wanted, step, len(before.fleet.servers))
+    return _made(before, wanted, step, len(before.fleet.named))
 
 
 def changed(text: str, file: str, name: str, server: Server) -> tuple[str, Fleet]:
     """Return the text with only those values of ``name`` changed that are not what ``server`` has."""
     before = parse(text, file)
+    good(before.fleet, name, file)
     index = _index(before.fleet, name, file)
-    servers = list(before.fleet.servers)
-    servers[index] = server
-    wanted = _with(before.fleet, tuple(servers))
-    return _made(before, wanted, lambda editor, now: _change(editor, now, index, server), index)
+    wanted = list(before.fleet.named)
+    wanted[index] = server
+    return _made(before, tuple(wanted), lambda editor, now: _change(editor, now, index, server), index)
 
 
 def removed(text: str, file: str, name: str) -> tuple[str, Fleet]:
-    """Return the text without a server. The comments around its entry stay."""
+    """Return the text without a server, a broken one too. The comments around its entry stay."""
     before = parse(text, file)
     index = _index(before.fleet, name, file)
-    wanted = _with(before.fleet, before.fleet.servers[:index] + before.fleet.servers[index + 1 :])
+    wanted = before.fleet.named[:index] + before.fleet.named[index + 1 :]
 
     def step(editor: Editor, now: Parsed) -> list[Edit]:
-        if len(now.fleet.servers) == len(wanted.servers):
+        if len(now.fleet.named) == len(wanted):
             return []
         servers = _servers(now)
         if not isinstance(servers, Sequence) or servers.alias:
@@ -71,24 +72,28 @@ def removed(text: str, file: str, name: str) -> tuple[str, Fleet]:
     return _made(before, wanted, step, index)
 
 
-def _with(fleet: Fleet, servers: tuple[Server, ...]) -> Fleet:
-    return msgspec.structs.replace(fleet, servers=servers)
+def good(fleet: Fleet, name: str, file: str) -> Server:
+    """Return the server of that name. Raises NotListed, and BadFile where its entry has mistakes."""
+    try:
+        return fleet.need(name)
+    except KeyError:
+        raise NotListed(name, file) from None
 
 
 def _index(fleet: Fleet, name: str, file: str) -> int:
-    for index, server in enumerate(fleet.servers):
-        if server.name == name:
+    for index, listed in enumerate(fleet.entries):
+        if listed.name == name:
             return index
     raise NotListed(name, file)
 
 
-def _made(before: Parsed, wanted: Fleet, step: Step, index: int) -> tuple[str, Fleet]:
+def _made(before: Parsed, wanted: tuple[Server, ...], step: Step, index: int) -> tuple[str, Fleet]:
     """Go through the rounds; where others hang on this entry by aliases, set them free first."""
     refused: BadFile | None = None
     for start in (before.text, _detached(before, index)):
         try:
-            if (result := _rounds(start, before.file, wanted, step)) is not None:
-                return result, wanted
+            if (result := _rounds(start, before, wanted, step)) is not None:
+                return result.text, result.fleet
         except BadFile as error:
             refused = error
     if refused is not None:
@@ -97,16 +102,29 @@ def _made(before: Parsed, wanted: Fleet, step: Step, index: int) -> tuple[str, F
     raise BadFile((Problem(before.file, 0, f"servers[{index}]", message),))
 
 
-def _rounds(text: str, file: str, wanted: Fleet, step: Step) -> str | None:
+def _rounds(text: str, before: Parsed, wanted: tuple[Server, ...], step: Step) -> Parsed | None:
     for _ in range(ROUNDS):
-        now = parse(text, file)
-        if now.fleet == wanted:
-            return text
+        now = parse(text, before.file)
+        _refuse_new_mistakes(before.fleet, now.fleet)
+        same = now.fleet.defaults == before.fleet.defaults and now.fleet.history == before.fleet.history
+        if same and now.fleet.named == wanted:
+            return now
         edits = step(Editor(text), now)
         if not edits:
             return None
         text = apply(text, edits)
     return None
+
+
+def _refuse_new_mistakes(before: Fleet, now: Fleet) -> None:
+    """Raise BadFile where an entry has more mistakes than it had. Those that stood there before may stay."""
+    counted: Counter[Server] = Counter()
+    for fleet, by in ((before, 1), (now, -1)):
+        for broken in fleet.broken:
+            counted[broken.read] += by * len(broken.problems)
+    new = [problem for broken in now.broken if counted[broken.read] < 0 for problem in broken.problems]
+    if new:
+        raise BadFile(tuple(new))
 
 
 def _detached(before: Parsed, index: int) -> str:
@@ -159,7 +177,7 @@ def _change(editor: Editor, now: Parsed, index: int, wanted: Server) -> list[Edi
     mapping = servers.items[index]
     if not isinstance(mapping, Mapping) or mapping.alias:
         return _write_out(editor, now, mapping)
-    current = now.fleet.servers[index]
+    current = now.fleet.named[index]
     if current.ssh is not None and wanted.ssh is None:
         keys = [key_text(key) for key, _ in mapping.pairs]
         return [editor.remove(mapping, keys.index("ssh"))] if "ssh" in keys else []

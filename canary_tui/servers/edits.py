@@ -6,9 +6,9 @@ import re
 
 import msgspec
 
-from canary_tui.servers.blocks import KEYS
 from canary_tui.servers.nodes import Alias, Mapping, Node, Scalar, Sequence, key_text
 from canary_tui.servers.rendering import Text, block, flow, item, node_flow
+from canary_tui.servers.vocabulary import KEYS
 
 BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 BREAKS = "\n\r\x85\u2028\u2029"

@@ -19,13 +19,15 @@ from canary_tui.ownership import others_may_change
 from canary_tui.paths import private_folder
 from canary_tui.servers import editing
 from canary_tui.servers.editing import NotListed
-from canary_tui.servers.nodes import BOM, MAX_BYTES, BadFile, Problem
+from canary_tui.servers.nodes import BOM, MAX_BYTES
+from canary_tui.servers.problems import BadFile, Problem
 from canary_tui.servers.reading import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from canary_tui.servers.model import Fleet, PasswordSource, Server
+    from canary_tui.servers.fleet import Fleet
+    from canary_tui.servers.model import PasswordSource, Server
 
 __all__ = ["BadFile", "NotListed", "NotSaved", "Problem", "ServersFile", "read"]
 
@@ -91,9 +93,7 @@ class ServersFile:
 
         def edit(text: str) -> tuple[str, Fleet]:
             fleet = parse(text, self.path.name).fleet
-            server = fleet.get(name)
-            if server is None:
-                raise NotListed(name, self.path.name)
+            server = editing.good(fleet, name, self.path.name)
             return editing.changed(text, self.path.name, name, change(server, fleet))
 
         return self._edit(edit)

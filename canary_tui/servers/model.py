@@ -174,33 +174,6 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server's entry may leave out."""
-
-    probe: ProbePlan = ProbePlan()
-    key_comment: str = "querycanary.com"
-
-
-class HistoryLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the past is kept: seconds and bytes."""
-
-    raw: float = 3 * 86_400.0
-    rollups: float = 400 * 86_400.0
-    max_size: int = 2_000_000_000
-
-
-class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that ``servers.yaml`` says."""
-
-    servers: tuple[Server, ...] = ()
-    defaults: Defaults = Defaults()
-    history: HistoryLimits = HistoryLimits()
-
-    def get(self, name: str) -> Server | None:
-        """Return the server of that name, if there is one."""
-        return next((server for server in self.servers if server.name == name), None)
-
-
 def default_user(engine: Engine) -> str:
     """Return the database user that is meant when none is given."""
     return "postgres" if engine is Engine.POSTGRESQL else "root"

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 import yaml
 
-from canary_tui.diagnosis.printable import Source, one_line
+from canary_tui.servers.problems import BadFile, Problem
 
 MAX_BYTES = 8_000_000
 """5,000 servers with every setting written out are 3 MB."""
@@ -27,41 +27,6 @@ NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-
 
 # libyaml is ten times as fast; PyYAML's own parser gives the same events where it is missing.
 _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One mistake: where it stands, what was found and what is allowed."""
-
-    file: str
-    line: int
-    """From 1; 0 when it is about the file as a whole."""
-    path: str
-    """Such as ``servers[1].ssh.port``; empty when it is about no field."""
-    message: str
-
-    def __post_init__(self) -> None:
-        # Keys, tags and aliases of the file stand in the path and in the message.
-        for field, text in (
-            ("file", Source.PATH.text(self.file)),
-            ("path", one_line(self.path)),
-            ("message", one_line(self.message)),
-        ):
-            msgspec.structs.force_setattr(self, field, text)
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return ": ".join(part for part in (place, self.path, self.message) if part)
-
-
-class BadFile(Exception):
-    """``servers.yaml`` cannot be used; ``problems`` has every reason."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.problems))
 
 
 class Scalar(msgspec.Struct, gc=False):

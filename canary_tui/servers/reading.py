@@ -1,23 +1,24 @@
 """Nodes of ``servers.yaml`` to the model, with every mistake of the file reported, not only the first.
 
+A mistake in a server's entry takes that server out; one outside the entries makes the whole file unusable.
+
 Scalars are read as the text that stands there and converted field by field: YAML's own idea of a
 value (``no`` is false, ``0123`` is 83) never gets a say.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from canary_tui.servers import fields
+from canary_tui.servers import fields, vocabulary
 from canary_tui.servers.blocks import Block, shown, what
+from canary_tui.servers.fleet import BrokenServer, Defaults, Fleet, HistoryLimits
 from canary_tui.servers.model import (
     Database,
-    Defaults,
     Engine,
-    Fleet,
-    HistoryLimits,
     Listen,
     PasswordCommand,
     PasswordEnv,
@@ -28,17 +29,10 @@ from canary_tui.servers.model import (
     SshServer,
     TlsMode,
 )
-from canary_tui.servers.nodes import (
-    BadFile,
-    Document,
-    Mapping,
-    Node,
-    Problem,
-    Scalar,
-    Sequence,
-    compose,
-    key_text,
-)
+from canary_tui.servers.nodes import Document, Mapping, Node, Scalar, Sequence, compose, key_text
+from canary_tui.servers.problems import BadFile, Problem
+from canary_tui.servers.unknown import UnknownKeys
+from canary_tui.servers.vocabulary import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,13 +43,17 @@ MAX_SERVERS = 10_000
 """Read in a second; far more than one process can hold tunnels to."""
 PASSWORD_WAYS = "{env: VARIABLE}, {command: [program, argument, …]} or {keyring: true}"  # noqa: S105 - no password
 
+VERSION = 1
+"""The file's version that is known. What a newer one adds is left alone."""
+NEWER = re.compile(r"0*(?P<major>[1-9][0-9]{0,5})(?:\.[0-9]{1,6}){0,2}\Z")
+
 engine = fields.choice(Engine)
 tls = fields.choice(TlsMode)
 listen = fields.choice(Listen)
 
 
 class Parsed(msgspec.Struct):
-    """A file without mistakes: what it says, and where."""
+    """A file that can be used: what it says, and where."""
 
     fleet: Fleet
     document: Document
@@ -64,27 +62,36 @@ class Parsed(msgspec.Struct):
 
 
 def parse(text: str, file: str) -> Parsed:
-    """Return what ``text`` (without a byte order mark) says. Raises BadFile with every mistake in it."""
+    """Return what ``text`` (without a byte order mark) says.
+
+    Raises BadFile with every mistake of the file where one of them is not a single server's.
+    """
     document = compose(text, file)
-    reader = _Reader(file)
+    reader = _Reader(file, document)
     fleet = reader.fleet(document.root)
     if reader.problems:
-        raise BadFile(tuple(sorted(reader.problems, key=lambda problem: problem.line)))
+        found = (*reader.problems, *(problem for entry in fleet.broken for problem in entry.problems))
+        newer = [problem for problem in fleet.warnings if problem.path == "version"]
+        raise BadFile(tuple(sorted((*newer, *found), key=lambda problem: problem.line)))
     return Parsed(fleet, document, text, file)
 
 
 class _Reader:
     """Reads one file and collects its mistakes."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, document: Document) -> None:
         self.problems: list[Problem] = []
         self._file = file
+        self._unknown = UnknownKeys(file, document)
         self._names: dict[str, int] = {}
         self._ports: dict[int, tuple[str, int]] = {}
 
     def problem(self, where: Node | int, path: str, message: str) -> None:
         line = where if isinstance(where, int) else where.line
         self.problems.append(Problem(self._file, line, path, message))
+
+    def unknown(self, block: Block, key: str) -> None:
+        self._unknown.add(block, key)
 
     def scalar(self, node: Node, path: str, convert: Callable[[str], T], default: T) -> T:
         if not isinstance(node, Scalar):
@@ -101,30 +108,68 @@ class _Reader:
         if not (root is None or top.given or (isinstance(root, Scalar) and root.null)):
             self.problems.clear()
             self.problem(root, "", f"is {what(root)}, where version: and servers: belong")
-        version = top.node("version")
-        if version is not None and key_text(version) != "1":
-            found = shown(version.text) if isinstance(version, Scalar) else what(version)
-            self.problem(version, "version", f"{found} is not 1, the only one known")
+        newer = self._newer(top)
         defaults = self._defaults(top)
         history = Block(self, top.node("history"), "history", "history")
         limits = HistoryLimits()
-        node = top.node("servers")
-        if node is not None and not isinstance(node, Sequence):
-            self.problem(node, "servers", f"is {what(node)}, where a list (- name: …) belongs")
-        items = node.items if isinstance(node, Sequence) else []
-        if len(items) > MAX_SERVERS:
-            message = f"has {len(items)} servers; {MAX_SERVERS} is the most"
-            self.problem(items[MAX_SERVERS], "servers", message)
-            items = []
+        servers, broken = self._servers(top, defaults)
         return Fleet(
-            servers=tuple(self._server(item, f"servers[{i}]", defaults) for i, item in enumerate(items)),
+            servers=servers,
+            broken=broken,
             defaults=defaults,
             history=HistoryLimits(
                 raw=history.get("raw", fields.kept, limits.raw),
                 rollups=history.get("rollups", fields.kept, limits.rollups),
                 max_size=history.get("max_size", fields.size, limits.max_size),
             ),
+            warnings=self._unknown.warnings(newer),
         )
+
+    def _newer(self, top: Block) -> Problem | None:
+        """Check the version; return the warning of one that is newer than what is known here."""
+        node = top.node("version")
+        if node is None:
+            return None
+        found = NEWER.match(node.text) if isinstance(node, Scalar) else None
+        if found is None:
+            said = shown(node.text) if isinstance(node, Scalar) else what(node)
+            self.problem(node, "version", f"{said} is no version; {VERSION} is the one known here")
+        elif int(found["major"]) > VERSION:
+            message = f"{shown(found[0])} is newer than {VERSION}, the one known here"
+            return Problem(self._file, node.line, "version", message)
+        return None
+
+    def _servers(self, top: Block, defaults: Defaults) -> tuple[tuple[Server, ...], tuple[BrokenServer, ...]]:
+        """Return the servers that can be used, and those with mistakes in their entries."""
+        node = top.node("servers")
+        if "servers" not in top.values:
+            self._misnamed(top)
+        elif node is not None and not isinstance(node, Sequence):
+            self.problem(node, "servers", f"is {what(node)}, where a list (- name: …) belongs")
+        items = node.items if isinstance(node, Sequence) else []
+        if len(items) > MAX_SERVERS:
+            message = f"has {len(items)} servers; {MAX_SERVERS} is the most"
+            self.problem(items[MAX_SERVERS], "servers", message)
+            items = []
+        servers, broken = [], []
+        of_the_file, self.problems = self.problems, []
+        for index, item in enumerate(items):
+            path = f"servers[{index}]"
+            server, unique = self._server(item, path, defaults)
+            if self.problems:
+                name = server.name if unique else path
+                own, self.problems = tuple(self.problems), []
+                broken.append(BrokenServer(name=name, index=index, problems=own, read=server))
+            else:
+                servers.append(server)
+        self.problems = of_the_file
+        return tuple(servers), tuple(broken)
+
+    def _misnamed(self, top: Block) -> None:
+        """A list under another name is a mistake: an empty list would close every tunnel."""
+        for key in top.unknown:
+            if vocabulary.ours("", key) == "servers":
+                self.problem(top.line, "servers", f"is missing; {shown(key)} is not its name")
 
     def _defaults(self, top: Block) -> Defaults:
         block = Block(self, top.node("defaults"), "defaults", "defaults")
@@ -133,20 +178,22 @@ class _Reader:
             key_comment=block.get("key_comment", fields.words, Defaults().key_comment),
         )
 
-    def _server(self, node: Node, path: str, defaults: Defaults) -> Server:
+    def _server(self, node: Node, path: str, defaults: Defaults) -> tuple[Server, bool]:
+        """Return what an entry says, and whether its name is given and its own."""
         block = Block(self, node, path, "server")
         if isinstance(node, Scalar) and node.null:
             self.problem(node, path, "is empty, where a server's settings belong")
         name = "" if not block.given else block.need("name", fields.name, "")
-        if name in self._names:
+        unique = bool(name) and name not in self._names
+        if unique:
+            self._names[name] = block.values["name"].line
+        elif name:
             message = f"{name} is the name of another server too (line {self._names[name]})"
             self.problem(block.values["name"], block.at("name"), message)
-        elif name:
-            self._names[name] = block.values["name"].line
         if not block.given:
-            return Server(name="", engine=Engine.POSTGRESQL, database=Database(host="", port=1))
+            return Server(name="", engine=Engine.POSTGRESQL, database=Database(host="", port=1)), False
         kind = block.need("engine", engine, Engine.POSTGRESQL, " (postgresql or mysql)")
-        return Server(
+        server = Server(
             name=name,
             enabled=block.get("enabled", fields.boolean, True),
             tags=block.texts("tags"),
@@ -155,6 +202,7 @@ class _Reader:
             ssh=self._ssh(block, name),
             probe=self._probe(block, defaults.probe),
         )
+        return server, unique
 
     def _database(self, server: Block, kind: Engine) -> Database:
         node = server.node("database")
@@ -237,12 +285,14 @@ class _Reader:
         if not isinstance(node, Mapping):
             self.problem(node, path, f"holds no password itself; say where it comes from: {PASSWORD_WAYS}")
             return None
-        pairs = [(key_text(key), value) for key, value in node.pairs]
+        ways = [(key_text(key), value) for key, value in node.pairs if key_text(key) in KEYS["password"]]
         try:
-            return self._source(*pairs[0]) if len(pairs) == 1 else self._source(None, node)
+            source = self._source(*ways[0]) if len(ways) == 1 else self._source(None, node)
         except ValueError:
             self.problem(node, path, f"is not one of {PASSWORD_WAYS}")
             return None
+        self._unknown.add_beside_password(node, path)
+        return source
 
     @staticmethod
     def _source(way: str | None, value: Node) -> PasswordSource | None:

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import msgspec
 import yaml
 
-from canary_tui.servers.model import Database, Fleet, Server, SshServer, format_duration, parse_duration
+from canary_tui.servers.fleet import Fleet
+from canary_tui.servers.model import Database, Server, SshServer, format_duration, parse_duration
 from canary_tui.servers.nodes import Node, Scalar, Sequence
 
 PLAIN = re.compile(r"[\w/.](?:[\w./@%+~=*()-]|:(?=\S)| (?=\S))*\Z")

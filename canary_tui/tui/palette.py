@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from textual.command import Hit, Hits, Provider
 
+from canary_tui.monitor.board import Health
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,9 +25,10 @@ class ServerCommands(Provider):
         for row in app.facts.rows:
             name = row.server.name
             commands: list[tuple[str, Callable[[], None]]] = [(f"{name}: log", partial(app.open_log, name))]
-            if row.server.tunnel is not None:
+            usable = row.health is not Health.BROKEN
+            if usable and row.server.tunnel is not None:
                 commands.append((f"{name}: public key", partial(app.open_key, name)))
-            if not app.view_only:
+            if usable and not app.view_only:
                 commands.append((f"{name}: test", partial(app.open_test, name)))
                 commands.append((f"{name}: edit", partial(app.open_form, row.server)))
                 if row.server.tunnel is not None:

@@ -93,10 +93,11 @@ class FakeMonitor:
 
     # What a test sets
 
-    def show(self, *rows: Row, problems: tuple[str, ...] = ()) -> None:
+    def show(self, *rows: Row, problems: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> None:
         """Publish these rows."""
+        version = self.facts.version + 1
         self.facts = msgspec.structs.replace(
-            self.facts, version=self.facts.version + 1, rows=rows, problems=problems, loaded=True
+            self.facts, version=version, rows=rows, problems=problems, warnings=warnings, loaded=True
         )
 
     def follow(self, holder: Holder | None, unread: str = "") -> None:

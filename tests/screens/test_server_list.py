@@ -10,6 +10,7 @@ from textual.app import App
 from textual.geometry import Region
 from textual.widgets import Input
 
+from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters.long_run import DAY
@@ -298,3 +299,44 @@ def test_the_history_is_asked_for_a_day_every_thirty_seconds_and_for_longer_span
         uptimes.keep_fresh()
     assert asked.count("uptime 24 h") == 3
     assert (asked.count("uptime 7 d"), asked.count("uptime 30 d")) == (2, 2)
+
+
+MISTAKE = "servers.yaml:14: servers[1].ssh.port: 99999 is not a port (1–65535)"
+
+
+async def test_a_wrong_entry_is_listed_with_its_mistake_and_offers_nothing_that_would_use_it(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    wrong = msgspec.structs.replace(samples.server("payroll"), enabled=False)
+    row = Row(server=wrong, mistakes=(MISTAKE,), health=Health.BROKEN)
+    monitor.show(row, *samples.fleet()[:1])
+    async with opened() as pilot:
+        await until(pilot, lambda: "settings wrong" in screen_text(pilot))
+        assert "mistakes in an entry; the others are used" in screen_text(pilot)
+        assert "✕ payroll" in screen_text(pilot)
+        assert "payroll · settings: servers.yaml:14:" in screen_text(pilot)
+        (shown,) = (text for text in screen_text(pilot).splitlines() if "✕ payroll" in text)
+        assert "bastion-1" not in shown
+        await pilot.press("e", "t", "s", "o", "p", "y", "r", "space", "d", "P", "h")
+        assert app.screen is app.home
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: "99999 is not a port" in screen_text(pilot))
+    assert all("payroll" not in call for call in monitor.asked)
+
+
+async def test_one_that_runs_on_its_last_good_settings_says_so(monitor: FakeMonitor, opened: Open) -> None:
+    monitor.show(msgspec.structs.replace(samples.fleet()[0], mistakes=(MISTAKE,)))
+    async with opened() as pilot:
+        await until(pilot, lambda: "up, entry wrong" in screen_text(pilot))
+        assert "until then it runs on its last good settings" in " ".join(screen_text(pilot).split())
+        await until(pilot, lambda: "public key" in screen_text(pilot))
+
+
+async def test_settings_without_effect_are_said_above_the_list(monitor: FakeMonitor, opened: Open) -> None:
+    warnings = tuple(f"servers.yaml:{line}: servers[{line}].sslmode: has no effect" for line in range(1, 13))
+    monitor.show(*samples.fleet(), warnings=warnings)
+    async with opened() as pilot:
+        await until(pilot, lambda: "settings without effect. ! shows 10 more" in screen_text(pilot))
+        assert "▲ servers.yaml:1:" in screen_text(pilot)
+        await pilot.press("exclamation_mark", "G")
+        await until(pilot, lambda: "servers[12]" in screen_text(pilot))

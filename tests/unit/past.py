@@ -14,7 +14,8 @@ from canary_tui.monitor.history.recorder import Recorder
 from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.lock import Lock
 from canary_tui.paths import Paths
-from canary_tui.servers.model import Database, Engine, Fleet, HistoryLimits, Server, SshServer
+from canary_tui.servers.fleet import Fleet, HistoryLimits
+from canary_tui.servers.model import Database, Engine, Server, SshServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -31,7 +31,8 @@ from canary_tui.monitor.events import (
     TunnelState,
 )
 from canary_tui.monitor.lock import Holder
-from canary_tui.servers.model import Database, Engine, Fleet, Server, SshServer
+from canary_tui.servers.fleet import Fleet
+from canary_tui.servers.model import Database, Engine, Server, SshServer
 
 SSH = SshServer(host="bastion", user="ssh_user")
 OFFER = HostKeyOffer(

@@ -309,7 +309,12 @@ async def test_a_wrong_servers_file_is_said_and_the_last_good_list_stays(tmp_pat
         text = pair.past.paths.servers.read_text()
         pair.past.paths.servers.write_text(text.replace("postgresql", "oracle"))
         await pair.look()
-        assert "oracle" in pair.follower.snapshot.problems[0]
+        # The mistake is in its entry alone: it is shown as it was last good, with what is wrong.
+        assert "oracle" in pair.row().mistakes[0]
+        assert pair.row().server.engine.value == "postgresql"
+        pair.past.paths.servers.write_text("servers: oracle\n")
+        await pair.look()
+        assert "where a list" in pair.follower.snapshot.problems[0]
         assert pair.row().server.name == "orders"
 
 

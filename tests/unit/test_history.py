@@ -17,7 +17,7 @@ from canary_tui.monitor.history.reader import HistoryUnreadable
 from canary_tui.monitor.history.rows import STAGES
 from canary_tui.monitor.history.schema import open_history
 from canary_tui.monitor.incidents import Change
-from canary_tui.servers.model import HistoryLimits
+from canary_tui.servers.fleet import HistoryLimits
 from tests.unit.past import REFUSED, START, Past
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from canary_tui.monitor import events
 from canary_tui.monitor.audit import audit_json
 from canary_tui.monitor.event_records import event_json, incident_json
 from canary_tui.monitor.incidents import Change
-from canary_tui.servers.model import Fleet
+from canary_tui.servers.fleet import Fleet
 from tests.screens import samples
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text("utf-8")

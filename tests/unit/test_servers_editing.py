@@ -16,7 +16,7 @@ from canary_tui.servers.model import (
     SshServer,
     TlsMode,
 )
-from canary_tui.servers.nodes import BadFile
+from canary_tui.servers.problems import BadFile
 from canary_tui.servers.reading import parse
 
 NEW = Server(name="new", engine=Engine.MYSQL, database=Database(host="db", port=3306))

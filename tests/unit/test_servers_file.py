@@ -88,10 +88,10 @@ def test_the_group_stays(path: Path) -> None:
 
 
 def test_a_wrong_file_is_not_touched(path: Path) -> None:
-    path.write_text(TEXT + "- nonsense\n")
-    with pytest.raises(BadFile, match=r"servers.yaml:4: servers\[1\]"):
+    path.write_text(TEXT + "history: nonsense\n")
+    with pytest.raises(BadFile, match=r"servers.yaml:4: history"):
         ServersFile(path).add(server("b"))
-    assert path.read_text() == TEXT + "- nonsense\n"
+    assert path.read_text() == TEXT + "history: nonsense\n"
 
 
 def test_a_server_that_cannot_be_listed_is_not_written(path: Path) -> None:

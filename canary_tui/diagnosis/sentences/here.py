@@ -34,7 +34,7 @@ SETTINGS: dict[Cause, Entry] = {
         ),
         when(
             "lacks:known_hosts_path",
-            "Or open the server's form with `e` in the server list: each field says what it allows.",
+            "The file is read again as soon as it is saved; nothing has to be started anew.",
         ),
     ),
     Cause.KEY_MISSING: entry(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.lock import Lock
     from canary_tui.paths import Paths
-    from canary_tui.servers.model import HistoryLimits
+    from canary_tui.servers.fleet import HistoryLimits
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from canary_tui.monitor.uptime import HOUR
 if TYPE_CHECKING:
     import aiosqlite
 
-    from canary_tui.servers.model import HistoryLimits
+    from canary_tui.servers.fleet import HistoryLimits
 
 ROWS_A_STEP = 2_000
 ROWS_A_PAGE = 40

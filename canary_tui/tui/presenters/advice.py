@@ -14,7 +14,7 @@ from canary_tui.tui.presenters.words import SIGNS, STAGE_WORDS, bytes_words, ms_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from canary_tui.monitor.board import Row
+    from canary_tui.monitor.board import Row, Snapshot
 
 EMPTY: tuple[Line, ...] = (
     line(),
@@ -48,7 +48,7 @@ def advice(row: Row, now: float, *, view_only: bool = False) -> tuple[Line, Line
 
     ``view_only``: another process monitors, and keys that act are not offered.
     """
-    if view_only:
+    if view_only and row.health is not Health.BROKEN:
         return _advice(row, now)[0], _elsewhere(row, now)
     return _advice(row, now)
 
@@ -73,6 +73,8 @@ def _elsewhere(row: Row, now: float) -> Line:
 
 def _advice(row: Row, now: float) -> tuple[Line, Line]:
     name: Span = (row.server.name, Tone.STRONG)
+    if row.health is Health.BROKEN:
+        return _mistaken(row), line("Correct servers.yaml there; it is read again as soon as it is saved.")
     if not row.server.enabled:
         return line(name, " is switched off: not opened, not probed."), line(("o opens it.", Tone.ACCENT))
     if row.host_key is not None:
@@ -88,7 +90,14 @@ def _advice(row: Row, now: float) -> tuple[Line, Line]:
         )
     if row.failure is not None:
         return _trouble(row, now)
+    if row.mistakes:
+        said = " Correct servers.yaml there; until then it runs on its last good settings."
+        return _mistaken(row), line(name, " ", *_well(row, now), ".", said)
     return line(name, " ", *_well(row, now)), line((urls.how_to_use(row), Tone.MUTED))
+
+
+def _mistaken(row: Row) -> Line:
+    return line((row.server.name, Tone.STRONG), (" · settings: ", Tone.BAD), "; ".join(row.mistakes))
 
 
 def fitted(said: Sequence[Line], width: int, height: int) -> list[Line]:
@@ -144,16 +153,30 @@ def _well(row: Row, now: float) -> list[Span]:
 BANNER_LINES = 2
 
 
-def problem_lines(problems: Sequence[str]) -> list[Line]:
-    """Return everything that is wrong with the file, one a line."""
-    return [line(("✕ ", Tone.BAD), text) for text in problems]
+def problem_lines(snapshot: Snapshot) -> list[Line]:
+    """Return everything that is wrong with the file or has no effect, one a line."""
+    wrong = snapshot.problems or [mistake for row in snapshot.rows for mistake in row.mistakes]
+    unused = () if snapshot.problems else snapshot.warnings
+    return [line(("✕ ", Tone.BAD), text) for text in wrong] + [
+        line(("▲ ", Tone.WARN), text) for text in unused
+    ]
 
 
-def banner(problems: Sequence[str]) -> list[Line]:
+def banner(snapshot: Snapshot) -> list[Line]:
     """Return the first problems of the file and how to see the others; nothing when there are none."""
-    if not problems:
+    lines = problem_lines(snapshot)
+    if not lines:
         return []
-    more = len(problems) - BANNER_LINES
+    more = len(lines) - BANNER_LINES
     said = f"! shows {more} more" if more > 0 else "! shows it all"
-    head = line(("servers.yaml is wrong; the last good list stays. ", Tone.BAD), (said, Tone.ACCENT))
-    return [head, *problem_lines(problems[:BANNER_LINES])]
+    return [line(_in_short(snapshot), (said, Tone.ACCENT)), *lines[:BANNER_LINES]]
+
+
+def _in_short(snapshot: Snapshot) -> Span:
+    if snapshot.problems:
+        return "servers.yaml is wrong; the last good list stays. ", Tone.BAD
+    wrong = sum(bool(row.mistakes) for row in snapshot.rows)
+    if wrong:
+        entries = "an entry" if wrong == 1 else f"{wrong} entries"
+        return f"servers.yaml has mistakes in {entries}; the others are used. ", Tone.BAD
+    return "servers.yaml has settings without effect. ", Tone.WARN

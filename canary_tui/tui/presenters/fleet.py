@@ -108,6 +108,8 @@ def sign(row: Row) -> Span:
 
 def state(row: Row) -> Span:
     """Return the word for a server's state: the cause where something is wrong."""
+    if row.health is Health.BROKEN:
+        return row.health.value, Tone.BAD
     if not row.server.enabled or row.health is Health.OFF:
         return "off", Tone.MUTED
     if row.host_key is not None:
@@ -116,6 +118,8 @@ def state(row: Row) -> Span:
         return "password wanted", Tone.WARN
     if row.failure is not None:
         return cause_words(row.failure.cause), Tone.BAD
+    if row.mistakes:
+        return f"{row.health}, entry wrong", Tone.WARN
     return row.health.value, SIGNS[row.health][1]
 
 
@@ -123,7 +127,8 @@ def cell(row: Row, key: str, width: int, now: float, uptimes: Sequence[Uptime | 
     """Return one cell, exactly ``width`` cells wide."""
     server = row.server
     if key == "name":
-        return line((fill(server.name, width), Tone.STRONG if server.enabled else Tone.MUTED))
+        off = not server.enabled and row.health is not Health.BROKEN
+        return line((fill(server.name, width), Tone.MUTED if off else Tone.STRONG))
     if key == "state":
         text, tone = state(row)
         return line((fill(text, width), tone))
@@ -133,6 +138,8 @@ def cell(row: Row, key: str, width: int, now: float, uptimes: Sequence[Uptime | 
         uptime = dict(zip(UPTIMES, uptimes, strict=False)).get(key)
         tone = Tone.MUTED if uptime is None or not uptime.down else Tone.PLAIN
         return line((fill(uptime_words(uptime), width, right=True), tone))
+    if row.health is Health.BROKEN:  # whatever says it may be what is wrong
+        return line((fill("–", width, right=key in RIGHT), Tone.MUTED))
     text, tone = {
         "engine": (server.engine.value, Tone.MUTED),
         "through": (server.through, Tone.PLAIN if server.tunnel else Tone.MUTED),
@@ -173,7 +180,7 @@ def counts(rows: Iterable[Row], room: int) -> Line:
     total: Span = (f"{len(listed)} server{'' if len(listed) == 1 else 's'}", Tone.MUTED)
     counted = [
         (f"{SIGNS[health][0]} {listed.count(health)} {health.value}", SIGNS[health][1])
-        for health in (Health.UP, Health.SLOW, Health.DOWN, Health.OPENING, Health.OFF)
+        for health in (Health.UP, Health.SLOW, Health.DOWN, Health.BROKEN, Health.OPENING, Health.OFF)
         if health in listed
     ]
     said = join(line(span) for span in (total, *counted))
@@ -194,6 +201,8 @@ def applies(action: str, row: Row | None) -> bool:
     """Tell whether an action of ``ON_SERVER`` means something for the server under the cursor."""
     if row is None:
         return False
+    if row.health is Health.BROKEN:
+        return action in {"log", "next_trouble"}
     if action == "host_key":
         return row.host_key is not None
     if action == "password":
@@ -212,7 +221,8 @@ def matches(row: Row, text: str) -> bool:
 def in_trouble(row: Row) -> bool:
     """Tell whether ``n`` and ``N`` stop at this server."""
     waiting = row.host_key is not None or row.password_wanted
-    return row.server.enabled and (waiting or row.health in {Health.DOWN, Health.SLOW})
+    trouble = row.server.enabled and (waiting or row.health in {Health.DOWN, Health.SLOW})
+    return trouble or bool(row.mistakes)
 
 
 def wants_password(row: Row) -> bool:

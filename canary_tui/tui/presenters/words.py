@@ -24,6 +24,7 @@ SIGNS: dict[Health, tuple[str, Tone]] = {
     Health.UP: ("●", Tone.GOOD),
     Health.SLOW: ("▲", Tone.WARN),
     Health.DOWN: ("✕", Tone.BAD),
+    Health.BROKEN: ("✕", Tone.BAD),
     Health.OPENING: ("◐", Tone.ACCENT),
     Health.UNKNOWN: ("·", Tone.MUTED),
     Health.OFF: ("○", Tone.MUTED),

@@ -18,7 +18,7 @@ from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.widgets.line_list import CURSOR, LineList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual.widget import Widget
 
@@ -117,7 +117,7 @@ class ServerList(Page):
         beside = BESIDE_COUNTS + (len(second_copy.MARK) + 1 if self.canary.view_only else 0)
         self.query_one(TitleBar).say(fleet.counts(snapshot.rows, self.size.width - beside))
         self._show_second_copy(snapshot)
-        self._show_problems(snapshot.problems)
+        self._show_problems(advice.banner(snapshot))
         self._show_advice(snapshot)
         self.refresh_bindings()
 
@@ -136,9 +136,10 @@ class ServerList(Page):
         place.say(*said)
         self.query_one("#empty", Words).say(*advice.empty(view_only=self.canary.view_only))
 
-    def _show_problems(self, problems: tuple[str, ...]) -> None:
-        self.query_one("#problems").set_class(not problems, "hidden")
-        self.query_one("#problems", Words).say(*advice.banner(problems))
+    def _show_problems(self, said: Sequence[Line]) -> None:
+        place = self.query_one("#problems", Words)
+        place.set_class(not said, "hidden")
+        place.say(*said)
 
     def _show_advice(self, snapshot: Snapshot) -> None:
         row = self.selected
@@ -194,7 +195,7 @@ class ServerList(Page):
         if action == "undo":
             return self.canary.can_undo
         if action == "problems":
-            return bool(self.canary.facts.problems)
+            return bool(advice.banner(self.canary.facts))
         return action not in fleet.ON_SERVER or fleet.applies(action, self.selected if self.ready else None)
 
     def action_back(self) -> None:
@@ -302,7 +303,7 @@ class ServerList(Page):
 
     def action_problems(self) -> None:
         """Show everything that is wrong with servers.yaml."""
-        self.app.push_screen(Reading(advice.problem_lines(self.canary.facts.problems)))
+        self.app.push_screen(Reading(advice.problem_lines(self.canary.facts)))
 
     def action_host_key(self) -> None:
         """Decide about the host key that waits."""
