@@ -13,6 +13,7 @@ from canary_tui.databases.tls import check_authorities
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
 from canary_tui.diagnosis.trace import Trace
+from canary_tui.servers.model import TlsMode
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.link import ProbeLink
 from canary_tui.tunnels.open_files import unexpected
@@ -66,6 +67,8 @@ async def probe(
     failure = None
     if failed is not None:
         failure = explain(failed, trace.fail(failed), server.words | failed.facts)
+    if any(stage.stage is Stage.TLS and stage.ok for stage in trace.results):
+        await _remember_tls(server, tools)
     return ProbeResult(
         server=server.name,
         ok=failure is None,
@@ -85,6 +88,7 @@ async def _all_stages(
     client = client_for(server.engine)
     # Before anything is dialled: MySQL counts a connection that is given up in its handshake.
     check_authorities(server.database)
+    had_tls = server.database.tls is TlsMode.PREFER and bool(tools.known_tls.seen(server))
     password = await tools.passwords.find(server)
     key = await tools.key_of(server) if server.tunnel and route is None else None
     limit = asyncio.timeout(seconds)
@@ -95,9 +99,9 @@ async def _all_stages(
             await ProbeLink.through(way, trace) as link,
         ):
             try:
-                await client.run(link, server, password, trace)
+                await client.run(link, server, password, trace, had_tls=had_tls)
             except Failed as failed:
-                raise _lost_on_the_way(failed, way) or failed from None
+                raise link.cut_off or _lost_on_the_way(failed, way) or failed from None
     except TimeoutError:
         if not limit.expired():
             raise
@@ -106,6 +110,15 @@ async def _all_stages(
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server)
         raise
+
+
+async def _remember_tls(server: Server, tools: Tools) -> None:
+    """Write down that the database has TLS, where that is not known yet."""
+    try:
+        if not tools.known_tls.seen(server):
+            await asyncio.to_thread(tools.known_tls.add, server)
+    except (Failed, OSError):
+        log.debug("known_tls", exc_info=True)  # the probe's own result stands
 
 
 def _lost_on_the_way(failed: Failed, way: Route) -> Failed | None:

@@ -14,6 +14,7 @@ from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.file import BadFile, NotListed, ServersFile
 from canary_tui.servers.secrets import Passwords
 from canary_tui.tunnels.host_keys import KnownHosts
+from canary_tui.tunnels.known_tls import KnownTls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ class Tools:
         self.paths = paths
         self.keys = KeyStore(paths.keys)
         self.known_hosts = KnownHosts(paths.known_hosts)
+        self.known_tls = KnownTls(paths.known_tls)
         self.passwords = passwords or Passwords(allowed=AllowedCommands(paths))
         self.file = ServersFile(paths.servers)
         self.ports = LocalPorts()

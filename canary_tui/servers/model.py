@@ -95,6 +95,8 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsMode = TlsMode.PREFER
     ca_file: str = ""
     """PEM file of certificate authorities; empty: the system's."""
+    allow_cleartext: bool = False
+    """Whether the password may go, readable, to a server that TLS has not verified."""
 
 
 class SshServer(msgspec.Struct, frozen=True, kw_only=True):

@@ -217,6 +217,7 @@ class _Reader:
             password=self._password(block),
             tls=block.get("tls", tls, TlsMode.PREFER),
             ca_file=block.get("ca_file", fields.words, ""),
+            allow_cleartext=block.get("allow_cleartext", fields.boolean, False),
         )
 
     def _ssh(self, server: Block, name: str) -> SshServer | None:

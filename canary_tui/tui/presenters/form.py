@@ -217,6 +217,7 @@ def build(values: Values, base: Server | None = None) -> Server:
             password=_password(text),
             tls=TlsMode(text["tls"]),
             ca_file=text["ca_file"] if in_use("ca_file", values) else (old.ca_file if old else ""),
+            allow_cleartext=old.allow_cleartext if old else False,
         ),
         ssh=_ssh(text, base.ssh if base is not None else None),
         probe=ProbePlan(
