@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
-DIAL_SECONDS = 15.0
-
 
 @click.command("trust")
 @click.argument("name", type=ServerName())
@@ -75,15 +73,11 @@ async def look(server: Server, tools: Tools) -> HostKeyOffer | None:
     """
     from canary_tui.diagnosis.stages import Failed, Stage
     from canary_tui.diagnosis.trace import Trace
-    from canary_tui.tunnels.dial import dial
 
     assert server.tunnel is not None  # noqa: S101 - the caller has looked
     trace = Trace(time.perf_counter)
     try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            ssh = await dial(server.tunnel, None, tools.known_hosts, trace)
-    except TimeoutError:
-        raise trace.timed_out() from None
+        ssh = await tools.logins.log_in(server.tunnel, None, trace)
     except Failed as failed:
         if failed.host_key is not None:
             return failed.host_key

@@ -14,7 +14,6 @@ from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.servers.model import TlsMode
-from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.link import ProbeLink
 from canary_tui.tunnels.open_files import unexpected
 from canary_tui.tunnels.route import DirectRoute, SshRoute
@@ -50,7 +49,7 @@ async def probe(
     probe's own. Opens exactly one connection to the database and completes it: on MySQL, ones that are
     dropped count against everybody behind the jumpbox. ``seconds``, or else the server's ``timeout``,
     limits the stages from ``resolve`` (or ``forward``) to ``query``; what gives the password has a limit
-    of its own.
+    of its own, and waiting for a turn to log in counts nowhere.
     """
     trace = Trace(time.perf_counter, watch)
     kind = route.kind if route else RouteKind.FRESH if server.tunnel else RouteKind.DIRECT
@@ -74,7 +73,7 @@ async def probe(
         ok=failure is None,
         route=kind,
         started_at=started_at,
-        total_ms=round((time.perf_counter() - began) * 1000, 3),
+        total_ms=round((time.perf_counter() - began - trace.waited) * 1000, 3),
         stages=trace.results,
         failure=failure,
         host_key=failed.host_key if failed else None,
@@ -91,11 +90,15 @@ async def _all_stages(
     had_tls = server.database.tls is TlsMode.PREFER and bool(tools.known_tls.seen(server))
     password = await tools.passwords.find(server)
     key = await tools.key_of(server) if server.tunnel and route is None else None
-    limit = asyncio.timeout(seconds)
+    limit = asyncio.timeout(None)
+
+    def begin() -> None:
+        limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
     try:
         async with (
             limit,
-            _way(server, tools, trace, route, key) as way,
+            _way(server, tools, trace, route, key, begin=begin) as way,
             await ProbeLink.through(way, trace) as link,
         ):
             try:
@@ -135,16 +138,24 @@ def _tunnel_is_silent(route: Route | None) -> Failed | None:
 
 @asynccontextmanager
 async def _way(
-    server: Server, tools: Tools, trace: Trace, route: Route | None, key: StoredKey | None
+    server: Server,
+    tools: Tools,
+    trace: Trace,
+    route: Route | None,
+    key: StoredKey | None,
+    *,
+    begin: Callable[[], None],
 ) -> AsyncIterator[Route]:
+    """Give the way to the database; ``begin`` is called when the time of the probe begins."""
     database = server.database
     if route is not None:
+        begin()
         yield route
     elif server.tunnel is None or key is None:
+        begin()
         yield DirectRoute(database.host, database.port)
     else:
-        ssh = await dial(server.tunnel, key.private, tools.known_hosts, trace)
-        tools.versions[server.tunnel.host, server.tunnel.port] = ssh.server_version
+        ssh = await tools.logins.log_in(server.tunnel, key, trace, seconds=None, on_turn=begin)
         try:
             yield SshRoute(ssh, database.host, database.port, kind=RouteKind.FRESH)
         except BaseException:
