@@ -39,7 +39,8 @@ class Refusal(Protocol):
 def refusal_for(engine: Engine, text: str) -> Refusal:
     """Return how a client of ``engine`` is told ``text``, which is shown on one line."""
     line = one_line(text, TEXT_LIMIT)
-    return PostgresRefusal(line) if engine is Engine.POSTGRESQL else MySqlRefusal(line)
+    # In MySQL the server speaks first: the error stands in place of the greeting.
+    return PostgresRefusal(line) if engine is Engine.POSTGRESQL else AtOnce(error_packet(line, 0))
 
 
 class PostgresRefusal:
@@ -78,23 +79,27 @@ class PostgresRefusal:
         return error_response(self._text)
 
 
-class MySqlRefusal:
-    """Says the error at once: in MySQL the server speaks first."""
+class AtOnce:
+    """Says the error at once: the client waits for it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, error: bytes) -> None:
         self.over = False
-        self._text = text
+        self._error = error
 
     def hear(self, data: bytes) -> bytes:
-        """Return the error in the place of the greeting."""
+        """Return the error."""
         del data
         self.over = True
-        # No SQLSTATE: what the client is able to read is not known before its login.
-        return packet(struct.pack("<BH", ERROR, UNKNOWN_ERROR) + self._text.encode(errors="replace"), 0)
+        return self._error
 
 
-def error_response(text: str) -> bytes:
-    """Return PostgreSQL's ErrorResponse: fatal, the connection has failed."""
-    fields = (b"SFATAL", b"VFATAL", b"C" + CONNECTION_FAILURE, b"M" + text.encode(errors="replace"))
+def error_packet(text: str, sequence: int, state: bytes = b"") -> bytes:
+    """Return MySQL's ERR_Packet. ``state``: ``#`` and an SQLSTATE, for a client that has sent its login."""
+    return packet(struct.pack("<BH", ERROR, UNKNOWN_ERROR) + state + text.encode(errors="replace"), sequence)
+
+
+def error_response(text: str, state: bytes = CONNECTION_FAILURE) -> bytes:
+    """Return PostgreSQL's ErrorResponse: fatal."""
+    fields = (b"SFATAL", b"VFATAL", b"C" + state, b"M" + text.encode(errors="replace"))
     body = b"".join(field + b"\0" for field in fields) + b"\0"
     return b"E" + struct.pack(">I", len(body) + 4) + body

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from canary_tui.databases.login_guard import login_guard
 from canary_tui.databases.refusal import refusal_for
 from canary_tui.diagnosis.catalogue import explain, stage_title, title
 from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
@@ -20,6 +21,7 @@ from canary_tui.monitor.strangers import Strangers
 from canary_tui.servers.file import BadFile
 from canary_tui.servers.model import Engine, Listen
 from canary_tui.tunnels.holder import holder_of
+from canary_tui.tunnels.login import CutOff
 from canary_tui.tunnels.open_files import USED_UP, unexpected
 from canary_tui.tunnels.relay import Dismissed, Relay
 
@@ -64,7 +66,8 @@ class Doorway:
     ) -> None:
         self.local = ""
         """``127.0.0.1:15432`` or a socket's path; empty while nothing is bound."""
-        self._server = server
+        self.server = server
+        """Its settings as they are now; those of the tunnel stay what they were."""
         self._tools = tools
         self._emit = emit
         self._any_port = any_port
@@ -78,6 +81,7 @@ class Doorway:
             changed=self._tell_clients,
             refused=self._turn_away,
             turned_away=self._strangers.came,
+            guard=lambda: login_guard(self.server.engine, self.server.database),
             allowed_uids=allowed_uids(server.ssh.allow_users if server.ssh else ()),
         )
 
@@ -88,7 +92,7 @@ class Doorway:
 
     async def open(self) -> None:
         """Bind. Raises Failed: ``local_port_taken``, with who has it, or ``settings_invalid``."""
-        ssh = self._server.ssh
+        ssh = self.server.ssh
         assert ssh is not None  # noqa: S101 - only a server with a tunnel has a local end
         try:
             try:
@@ -116,14 +120,14 @@ class Doorway:
     def _bind(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
             return self._serve_port(ssh.local_port or 0)
-        folder = self._tools.paths.runtime / self._server.name
-        return str(self._relay.listen_socket(folder / socket_name(self._server)))
+        folder = self._tools.paths.runtime / self.server.name
+        return str(self._relay.listen_socket(folder / socket_name(self.server)))
 
     def _bind_elsewhere(self, ssh: SshServer) -> str:
         if ssh.listen is Listen.PORT:
             return self._serve_port(0)
-        self._own_folder = self._tools.paths.runtime / f"{self._server.name}-{os.getpid()}"
-        return str(self._relay.listen_socket(self._own_folder / socket_name(self._server)))
+        self._own_folder = self._tools.paths.runtime / f"{self.server.name}-{os.getpid()}"
+        return str(self._relay.listen_socket(self._own_folder / socket_name(self.server)))
 
     def _serve_port(self, port: int) -> str:
         ipv4, *ipv6 = self._tools.ports.take(port)
@@ -159,20 +163,25 @@ class Doorway:
         free = next_free_port(port + 1, {s.ssh.local_port for s in servers if s.ssh and s.ssh.local_port})
         return facts | ({"free_port": str(free)} if free else {})
 
-    def _turn_away(self, why: Dismissed | Failed) -> Refusal | None:
+    def _turn_away(self, why: Dismissed | Failed | CutOff) -> Refusal | None:
         """Log that a client is not served, and return how it is told; others are not."""
-        reason = str(why) if isinstance(why, Dismissed) else self._in_words(why)
+        reason = self._in_words(why) if isinstance(why, Failed) else str(why)
         self._tell_refused(reason)
-        if isinstance(why, Dismissed):
-            return None
-        return refusal_for(self._server.engine, f"canary-tui: {self._server.name}: {reason}")
+        text = f"canary-tui: {self.server.name}: {reason}"
+        match why:
+            case Dismissed():
+                return None
+            case CutOff():
+                return why.guard.told(text)
+            case Failed():
+                return refusal_for(self.server.engine, text)
 
     def _in_words(self, why: Failed) -> str:
         if isinstance(why, Down):
             failure = why.failure
         else:
             stage = why.stage or USUAL_STAGE.get(why.cause, Stage.FORWARD)
-            failure = explain(why, stage, self._server.words | why.facts)
+            failure = explain(why, stage, self.server.words | why.facts)
         if failure is None:
             return "the tunnel is still being opened"
         return f"{stage_title(failure.stage)}: {title(failure.cause)}. {failure.summary}"
@@ -192,17 +201,17 @@ class Doorway:
         self._log_refused(reason)
 
     def _log_refused(self, reason: str) -> None:
-        self._emit(ClientRefused(at=time.time(), server=self._server.name, reason=reason))
+        self._emit(ClientRefused(at=time.time(), server=self.server.name, reason=reason))
 
     def _tell_trouble(self, trouble: str) -> None:
-        self._emit(LocalEndChanged(at=time.time(), server=self._server.name, trouble=trouble))
+        self._emit(LocalEndChanged(at=time.time(), server=self.server.name, trouble=trouble))
 
     def _tell_clients(self) -> None:
         relay = self._relay
         self._emit(
             ClientsChanged(
                 at=time.time(),
-                server=self._server.name,
+                server=self.server.name,
                 clients=relay.clients,
                 bytes_up=relay.bytes_up,
                 bytes_down=relay.bytes_down,

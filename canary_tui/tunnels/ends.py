@@ -45,8 +45,7 @@ class End(asyncio.Protocol):
         self.held = bytearray()
         self.ended = False
         """Whether the other side has said that it sends no more."""
-        self.admits: Callable[[bytes], bool] | None = None
-        """Asked about each piece that comes in; what it does not admit goes no further."""
+        self.on_first_bytes: Callable[[bytes], None] | None = None
         self._wire: Wire | None = None
         self._peer: End | None = None
         self._news = asyncio.Event()
@@ -63,8 +62,9 @@ class End(asyncio.Protocol):
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Pass on, or hold, what was read."""
         self.received += len(data)
-        if self.admits is not None and not self.admits(data):
-            return
+        if self.on_first_bytes is not None:
+            call, self.on_first_bytes = self.on_first_bytes, None
+            call(data)
         if self._peer is not None:
             self._peer.write(data)
             return
@@ -135,9 +135,23 @@ class End(asyncio.Protocol):
         """Wait for bytes and take all that are held; none at the end of file."""
         self.resume_reading()
         await self.held_bytes(1)
+        return self.take_held()
+
+    def take_held(self) -> bytes:
+        """Take all that is held, and read on."""
         data = bytes(self.held)
         self.held.clear()
+        self.resume_reading()
         return data
+
+    def wake_with(self, other: End) -> None:
+        """Wake whoever waits for news of the other end with news of this one too."""
+        self._news = other._news
+
+    async def news(self) -> None:
+        """Wait until bytes or the end of file have come in, since it was waited for last."""
+        await self._news.wait()
+        self._news.clear()
 
     def write(self, data: bytes) -> None:
         """Write, unless this end is gone."""

@@ -116,7 +116,7 @@ class KnownHosts:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = f"{host_pattern(offer.host, offer.port)} {offer.public_line} {SINCE}{stamp}"
         private_folder(self.path.parent)
-        with locked(self.path):
+        with _locked(self.path):
             entry = self.entry(offer.host, offer.port)
             text = self._read()
             lines = text.removesuffix("\n").split("\n") if text else []
@@ -177,8 +177,7 @@ def _retire(line: str, entry: HostEntry, stamp: str) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock that every program editing ``path`` takes (flock(2) on a file beside it)."""
+def _locked(path: Path) -> Iterator[None]:
     lock = path.with_name(f".{path.name}.lock")
     with lock.open("a") as file:
         lock.chmod(0o600)

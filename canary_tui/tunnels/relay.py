@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
@@ -15,12 +15,14 @@ from canary_tui.paths import private_folder
 from canary_tui.tunnels import peer
 from canary_tui.tunnels.ends import End
 from canary_tui.tunnels.listener import BACKLOG, Listener
+from canary_tui.tunnels.login import CutOff, pass_login
 from canary_tui.tunnels.open_files import unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from canary_tui.tunnels.login import Farewell, Guard
     from canary_tui.tunnels.route import Route
 
 CLOSE_SECONDS = 1.0
@@ -37,23 +39,14 @@ class Dismissed(Exception):
     """A client is not served, nor told anything: it is gone. The text says who it was."""
 
 
-class Farewell(Protocol):
-    """How a client is told in its own protocol why it is not served."""
-
-    over: bool
-    """Whether nothing more is to be said."""
-
-    def hear(self, data: bytes) -> bytes:
-        """Take what the client sent (nothing, at first) and return what to send."""
-
-
 class Relay:
     """Serves a local port (or socket) of one server, to the users whose uids are allowed.
 
     It stays bound whatever happens behind it. ``route`` is awaited for each client and may wait for
     a tunnel that is being rebuilt; it raises Failed when there is none. ``changed`` is called when a
     client came or went, ``refused`` with the reason for each client that is not served: it returns how
-    that one is told, None to just close.
+    that one is told, None to just close. Who is no client but a stranger is told to ``turned_away``.
+    ``guard`` gives what watches over a session's login, None for nothing.
     """
 
     def __init__(
@@ -61,14 +54,16 @@ class Relay:
         route: Callable[[], Awaitable[Route]],
         *,
         changed: Callable[[], None],
-        refused: Callable[[Dismissed | Failed], Farewell | None],
+        refused: Callable[[Dismissed | Failed | CutOff], Farewell | None],
         turned_away: Callable[[peer.Peer], object] = lambda _: None,
+        guard: Callable[[], Guard | None] = lambda: None,
         allowed_uids: frozenset[int] | None = None,
     ) -> None:
         self._route = route
         self._changed = changed
         self._refused = refused
         self._turned_away = turned_away
+        self._guard = guard
         self._allowed = allowed_uids if allowed_uids is not None else frozenset({os.geteuid()})
         self._listeners: list[Listener] = []
         self._path: Path | None = None
@@ -181,9 +176,11 @@ class Relay:
         try:
             upstream = await self._way_out(transport)
             self._pairs[local] = upstream
+            if (guard := self._guard()) is not None:
+                await pass_login(guard, local, upstream)
             local.join(upstream)
             await asyncio.gather(asyncio.shield(local.closed), asyncio.shield(upstream.closed))
-        except (Dismissed, Failed) as reason:
+        except (Dismissed, Failed, CutOff) as reason:
             farewell = self._refused(reason)
             if farewell is not None:
                 await _say(farewell, local)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from canary_tui.tunnels.relay import Farewell
+    from canary_tui.tunnels.login import Farewell
     from canary_tui.tunnels.route import Route
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from tests.harness.misbehave import Says
 from tests.servers.matrix import Case
 from tests.servers.scene import Scene, with_database
 from tests.servers.test_databases import GREETING
+
+if TYPE_CHECKING:
+    pass
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
@@ -220,7 +224,7 @@ async def silent_radius(scene: Scene, case: Case) -> None:
             'host all all 127.0.0.0/8 radius radiusservers="127.0.0.1" radiussecrets="s" '
             f'radiusports="{port}"'
         )
-        server = scene.server(PG, timeout=1.0, allow_cleartext=True)
+        server = scene.server(PG, timeout=1.0)
         await scene.fails(server, case)
     assert any("RADIUS" in line for line in scene.failure.remedies)
     scene.postgres.set_hba([SCRAM])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from canary_tui.servers.model import Server
+    from canary_tui.tunnels.login import CutOff
     from canary_tui.tunnels.peer import Peer
     from canary_tui.tunnels.route import Route
     from tests.harness.postgres import Postgres
@@ -50,7 +51,7 @@ async def ssh_route(world: World, server: Server) -> AsyncIterator[SshRoute]:
 @asynccontextmanager
 async def relayed(
     route: Route,
-    refused: list[Dismissed | Failed],
+    refused: list[Dismissed | Failed | CutOff],
     uids: frozenset[int] | None = None,
     strangers: list[Peer] | None = None,
 ) -> AsyncIterator[int]:
@@ -157,7 +158,7 @@ async def test_bytes_pass_both_ways_whole_through_the_relay(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = world.server(postgres, sshd)
-    refused: list[Dismissed | Failed] = []
+    refused: list[Dismissed | Failed | CutOff] = []
     async with ssh_route(world, server) as route, relayed(route, refused) as port:
         query = "select sum(length(repeat('x', 1000))) from generate_series(1, 20000)"
         process = await asyncio.create_subprocess_exec(
@@ -225,7 +226,7 @@ async def test_a_client_that_does_not_read_stops_the_sender_and_loses_nothing() 
 
 
 async def test_a_client_of_another_user_is_refused(world: World, sshd: Sshd, postgres: Postgres) -> None:
-    refused: list[Dismissed | Failed] = []
+    refused: list[Dismissed | Failed | CutOff] = []
     strangers: list[Peer] = []
     route = DirectRoute(postgres.host, postgres.port)
     async with relayed(route, refused, frozenset({12345}), strangers) as port:

@@ -1,0 +1,304 @@
+"""Sessions of the user's own clients: without TLS their password does not leave in the clear."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiomysql
+import asyncpg
+import msgspec
+import pytest
+
+from canary_tui.databases.mysql_wire import packet
+from canary_tui.monitor.events import TunnelState
+from canary_tui.servers.model import Listen
+from tests.harness.misbehave import Fake
+from tests.harness.needs import give_up
+from tests.harness.ports import eventually
+from tests.servers.local import held, mysql, psql
+from tests.servers.world import with_ssh
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable
+
+    from canary_tui.servers.model import Server
+    from tests.harness.certs import Authority
+    from tests.harness.mariadb import MariaDB
+    from tests.harness.postgres import Postgres
+    from tests.harness.sshd import Sshd
+    from tests.servers.local import Held
+    from tests.servers.world import World
+
+CLEARTEXT = "the database asks for the password in clear"
+PASSWORD_HBA = ["host all all 0.0.0.0/0 password", "host all all ::/0 password"]
+ASKS = b"R" + struct.pack(">II", 8, 3)
+GREETING = b"\x0a8.0.36\0\1\0\0\0abcdefgh\0\xff\xf7\x21\2\0\xff\xdf\x15" + b"\0" * 10 + b"abcdefghijkl\0%s\0"
+PEM = b"\1-----BEGIN PUBLIC KEY-----\n"
+IN_CLEAR, SHA2 = b"mysql_clear_password", b"caching_sha2_password"
+
+
+class Replies(Fake):
+    """Says ``first``, then one of ``replies`` to each thing that it hears, and takes note of all of it."""
+
+    def __init__(self, *replies: bytes, first: bytes = b"") -> None:
+        super().__init__()
+        self._first = first
+        self._replies = replies
+
+    async def _serve(self, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        if self._first:
+            await loop.sock_sendall(client, self._first)
+        for reply in self._replies:
+            self.received += await loop.sock_recv(client, 65_536)
+            await loop.sock_sendall(client, reply)
+        await self._listen_to(client)
+
+
+@asynccontextmanager
+async def up(world: World, server: Server) -> AsyncIterator[Held]:
+    """Hold a server's tunnel, once it stands."""
+    async with held(world, server) as at_work:
+        await at_work.until(TunnelState.UP)
+        yield at_work
+
+
+def allowing(server: Server) -> Server:
+    """Return the server with the setting that lets passwords through."""
+    return msgspec.structs.replace(
+        server, database=msgspec.structs.replace(server.database, allow_cleartext=True)
+    )
+
+
+# PostgreSQL itself, with pg_hba's method `password`
+
+
+async def test_psql_is_told_and_postgresql_never_gets_the_password(
+    world: World, sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    postgres = make_postgres(hba=PASSWORD_HBA)
+    async with up(world, world.server(postgres, sshd)) as at_work:
+        for address in ("host=127.0.0.1", "host=localhost sslmode=prefer", "host=localhost sslmode=disable"):
+            said = await psql(postgres, f"{address} port={at_work.port}")
+            assert f"FATAL:  canary-tui: orders: {CLEARTEXT}" in said
+            assert "`database.allow_cleartext: true`" in said
+        assert [reason.partition(",")[0] for reason in at_work.refused] == [CLEARTEXT] * 3
+        await eventually(lambda: at_work.supervisor.clients == 0)
+    assert postgres.logins_seen() == 0
+    assert "password authentication failed" not in postgres.log_text()
+
+
+async def test_with_tls_the_same_method_is_left_alone(
+    world: World, sshd: Sshd, make_postgres: Callable[..., Postgres], authority: Authority
+) -> None:
+    postgres = make_postgres(hba=PASSWORD_HBA, tls=authority.issue(["db.internal"]))
+    async with up(world, world.server(postgres, sshd)) as at_work:
+        for sslmode in ("prefer", "require"):
+            assert await psql(postgres, f"host=::1 port={at_work.port} sslmode={sslmode}") == "hello"
+        assert CLEARTEXT in await psql(postgres, f"host=::1 port={at_work.port} sslmode=disable")
+
+
+async def test_who_allows_it_gets_through_and_a_change_counts_for_the_next_client(
+    world: World, sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    postgres = make_postgres(hba=PASSWORD_HBA)
+    server = world.server(postgres, sshd)
+    async with up(world, allowing(server)) as at_work:
+        assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}") == "hello"
+        at_work.supervisor.adopt(server)
+        assert CLEARTEXT in await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
+        at_work.supervisor.adopt(allowing(server))
+        assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}") == "hello"
+
+
+async def test_at_a_unix_socket_it_is_the_same(
+    world: World, sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    postgres = make_postgres(hba=PASSWORD_HBA)
+    async with up(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
+        folder = Path(at_work.supervisor.local).parent
+        assert CLEARTEXT in await psql(postgres, f"host={folder} port={postgres.port}")
+
+
+async def test_methods_that_keep_the_password_are_left_alone(
+    world: World, sshd: Sshd, make_postgres: Callable[..., Postgres]
+) -> None:
+    postgres = make_postgres()
+    async with up(world, world.server(postgres, sshd)) as at_work:
+        for method in ("scram-sha-256", "md5", "trust"):
+            postgres.set_hba([f"host all all 0.0.0.0/0 {method}"])
+            big = "select length(string_agg(md5(i::text), '')) from generate_series(1, 30000) i"
+            assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}", big) == "960000"
+        assert at_work.refused == []
+
+
+# Somebody between the SSH server and the database (a stand-in)
+
+
+async def test_psql_does_not_follow_who_declines_tls_and_asks(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    with Replies(b"N", ASKS) as thief:
+        server = world.server(postgres, sshd, port=thief.port)
+        async with up(world, server) as at_work:
+            said = await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
+            assert f"canary-tui: orders: {CLEARTEXT}" in said
+        assert postgres.password.encode() not in thief.received
+        async with up(world, allowing(server)) as at_work:
+            asking = asyncio.create_task(psql(postgres, f"host=127.0.0.1 port={at_work.port}"))
+            await eventually(lambda: postgres.password.encode() in thief.received)
+            thief.stop()
+            await asking
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ASKS, ASKS[:1] + b"\0\0\0\x0c" + ASKS[5:] + b"more", b"R" + struct.pack(">II", 8, 0) + ASKS],
+    ids=["at once", "in a longer message", "after a welcome"],
+)
+async def test_asyncpg_does_not_either(world: World, sshd: Sshd, postgres: Postgres, answer: bytes) -> None:
+    with Replies(answer) as thief:
+        async with up(world, world.server(postgres, sshd, port=thief.port)) as at_work:
+            with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="canary-tui: orders: "):
+                await asyncpg.connect(
+                    host="127.0.0.1", port=at_work.port, user="me", password="daisy", ssl=False, timeout=10
+                )
+            assert at_work.refused
+    assert b"user\0me\0" in thief.received
+    assert b"daisy" not in thief.received
+
+
+@pytest.mark.parametrize(
+    ("first", "replies"),
+    [
+        (packet(GREETING % b"mysql_native_password", 0), [packet(b"\xfe" + IN_CLEAR + b"\0", 2)]),
+        (packet(GREETING % b"mysql_native_password", 0), [packet(b"\xfedialog\0\4Password: ", 2)]),
+        (packet(GREETING % IN_CLEAR, 0), []),
+    ],
+    ids=["switch to clear", "switch to PAM's dialog", "greeting"],
+)
+async def test_mysql_clients_do_not_either(
+    world: World, sshd: Sshd, mariadb: MariaDB, first: bytes, replies: list[bytes]
+) -> None:
+    with Replies(*replies, first=first) as thief:
+        server = world.server(mariadb, sshd, port=thief.port)
+        async with up(world, server) as at_work:
+            said = await mysql(mariadb, ["--host=127.0.0.1", f"--port={at_work.port}", "--skip-ssl"])
+            assert f"canary-tui: orders: {CLEARTEXT}" in said
+            assert len(at_work.refused) == 1
+        assert mariadb.password.encode() not in thief.received
+        async with up(world, allowing(server)) as at_work:
+            address = ["--host=127.0.0.1", f"--port={at_work.port}", "--skip-ssl"]
+            asking = asyncio.create_task(mysql(mariadb, address))
+            await eventually(lambda: mariadb.password.encode() in thief.received)
+            thief.stop()
+            await asking
+
+
+async def test_a_key_that_nobody_verified_is_not_asked_for(
+    world: World, sshd: Sshd, mariadb: MariaDB
+) -> None:
+    with Replies(packet(b"\1\4", 2), packet(PEM, 4), first=packet(GREETING % SHA2, 0)) as thief:
+        server = world.server(mariadb, sshd, port=thief.port)
+        for who, asked in ((server, False), (allowing(server), True)):
+            async with up(world, who) as at_work:
+                # The PEM is no key: who is given it does not get further.
+                with pytest.raises((aiomysql.OperationalError, ValueError)) as failed:
+                    await aiomysql.connect(
+                        host="127.0.0.1", port=at_work.port, user="me", password="daisy", connect_timeout=10
+                    )
+                assert bool(at_work.refused) is not asked
+                assert ("a key that nobody verified" in str(failed.value)) is not asked
+            assert thief.received.endswith(packet(b"\2", 3)) is asked
+
+
+# MariaDB itself, with PAM
+
+
+async def test_what_pam_asks_for_is_cut_off(
+    world: World, sshd: Sshd, make_mariadb: Callable[..., MariaDB]
+) -> None:
+    mariadb = make_mariadb()
+    try:
+        mariadb.execute("INSTALL SONAME 'auth_pam'")
+    except RuntimeError as error:
+        give_up(f"needs MariaDB's plug-in auth_pam: {error}")
+    mariadb.execute(f"ALTER USER '{mariadb.user}'@'%' IDENTIFIED VIA pam")
+    server = world.server(mariadb, sshd)
+    async with up(world, server) as at_work:
+        address = ["--host=127.0.0.1", f"--port={at_work.port}"]
+        for cleartext, plugin in ((False, "dialog"), (True, "mysql_clear_password")):
+            if cleartext:  # a read-only variable
+                mariadb.stop()
+                mariadb.settings = {"pam_use_cleartext_plugin": "ON"}
+                mariadb.start()
+            said = await mysql(mariadb, address)
+            assert f"canary-tui: orders: {CLEARTEXT} ({plugin})" in said
+        at_work.supervisor.adopt(allowing(server))
+        said = await mysql(mariadb, address)
+        assert "Access denied" in said, "PAM does not know the user: it was asked"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_other_accounts_log_in_beside(world: World, sshd: Sshd, mariadb: MariaDB, host: str) -> None:
+    async with up(world, world.server(mariadb, sshd)) as at_work:
+        for options in ([], ["--skip-ssl"], ["--ssl"], ["--default-auth=mysql_native_password"]):
+            command = [f"--host={host}", f"--port={at_work.port}", *options]
+            said = await mysql(mariadb, command)
+            assert said == "hello" or "SSL" in said, options
+        connection = await aiomysql.connect(
+            host=host, port=at_work.port, user=mariadb.user, password=mariadb.password, db=mariadb.database
+        )
+        await connection.ensure_closed()
+        assert at_work.refused == []
+
+
+# What is no database
+
+
+async def test_another_protocol_passes_as_it_is(world: World, sshd: Sshd, postgres: Postgres) -> None:
+    with Replies(b"HTTP/1.1 200 OK\r\n\r\n") as web:
+        async with up(world, world.server(postgres, sshd, port=web.port)) as at_work:
+            reader, writer = await asyncio.open_connection("127.0.0.1", at_work.port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert await reader.readexactly(19) == b"HTTP/1.1 200 OK\r\n\r\n"
+            writer.close()
+            await eventually(lambda: at_work.supervisor.clients == 0)
+            assert at_work.refused == []
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_login_is_gone(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    async with up(world, world.server(postgres, sshd)) as at_work:
+        for said in (b"", b"\0\0\0\x08\x04\xd2", b"\0\0\0\x08\x04\xd2\x16\x2f"):
+            _, writer = await asyncio.open_connection("127.0.0.1", at_work.port)
+            writer.write(said)
+            await eventually(lambda: at_work.supervisor.clients == 1)
+            writer.close()
+            await eventually(lambda: at_work.supervisor.clients == 0)
+        assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}") == "hello"
+        assert at_work.refused == []
+
+
+async def test_it_works_byte_by_byte(world: World, sshd: Sshd, postgres: Postgres) -> None:
+    async with up(world, world.server(postgres, sshd)) as at_work:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at_work.port)
+        body = b"user\0" + postgres.user.encode() + b"\0database\0" + postgres.database.encode() + b"\0\0"
+        for byte in struct.pack(">IHH", 8, 1234, 5679):
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert await reader.readexactly(1) == b"N"
+        for byte in struct.pack(">IHH", 8 + len(body), 3, 0) + body:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert (await reader.readexactly(9))[:1] == b"R"
+        writer.close()
+        await writer.wait_closed()
