@@ -28,6 +28,8 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     servers: Path
     keys: Path
     known_hosts: Path
+    known_tls: Path
+    """Which databases have been seen with TLS."""
     own: Path
     """The user's own configuration folder: a servers.yaml in it may run commands."""
     allowed: Path
@@ -64,6 +66,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             servers=servers,
             keys=Path(dirs.user_data_dir) / "keys",
             known_hosts=Path(dirs.user_data_dir) / "known_hosts",
+            known_tls=Path(dirs.user_data_dir) / "known_tls",
             own=own,
             allowed=Path(dirs.user_data_dir) / "allowed.json",
             state=state,
@@ -77,6 +80,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             servers=folder / "servers.yaml",
             keys=folder / "keys",
             known_hosts=folder / "known_hosts",
+            known_tls=folder / "known_tls",
             own=folder,
             allowed=folder / "allowed.json",
             state=folder / "state",

@@ -54,9 +54,7 @@ async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
 
     failing = asyncio.Event()
     tools = open_tools(paths)
-    supervisor = Supervisor(
-        server, tools, _teller(failing), gate=asyncio.Semaphore(1), chance=random.random, any_port=True
-    )
+    supervisor = Supervisor(server, tools, _teller(failing), chance=random.random, any_port=True)
     running = asyncio.create_task(supervisor.run())
     try:
         failure = await _up_or_failure(supervisor, failing)

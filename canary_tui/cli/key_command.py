@@ -42,12 +42,11 @@ def command(paths: Paths, name: str, form: str) -> None:
 
 async def _info(server: Server, tools: Tools, *, look: bool) -> KeyInfo:
     """Return what may be shown of the key; with ``look`` the line is for the SSH server that is there."""
-    from canary_tui.monitor.gates import LoginGates
     from canary_tui.monitor.key_trial import learn_version
     from canary_tui.monitor.quiet import to_the_log
 
     await tools.key_of(server)
     if look:
         asyncio.get_running_loop().set_exception_handler(to_the_log)
-        await learn_version(tools, server, LoginGates().of(server))
+        await learn_version(tools, server)
     return await tools.key_info(server)

@@ -13,7 +13,6 @@ from canary_tui.cli.common import ServerName, find_entry, load_fleet, open_tools
 from canary_tui.cli.report import describe
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
-from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import json_line, probe_json
 from canary_tui.servers.fleet import BrokenServer
@@ -67,12 +66,12 @@ async def probe_all(
     from canary_tui.monitor.probe import probe
 
     asyncio.get_running_loop().set_exception_handler(to_the_log)
-    room, gates = asyncio.Semaphore(AT_ONCE), LoginGates()
+    room = asyncio.Semaphore(AT_ONCE)
 
     async def one(server: Server | BrokenServer) -> ProbeResult:
         if isinstance(server, BrokenServer):
             return _not_probed(server)
-        async with gates.of(server), room:
+        async with room:
             return await probe(server, tools)
 
     tasks = [asyncio.create_task(one(server)) for server in servers]

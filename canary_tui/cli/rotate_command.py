@@ -53,7 +53,6 @@ def command(paths: Paths, name: str, check: bool, cancel: bool) -> int:
 
 
 async def _begin(paths: Paths, server: Server) -> int:
-    from canary_tui.monitor.gates import LoginGates
     from canary_tui.monitor.key_trial import learn_version
     from canary_tui.monitor.quiet import to_the_log
     from canary_tui.monitor.rotation import begin
@@ -61,7 +60,7 @@ async def _begin(paths: Paths, server: Server) -> int:
     asyncio.get_running_loop().set_exception_handler(to_the_log)
     tools = open_tools(paths)
     # An sshd ignores a line with an option that it does not know: this process has seen no version yet.
-    await learn_version(tools, server, LoginGates().of(server))
+    await learn_version(tools, server)
     found = await begin(tools, server.name)
     if found.next is None:
         _say(f"The new key of {server.name} cannot be shown: {found.trouble}.")
@@ -95,12 +94,11 @@ async def _cancel(paths: Paths, server: Server) -> int:
 
 
 async def _check(paths: Paths, server: Server) -> int:
-    from canary_tui.monitor.gates import LoginGates
     from canary_tui.monitor.key_trial import attempt
     from canary_tui.monitor.quiet import to_the_log
 
     asyncio.get_running_loop().set_exception_handler(to_the_log)
-    tried = await attempt(open_tools(paths), server.name, LoginGates().of(server))
+    tried = await attempt(open_tools(paths), server.name)
     _report(server, tried)
     return 0 if tried.good else 1
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from canary_tui.cli import no_tls as no_tls_at_database
 from canary_tui.cli.common import ServerName, find_server, open_tools
 
 if TYPE_CHECKING:
@@ -17,20 +18,30 @@ if TYPE_CHECKING:
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
-DIAL_SECONDS = 15.0
-
 
 @click.command("trust")
 @click.argument("name", type=ServerName())
 @click.option("--fingerprint", metavar="SHA256:…", help="Trust the host key only if it has this fingerprint.")
 @click.option("--replace", is_flag=True, help="Take it in the place of a key that was trusted before.")
+@click.option("--no-tls", is_flag=True, help="Let the database, which had TLS, be without from now on.")
+@click.option("--yes", is_flag=True, help="With --no-tls: do not ask.")
 @click.pass_obj
-def command(paths: Paths, name: str, fingerprint: str | None, replace: bool) -> int:
+def command(
+    paths: Paths, name: str, *, fingerprint: str | None, replace: bool, no_tls: bool, yes: bool
+) -> int:
     """Show an SSH server's host key and ask whether to trust it.
 
     Without a terminal nobody is asked: --fingerprint is needed then, and it trusts only that key.
     """
     server = find_server(paths, name)
+    if no_tls:
+        if fingerprint is not None or replace:
+            raise click.UsageError(
+                "--no-tls is about the database; give it without --fingerprint and --replace"
+            )
+        return no_tls_at_database.accept(server, open_tools(paths), yes=yes)
+    if yes:
+        raise click.UsageError("--yes goes with --no-tls; a host key is trusted by its --fingerprint")
     if server.tunnel is None:
         raise click.UsageError(f"{name} is reached directly; there is no SSH server to trust")
     tools = open_tools(paths)
@@ -62,15 +73,11 @@ async def look(server: Server, tools: Tools) -> HostKeyOffer | None:
     """
     from canary_tui.diagnosis.stages import Failed, Stage
     from canary_tui.diagnosis.trace import Trace
-    from canary_tui.tunnels.dial import dial
 
     assert server.tunnel is not None  # noqa: S101 - the caller has looked
     trace = Trace(time.perf_counter)
     try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            ssh = await dial(server.tunnel, None, tools.known_hosts, trace)
-    except TimeoutError:
-        raise trace.timed_out() from None
+        ssh = await tools.logins.log_in(server.tunnel, None, trace)
     except Failed as failed:
         if failed.host_key is not None:
             return failed.host_key

@@ -34,8 +34,11 @@ class Link(Protocol):
     async def receive(self, count: int) -> bytes:
         """Like ``peek``, and take them."""
 
-    def on_first_bytes(self, call: Callable[[bytes], None]) -> None:
-        """Call back once with the first unread bytes from the database, when they come in."""
+    def inspect(self, call: Callable[[bytes], None]) -> None:
+        """Show each piece from the database to ``call`` before the driver sees it.
+
+        An OSError that it raises ends the connection; the piece is not passed on.
+        """
 
     async def local_address(self) -> tuple[str, int]:
         """Start listening on loopback for exactly one connection, the driver's; (host, port)."""
@@ -44,8 +47,13 @@ class Link(Protocol):
 class DatabaseClient(Protocol):
     """One engine: logs in over a link, runs one query, says good-bye properly."""
 
-    async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
+    async def run(
+        self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
+    ) -> None:
         """Go through the stages ``database``, ``tls`` (only where used), ``login`` and ``query``.
+
+        ``had_tls``: this database has been seen with TLS. One that offers none now is ``tls_downgraded``,
+        before a user's name or a password is sent, unless ``tls: disable`` says that none is wanted.
 
         The session is read-only, names itself ``canary-tui`` and limits its statement to the time
         that the server's probe may take. Returns in the stage ``query``, with the connection

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import aiomysql
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.mysql_session import GOODBYE, Session, new_session
 from canary_tui.databases.mysql_wire import (
     HEADER,
-    QUIT,
     Greeting,
     Refusal,
     announces_greeting,
@@ -22,9 +22,11 @@ from canary_tui.databases.mysql_wire import (
 from canary_tui.databases.postgresql_wire import SSL_REQUEST
 from canary_tui.databases.tls import context_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.servers.model import TlsMode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from canary_tui.databases.client import Link
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
@@ -32,19 +34,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.8
 """The part of a probe's time after which a server that must speak first is asked who it is."""
-GOODBYE = 0.5
-"""Seconds that a server has to close the session after we said good-bye."""
-IN_THE_CLEAR = frozenset({"mysql_clear_password", "mysql_old_password", "dialog"})
-"""Plugins that show the password, or as good as that, to everybody on a link without TLS."""
-KNOWN_PLUGINS = frozenset(
-    {
-        "mysql_native_password",
-        "caching_sha2_password",
-        "sha256_password",
-        "mysql_clear_password",
-    }
-)
-UNKNOWN_PLUGIN = 2059
 OLD_LOGIN = "scramble_old_password"
 """What aiomysql looks for in PyMySQL when a server wants the login that is no longer there."""
 LOST_CODES = frozenset({2003, 2006, 2013})
@@ -89,20 +78,22 @@ AT_QUERY: dict[int, Cause] = {
 class MySQL:
     """Logs in over a link with aiomysql, runs the probe's query, says good-bye."""
 
-    async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
+    async def run(
+        self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
+    ) -> None:
         """See DatabaseClient.run."""
         mode = server.database.tls
         context = None if mode is TlsMode.DISABLE else context_for(server.database, trace)
         try:
             trace.enter(Stage.DATABASE)
             following = Stage.LOGIN if context is None else Stage.TLS
-            link.on_first_bytes(lambda _: trace.enter(following, tentative=True))
-            greeting = await _greeting(link, PATIENCE * server.probe.timeout)
+            heard = partial(trace.enter, following, tentative=True)
+            greeting = await _greeting(link, PATIENCE * server.probe.timeout, heard)
             if context is not None and not greeting.offers_tls:
-                await _without_tls(link, greeting, mode, trace)
+                await _without_tls(link, greeting, mode, trace, had_tls=had_tls)
                 context = None
             trace.enter(Stage.LOGIN if context is None else Stage.TLS)
-            session = await _new_session(link, server, password, context)
+            session = await new_session(link, server, password, context)
             await _session(session, guarded(server.probe.query, server.probe.timeout, greeting), trace)
         except aiomysql.MySQLError as error:
             raise refused(error, trace, password) from None
@@ -116,70 +107,11 @@ class MySQL:
             raise stumbled(error, password) from None
 
 
-class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no types
-    """A connection that gives its password to nobody on the way, and ends when it is told to."""
-
-    _reader: asyncio.StreamReader | None
-    _writer: asyncio.StreamWriter | None
-
-    async def open(self) -> None:
-        """Connect and log in."""
-        await self._connect()
-
-    async def run_all(self, statements: str) -> None:
-        """Run statements in one round trip and read all that they return, keeping none of it."""
-        await self.query(statements, unbuffered=True)
-        while True:
-            result = self._result
-            # Row by row: the cursors would keep the rows, or swallow a statement's time-out.
-            while await result._read_rowdata_packet_unbuffered() is not None:  # noqa: SLF001
-                pass
-            if not result.has_next:
-                return
-            await self._read_query_result(unbuffered=True)
-
-    async def say_goodbye(self) -> None:
-        """Quit and wait until the server has closed, or else it logs an aborted connection."""
-        if self._reader is None:
-            return
-        with contextlib.suppress(OSError):  # TimeoutError is one
-            async with asyncio.timeout(GOODBYE):
-                self._write_bytes(QUIT)
-                await self._reader.read()
-
-    def close(self) -> None:
-        """Drop the connection now; a closing TLS session would wait for the other side."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-        self._writer = self._reader = None
-
-    async def _request_authentication(self) -> None:
-        # aiomysql answers a greeting that asks for the clear password before anything else is said.
-        if self._ssl_context is None and self._server_auth_plugin in IN_THE_CLEAR:
-            raise _unsupported(self._server_auth_plugin)
-        await super()._request_authentication()
-
-    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        name = plugin_name.decode(errors="replace")
-        if name in KNOWN_PLUGINS and (self._secure or name not in IN_THE_CLEAR):
-            return await super()._process_auth(plugin_name, auth_packet)
-        # Declined with a wrong answer: a dropped handshake, or one of a length that cannot be
-        # (ed25519's has 64 bytes), counts towards max_connect_errors; a refused login does not.
-        self.write_packet(bytes(64))
-        with contextlib.suppress(aiomysql.OperationalError, TimeoutError):
-            async with asyncio.timeout(GOODBYE):
-                await self._read_packet()
-        raise _unsupported(name)
-
-
-def _unsupported(plugin: str) -> aiomysql.OperationalError:
-    why = "would send the password without TLS" if plugin in IN_THE_CLEAR else "is not known here"
-    return aiomysql.OperationalError(UNKNOWN_PLUGIN, f"Authentication plugin '{plugin}' {why}")
-
-
-async def _greeting(link: Link, patience: float) -> Greeting:
+async def _greeting(link: Link, patience: float, heard: Callable[[], None]) -> Greeting:
     try:
         async with asyncio.timeout(patience):
+            if await link.peek(1):
+                heard()
             said = await read_greeting(link)
     except TimeoutError:
         raise await _silent(link) from None
@@ -209,14 +141,15 @@ async def _silent(link: Link) -> Failed:
     return Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without a greeting")
 
 
-async def _without_tls(link: Link, greeting: Greeting, mode: TlsMode, trace: Trace) -> None:
-    if not mode.required:
+async def _without_tls(link: Link, greeting: Greeting, mode: TlsMode, trace: Trace, *, had_tls: bool) -> None:
+    if not mode.required and not had_tls:
         return
     trace.enter(Stage.TLS)
     with contextlib.suppress(OSError, EOFError):
         async with asyncio.timeout(GOODBYE):
             await retreat(link, greeting)
-    raise Failed(Cause.TLS_NOT_OFFERED, stage=Stage.TLS, detail=f"{greeting.version} offers no TLS")
+    cause = Cause.TLS_NOT_OFFERED if mode.required else Cause.TLS_DOWNGRADED
+    raise Failed(cause, stage=Stage.TLS, detail=f"{greeting.version} offers no TLS")
 
 
 async def _session(session: Session, statements: str, trace: Trace) -> None:
@@ -230,26 +163,6 @@ async def _session(session: Session, statements: str, trace: Trace) -> None:
     finally:
         session.close()
         await asyncio.sleep(0)  # the transport's last turn of the loop
-
-
-async def _new_session(
-    link: Link, server: Server, password: Secret | None, context: ssl.SSLContext | None
-) -> Session:
-    host, port = await link.local_address()
-    return Session(
-        host=host,
-        port=port,
-        user=server.database.user or default_user(Engine.MYSQL),
-        # aiomysql encodes as Latin-1; the server's hash is of the UTF-8 bytes.
-        password=password.reveal().encode().decode("latin-1") if password else "",
-        db=server.database.name or None,
-        ssl=context,
-        charset="utf8mb4",
-        program_name="canary-tui",
-        autocommit=None,  # set with the query, without a round trip of its own
-        use_unicode=False,  # rows are not looked at
-        conv={},
-    )
 
 
 def guarded(query: str, limit: float, greeting: Greeting) -> str:

@@ -83,10 +83,8 @@ def split_header(header: bytes) -> tuple[int, int]:
 
 def parse(payload: bytes) -> Greeting | Refusal | None:
     """Return what a server's first packet says; None when that is no MySQL."""
-    if payload[:1] == b"\xff" and len(payload) >= 3:
-        # Before the login there is no SQLSTATE, but some proxies send one: '#' and five letters.
-        text = payload[9:] if payload[3:4] == b"#" else payload[3:]
-        return Refusal(int.from_bytes(payload[1:3], "little"), text.decode(errors="replace"))
+    if payload[:1] == bytes([ERROR]) and len(payload) >= 3:
+        return server_error(payload)
     version, zero, rest = payload[1:].partition(b"\0")
     # Thread 4, salt 8, filler 1, capabilities 2, character set 1, status 2, upper capabilities 2.
     if payload[:1] != b"\x0a" or not zero or len(rest) < 15:
@@ -94,6 +92,13 @@ def parse(payload: bytes) -> Greeting | Refusal | None:
     upper = rest[18:20] if len(rest) >= 20 else b""
     capabilities = int.from_bytes(rest[13:15] + upper, "little")
     return Greeting(version.decode("latin-1"), capabilities)
+
+
+def server_error(payload: bytes) -> Refusal:
+    """Return what an ERR packet says."""
+    # Before the login there is no SQLSTATE, but some proxies send one: '#' and five letters.
+    text = payload[9:] if payload[3:4] == b"#" else payload[3:]
+    return Refusal(int.from_bytes(payload[1:3], "little"), text.decode(errors="replace"))
 
 
 async def retreat(link: Link, greeting: Greeting) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
@@ -12,20 +11,13 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pgproto.pgproto import BufferError as TooShort
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
-from canary_tui.databases.postgresql_wire import (
-    EARLY,
-    POOLER_IS_FULL,
-    is_answer,
-    not_postgresql,
-    offers_tls,
-)
-from canary_tui.databases.tls import context_for
+from canary_tui.databases.postgresql_guard import Guard
+from canary_tui.databases.postgresql_wire import EARLY, POOLER_IS_FULL, offers_tls
+from canary_tui.databases.tls import context_for, why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from canary_tui.databases.client import Link
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
@@ -72,69 +64,38 @@ POOLER: tuple[tuple[str, Cause], ...] = (
 class PostgreSQL:
     """Logs in over a link with asyncpg, runs the probe's query, says good-bye."""
 
-    async def run(self, link: Link, server: Server, password: Secret | None, trace: Trace) -> None:
+    async def run(
+        self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
+    ) -> None:
         """See DatabaseClient.run."""
         mode = server.database.tls
+        guard: Guard | None = None
         offered: bool | None = None
         try:
             trace.enter(Stage.DATABASE)
-            if mode is TlsMode.DISABLE:
-                async with _first_answer(link, trace):
-                    await _session(link, server, password, None, trace)
-                return
-            offered = await offers_tls(link)
-            if not offered:
-                _without_tls(mode, trace)
+            if mode is not TlsMode.DISABLE:
+                offered = await offers_tls(link)
+                if not offered:
+                    _without_tls(mode, trace, had_tls=had_tls)
+                trace.enter(Stage.TLS if offered else Stage.LOGIN)
             context = context_for(server.database, trace) if offered else None
-            trace.enter(Stage.TLS if offered else Stage.LOGIN)
+            guard = Guard(trace, why_unreadable(server.database, password, encrypted=context is not None))
+            if context is None:
+                link.inspect(guard.inspect)
+            else:
+                context.inspect = guard.inspect
             await _session(link, server, password, context, trace)
-        except asyncpg.PostgresConnectionError as error:
-            raise _disconnected(error, trace, password) from None
-        except asyncpg.PostgresError as error:
-            raise refused(error, trace.stage, password, tls_possible=offered is None) from None
-        except OSError as error:
-            raise broken(error, trace) from None
-        except OWN_ERRORS as error:
-            raise _misunderstood(error, trace, password) from None
+        except (OSError, asyncpg.PostgresError, *OWN_ERRORS) as error:
+            if guard is not None and guard.refused is not None:
+                raise guard.refused from None
+            raise _translated(error, trace, password, tls_possible=offered is None) from None
 
 
-@contextlib.asynccontextmanager
-async def _first_answer(link: Link, trace: Trace) -> AsyncIterator[None]:
-    """Look at the first answer to a login without TLS, and give up at once when it is not PostgreSQL's.
-
-    PostgreSQL speaks second, so there is nothing to look at before; and asyncpg would wait for the rest of
-    a message that a MySQL greeting or an SSH banner seems to announce.
-    """
-    foreign = b""
-    listening = True
-
-    def heard(first: bytes) -> None:
-        nonlocal foreign
-        if not listening:
-            return
-        if is_answer(first):
-            trace.enter(Stage.LOGIN, tentative=True)
-        else:
-            foreign = first
-            patience.reschedule(asyncio.get_running_loop().time())
-
-    try:
-        async with asyncio.timeout(None) as patience:
-            link.on_first_bytes(heard)
-            try:
-                yield
-            finally:
-                listening = False
-    except (OSError, asyncpg.PostgresError, *OWN_ERRORS):  # TimeoutError is an OSError
-        if foreign:
-            raise not_postgresql(foreign) from None
-        raise
-
-
-def _without_tls(mode: TlsMode, trace: Trace) -> None:
-    if mode.required:
+def _without_tls(mode: TlsMode, trace: Trace, *, had_tls: bool) -> None:
+    if mode.required or had_tls:
         trace.enter(Stage.TLS)
-        raise Failed(Cause.TLS_NOT_OFFERED, stage=Stage.TLS, detail="answered SSLRequest with 'N'")
+        cause = Cause.TLS_NOT_OFFERED if mode.required else Cause.TLS_DOWNGRADED
+        raise Failed(cause, stage=Stage.TLS, detail="answered SSLRequest with 'N'")
 
 
 async def _session(
@@ -199,6 +160,15 @@ async def _say_goodbye(connection: Connection) -> None:
         return  # The probe has its answer; how the session ends does not change it.
 
 
+def _translated(error: Exception, trace: Trace, password: Secret | None, *, tls_possible: bool) -> Failed:
+    """Return the failure that an error of the server's, of the connection or of asyncpg stands for."""
+    if isinstance(error, asyncpg.PostgresConnectionError):
+        return _disconnected(error, trace, password)
+    if isinstance(error, asyncpg.PostgresError):
+        return refused(error, trace.stage, password, tls_possible=tls_possible)
+    return broken(error, trace) if isinstance(error, OSError) else _misunderstood(error, trace, password)
+
+
 def refused(
     error: asyncpg.PostgresError, stage: Stage, password: Secret | None, *, tls_possible: bool
 ) -> Failed:
@@ -250,6 +220,9 @@ def _misunderstood(error: Exception, trace: Trace, password: Secret | None) -> F
     text = one_line(str(error), password)
     if "authentication method" in text.lower() or "asyncpg[gssauth]" in text:
         return Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail=text)
+    if "server signature" in text:
+        detail = "its proof that it knows the password is wrong (RFC 5802 §3)"
+        return Failed(Cause.WRONG_PROTOCOL, stage=Stage.LOGIN, detail=detail)
     if isinstance(error, asyncpg.InterfaceError) and "closed" in text:
         return lost(trace, text)
     return stumbled(error, password)

@@ -13,6 +13,8 @@ from canary_tui.databases.errors import one_line
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from canary_tui.databases.client import Link
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -69,12 +71,17 @@ async def _early_error(link: Link) -> Failed:
         return not_postgresql(b"E" + head)
     length = int.from_bytes(head, "big")
     if len(head) == 4 and 4 < length < LONGEST_ERROR:
-        fields = error_fields(await link.receive(length - 4))
-        state, text = fields.get("C", ""), fields.get("M", "")
-    else:  # the form of protocol 2, used when no process could be started: text up to a zero byte
-        state, text = "", head.rstrip(b"\0").decode(errors="replace")
-        while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
-            text += byte.decode(errors="replace")
+        return early_failure(error_fields(await link.receive(length - 4)))
+    # The form of protocol 2, used when no process could be started: text up to a zero byte.
+    text = head.rstrip(b"\0")
+    while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
+        text += byte
+    return early_failure({"M": text.decode(errors="replace")})
+
+
+def early_failure(fields: Mapping[str, str]) -> Failed:
+    """Return what an error that came instead of a login amounts to, by its fields (``C``, ``M``)."""
+    state, text = fields.get("C", ""), fields.get("M", "")
     pooler = Cause.DATABASE_TOO_MANY_CONNECTIONS if POOLER_IS_FULL in text else Cause.DATABASE_CLOSED_EARLY
     return Failed(EARLY.get(state, pooler), detail=one_line(text))
 

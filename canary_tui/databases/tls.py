@@ -11,7 +11,7 @@ import errno
 import functools
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
@@ -23,8 +23,11 @@ from canary_tui.servers.model import TlsMode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from _typeshed import WriteableBuffer as Buffer
+
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Database
+    from canary_tui.servers.secrets import Secret
 
 # OpenSSL's x509_vfy.h; Python has no names for them.
 DATE_CODES = frozenset({9, 10})  # not yet valid, has expired
@@ -34,15 +37,23 @@ CLOSED_REASONS = frozenset({"UNEXPECTED_EOF_WHILE_READING"})
 
 
 class ReportingObject(ssl.SSLObject):
-    """A TLS session that says when its handshake is completed."""
+    """A TLS session that says when its handshake is completed, and shows what comes out of it."""
 
     report: Callable[[ssl.SSLObject], None] | None = None
+    inspect: Callable[[bytes], None] | None = None
 
     def do_handshake(self) -> None:
         """Take the next step of the handshake; returns when it was the last one."""
         super().do_handshake()
         if self.report is not None:
             self.report(self)
+
+    def read(self, len: int = 1024, buffer: Buffer | None = None) -> Any:  # noqa: A002 - ssl's own name
+        """Return the next plaintext. An OSError of ``inspect`` ends the connection."""
+        data = super().read(len, buffer)
+        if self.inspect is not None and isinstance(data, bytes):
+            self.inspect(data)
+        return data
 
 
 class TunnelContext(ssl.SSLContext):
@@ -55,6 +66,8 @@ class TunnelContext(ssl.SSLContext):
     rules: ssl.SSLContext
     host: str
     report: Callable[[ssl.SSLObject], None]
+    inspect: Callable[[bytes], None] | None = None
+    """Shown each piece of plaintext before the driver sees it."""
 
     def wrap_bio(
         self,
@@ -71,6 +84,7 @@ class TunnelContext(ssl.SSLContext):
         wrapped = self.rules.wrap_bio(incoming, outgoing, server_side, self.host, session)
         if isinstance(wrapped, ReportingObject):
             wrapped.report = self.report
+            wrapped.inspect = self.inspect
         return wrapped
 
 
@@ -89,6 +103,16 @@ def context_for(database: Database, trace: Trace) -> TunnelContext:
     context.host = database.host.split("%")[0].rstrip(".")
     context.report = report
     return context
+
+
+def why_unreadable(database: Database, password: Secret | None, *, encrypted: bool) -> str:
+    """Say why the password must not reach the server in a form that it can read; empty where it may.
+
+    Only verified TLS tells who the server is: without, anybody on the way can be it.
+    """
+    if password is None or database.allow_cleartext or (encrypted and database.tls.verifies):
+        return ""
+    return f"inside TLS that verified nobody (tls: {database.tls})" if encrypted else "without TLS"
 
 
 def check_authorities(database: Database) -> None:

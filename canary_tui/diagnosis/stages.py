@@ -88,9 +88,11 @@ class Cause(StrEnum):
     CERTIFICATE_NAME_MISMATCH = "certificate_name_mismatch"
     CERTIFICATE_EXPIRED = "certificate_expired"
     CLIENT_CERTIFICATE_REQUIRED = "client_certificate_required"
+    TLS_DOWNGRADED = "tls_downgraded"
     TLS_TIMED_OUT = "tls_timed_out"
     TLS_FAILED = "tls_failed"
 
+    PASSWORD_NOT_SENT = "password_not_sent"  # noqa: S105 - a cause's name
     PASSWORD_REJECTED = "password_rejected"  # noqa: S105 - a cause's name
     USER_NOT_ALLOWED = "user_not_allowed"
     PASSWORD_EXPIRED = "password_expired"  # noqa: S105 - a cause's name
@@ -156,6 +158,7 @@ CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
     ),
     Stage.TLS: (
         C.TLS_NOT_OFFERED,
+        C.TLS_DOWNGRADED,
         C.TLS_REQUIRED,
         C.CERTIFICATE_UNTRUSTED,
         C.CERTIFICATE_NAME_MISMATCH,
@@ -165,6 +168,7 @@ CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
         C.TLS_FAILED,
     ),
     Stage.LOGIN: (
+        C.PASSWORD_NOT_SENT,
         C.PASSWORD_REJECTED,
         C.USER_NOT_ALLOWED,
         C.PASSWORD_EXPIRED,

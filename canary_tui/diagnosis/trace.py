@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.printable import one_line
 from canary_tui.diagnosis.stages import TIMEOUT_CAUSES, USUAL_STAGE, Failed, Stage, StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 NOTE_LIMIT = 500
@@ -35,6 +36,8 @@ class Trace:
         self._began = 0.0
         self._note = ""
         self._expected: Failed | None = None
+        self.waited = 0.0
+        """Seconds that belong to no stage."""
 
     @property
     def stage(self) -> Stage:
@@ -72,6 +75,17 @@ class Trace:
     def expect(self, failed: Failed | None) -> None:
         """Say what it amounts to when the time runs out in the stage under way; None: silence."""
         self._expected = failed
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have time pass that is not the probe's: a turn is waited for."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            waited = self._clock() - began
+            self._began += waited
+            self.waited += waited
 
     def finish(self) -> None:
         """End the last stage as passed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,11 @@ from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.probe import probe
 from canary_tui.servers.model import TlsMode
 from canary_tui.tunnels.audit import NO_SOCKET, AuditCheck, AuditReport, Found, beyond_the_database
-from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.route import SshRoute
 
 if TYPE_CHECKING:
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server
-
-DIAL_SECONDS = 15.0
 
 
 async def audit(server: Server, tools: Tools) -> AuditReport:
@@ -32,12 +28,7 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
         raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=f"{server.name} has no SSH tunnel")
     key = await tools.key_of(server)
     trace = Trace(time.perf_counter)
-    try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            ssh = await dial(server.tunnel, key.private, tools.known_hosts, trace, offered_agent=NO_SOCKET)
-    except TimeoutError:
-        raise trace.timed_out() from None
-    tools.versions[server.tunnel.host, server.tunnel.port] = ssh.server_version
+    ssh = await tools.logins.log_in(server.tunnel, key, trace, offered_agent=NO_SOCKET)
     try:
         host, port = server.database.host, server.database.port
         result = await probe(server, tools, route=SshRoute(ssh, host, port))

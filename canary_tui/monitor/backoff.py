@@ -42,7 +42,9 @@ DATABASE_REFUSED = frozenset({
 })  # fmt: skip
 DATABASE_FOR_PERSON = frozenset({
     C.TLS_NOT_OFFERED, C.TLS_REQUIRED, C.CERTIFICATE_UNTRUSTED, C.CERTIFICATE_NAME_MISMATCH,
-    C.CERTIFICATE_EXPIRED, C.CLIENT_CERTIFICATE_REQUIRED, C.TLS_FAILED,
+    C.CERTIFICATE_EXPIRED, C.CLIENT_CERTIFICATE_REQUIRED, C.TLS_FAILED, C.TLS_DOWNGRADED,
+    # Each try is a refused login: some servers lock an account for those.
+    C.PASSWORD_NOT_SENT,
     # MySQL counts what speaks PostgreSQL to it, and blocks the whole jumpbox in the end.
     C.WRONG_PROTOCOL, C.DATABASE_HOST_BLOCKED, C.PASSWORD_MISSING, C.CA_FILE_UNREADABLE
 })  # fmt: skip

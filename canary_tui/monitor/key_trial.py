@@ -13,39 +13,33 @@ from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.keys.rotation import Step, Tried
 from canary_tui.monitor.audit import without_secrets
+from canary_tui.monitor.logins import LOGIN_SECONDS
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.rotation import CannotRotate, finish, shown_old, switch, with_ssh
 from canary_tui.servers.editing import good
 from canary_tui.servers.file import BadFile, NotListed
-from canary_tui.tunnels.dial import dial
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-    from typing import Any
-
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.fleet import Fleet
     from canary_tui.servers.model import Server
 
-    Gate = AbstractAsyncContextManager[Any]
-
-LOGIN_SECONDS = 15.0
 BEFORE_LOGIN = frozenset({Stage.RESOLVE, Stage.CONNECT, Stage.HANDSHAKE, Stage.HOST_KEY})
 """Where a failure has nothing to do with the key: another key gets no further."""
 REFUSED = frozenset({Cause.KEY_NOT_ACCEPTED, Cause.TOO_MANY_ATTEMPTS})
 """What the refusal of a key is. One is offered: with ``MaxAuthTries 1`` that was the one too many."""
 
 
-async def attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | None = None) -> Tried:
+async def attempt(tools: Tools, name: str, tested: ProbeResult | None = None) -> Tried:
     """Try the new key, and use it from now on when it opens the way; or see whether the old one is refused.
 
-    ``gate`` is entered for each login; ``tested`` is how a test of the key in use has just ended, where
+    ``tested`` is how a test of the key in use has just ended, where
     there was one. A server that is not listed, or not any more, is a failure too.
     """
     try:
-        return await _attempt(tools, name, gate, tested)
+        return await _attempt(tools, name, tested)
     except (BadFile, CannotRotate, NotListed, OSError) as error:
         # Their own words say it: the catalogue knows a wrong file, but not one that cannot be written.
         failure = Failure(stage=Stage.SETTINGS, cause=Cause.SETTINGS_INVALID, summary=str(error), remedies=())
@@ -54,7 +48,7 @@ async def attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | Non
     return Tried(server=name, step=Step.FAILED, failure=failure)
 
 
-async def _attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | None) -> Tried:
+async def _attempt(tools: Tools, name: str, tested: ProbeResult | None) -> Tried:
     fleet = await asyncio.to_thread(tools.file.load)
     server = good(fleet, name, tools.file.path.name)
     ssh = server.tunnel
@@ -65,13 +59,13 @@ async def _attempt(tools: Tools, name: str, gate: Gate, tested: ProbeResult | No
         return Tried(server=name, step=Step.FAILED, failure=failure)
     tried = Tried(server=name, step=Step.NOTHING)
     if ssh.old_key:
-        tried = await _try_old(tools, fleet, server, gate)
+        tried = await _try_old(tools, fleet, server)
     if ssh.next_key and tried.step in {Step.NOTHING, Step.FINISHED}:
-        tried = await _try_new(tools, server, gate)
+        tried = await _try_new(tools, server)
     return tried
 
 
-async def _try_new(tools: Tools, server: Server, gate: Gate) -> Tried:
+async def _try_new(tools: Tools, server: Server) -> Tried:
     """Probe the whole way with the new key, over a login of its own."""
     entry = server.ssh.next_key if server.ssh else ""
     new = with_ssh(server, key=entry)
@@ -82,12 +76,10 @@ async def _try_new(tools: Tools, server: Server, gate: Gate) -> Tried:
         return _unreadable(server, failed, remedy)
     # It is a login and more, so it has a login's time at least: a probe's may be for a tunnel that stands.
     seconds = max(server.probe.timeout, LOGIN_SECONDS)
-    async with gate:
-        result = await probe(new, tools, seconds=seconds)
+    result = await probe(new, tools, seconds=seconds)
     if result.failure is not None and result.failure.stage is Stage.SETTINGS:
         # No password, no authorities: the way is seen to be open by a database login that is refused.
-        async with gate:
-            result = await probe(without_secrets(new), tools, seconds=seconds)
+        result = await probe(without_secrets(new), tools, seconds=seconds)
     tried = Tried(server=server.name, step=Step.SWITCHED, failure=result.failure, fingerprint=key.fingerprint)
     if _opened(result):
         old = await asyncio.to_thread(switch, tools, server)
@@ -103,7 +95,7 @@ def _opened(result: ProbeResult) -> bool:
     return any(stage.stage is Stage.FORWARD and stage.ok for stage in result.stages)
 
 
-async def _try_old(tools: Tools, fleet: Fleet, server: Server, gate: Gate) -> Tried:
+async def _try_old(tools: Tools, fleet: Fleet, server: Server) -> Tried:
     """Log in with the old key, and no more: it is to be refused."""
     entry = server.ssh.old_key if server.ssh else ""
     try:
@@ -120,52 +112,43 @@ async def _try_old(tools: Tools, fleet: Fleet, server: Server, gate: Gate) -> Tr
         fingerprint=key.fingerprint,
         old=shown_old(tools, fleet, server, entry),
     )
-    failure = await _login(tools, server, key, gate)
+    failure = await _login(tools, server, key)
     if failure is None:
         return tried
     if failure.cause in REFUSED:
         # An account that is locked refuses every key: only beside one that is accepted does it count.
-        failure = await _login(tools, server, await tools.key_of(server), gate)
+        failure = await _login(tools, server, await tools.key_of(server))
     if failure is not None:
         return msgspec.structs.replace(tried, step=Step.FAILED, failure=failure)
     aside = await asyncio.to_thread(finish, tools, server)
     return msgspec.structs.replace(tried, step=Step.FINISHED, aside=str(aside or ""))
 
 
-async def learn_version(tools: Tools, server: Server, gate: Gate) -> None:
+async def learn_version(tools: Tools, server: Server) -> None:
     """Learn which version the SSH server has, by a login, so that the line to install suits it.
 
     With the key in use; where that cannot be read, as far as the login. Whatever goes wrong leaves the
     version unknown, and no more: the line is then for the usual ones.
     """
     ssh = server.tunnel
-    if ssh is None or (ssh.host, ssh.port) in tools.versions:
+    if ssh is None or (ssh.host, ssh.port) in tools.logins.versions:
         return
     try:
         key: StoredKey | None = tools.keys.load(tools.keys.path(server.key_name))
     except Failed:
         key = None
-    await _login(tools, server, key, gate)
+    await _login(tools, server, key)
 
 
-async def _login(tools: Tools, server: Server, key: StoredKey | None, gate: Gate) -> Failure | None:
+async def _login(tools: Tools, server: Server, key: StoredKey | None) -> Failure | None:
     """Log in and leave; return why that did not work. The SSH server's version is kept where it was seen."""
     ssh = server.tunnel
     assert ssh is not None  # noqa: S101 - a direct server has no keys to try
     trace = Trace(time.perf_counter)
     try:
-        async with gate:
-            try:
-                async with asyncio.timeout(LOGIN_SECONDS):
-                    private = key.private if key else None
-                    connection = await dial(ssh, private, tools.known_hosts, trace)
-            except TimeoutError:
-                raise trace.timed_out() from None
+        connection = await tools.logins.log_in(ssh, key, trace)
     except Failed as failed:
-        if version := failed.facts.get("ssh_version"):
-            tools.versions[ssh.host, ssh.port] = version
         return explain(failed, trace.fail(failed), server.words | failed.facts)
-    tools.versions[ssh.host, ssh.port] = connection.server_version
     await connection.close()
     return None
 

@@ -13,7 +13,7 @@ from canary_tui.databases.tls import check_authorities
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
 from canary_tui.diagnosis.trace import Trace
-from canary_tui.tunnels.dial import dial
+from canary_tui.servers.model import TlsMode
 from canary_tui.tunnels.link import ProbeLink
 from canary_tui.tunnels.open_files import unexpected
 from canary_tui.tunnels.route import DirectRoute, SshRoute
@@ -49,7 +49,7 @@ async def probe(
     probe's own. Opens exactly one connection to the database and completes it: on MySQL, ones that are
     dropped count against everybody behind the jumpbox. ``seconds``, or else the server's ``timeout``,
     limits the stages from ``resolve`` (or ``forward``) to ``query``; what gives the password has a limit
-    of its own.
+    of its own, and waiting for a turn to log in counts nowhere.
     """
     trace = Trace(time.perf_counter, watch)
     kind = route.kind if route else RouteKind.FRESH if server.tunnel else RouteKind.DIRECT
@@ -66,12 +66,14 @@ async def probe(
     failure = None
     if failed is not None:
         failure = explain(failed, trace.fail(failed), server.words | failed.facts)
+    if any(stage.stage is Stage.TLS and stage.ok for stage in trace.results):
+        await _remember_tls(server, tools)
     return ProbeResult(
         server=server.name,
         ok=failure is None,
         route=kind,
         started_at=started_at,
-        total_ms=round((time.perf_counter() - began) * 1000, 3),
+        total_ms=round((time.perf_counter() - began - trace.waited) * 1000, 3),
         stages=trace.results,
         failure=failure,
         host_key=failed.host_key if failed else None,
@@ -85,19 +87,24 @@ async def _all_stages(
     client = client_for(server.engine)
     # Before anything is dialled: MySQL counts a connection that is given up in its handshake.
     check_authorities(server.database)
+    had_tls = server.database.tls is TlsMode.PREFER and bool(tools.known_tls.seen(server))
     password = await tools.passwords.find(server)
     key = await tools.key_of(server) if server.tunnel and route is None else None
-    limit = asyncio.timeout(seconds)
+    limit = asyncio.timeout(None)
+
+    def begin() -> None:
+        limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
     try:
         async with (
             limit,
-            _way(server, tools, trace, route, key) as way,
+            _way(server, tools, trace, route, key, begin=begin) as way,
             await ProbeLink.through(way, trace) as link,
         ):
             try:
-                await client.run(link, server, password, trace)
+                await client.run(link, server, password, trace, had_tls=had_tls)
             except Failed as failed:
-                raise _lost_on_the_way(failed, way) or failed from None
+                raise link.cut_off or _lost_on_the_way(failed, way) or failed from None
     except TimeoutError:
         if not limit.expired():
             raise
@@ -106,6 +113,15 @@ async def _all_stages(
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server)
         raise
+
+
+async def _remember_tls(server: Server, tools: Tools) -> None:
+    """Write down that the database has TLS, where that is not known yet."""
+    try:
+        if not tools.known_tls.seen(server):
+            await asyncio.to_thread(tools.known_tls.add, server)
+    except (Failed, OSError):
+        log.debug("known_tls", exc_info=True)  # the probe's own result stands
 
 
 def _lost_on_the_way(failed: Failed, way: Route) -> Failed | None:
@@ -122,16 +138,24 @@ def _tunnel_is_silent(route: Route | None) -> Failed | None:
 
 @asynccontextmanager
 async def _way(
-    server: Server, tools: Tools, trace: Trace, route: Route | None, key: StoredKey | None
+    server: Server,
+    tools: Tools,
+    trace: Trace,
+    route: Route | None,
+    key: StoredKey | None,
+    *,
+    begin: Callable[[], None],
 ) -> AsyncIterator[Route]:
+    """Give the way to the database; ``begin`` is called when the time of the probe begins."""
     database = server.database
     if route is not None:
+        begin()
         yield route
     elif server.tunnel is None or key is None:
+        begin()
         yield DirectRoute(database.host, database.port)
     else:
-        ssh = await dial(server.tunnel, key.private, tools.known_hosts, trace)
-        tools.versions[server.tunnel.host, server.tunnel.port] = ssh.server_version
+        ssh = await tools.logins.log_in(server.tunnel, key, trace, seconds=None, on_turn=begin)
         try:
             yield SshRoute(ssh, database.host, database.port, kind=RouteKind.FRESH)
         except BaseException:

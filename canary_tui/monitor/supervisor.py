@@ -13,7 +13,6 @@ from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.backoff import Retry, delay, retry_of_tunnel
 from canary_tui.monitor.doorway import Doorway, Down
 from canary_tui.monitor.events import TunnelChanged, TunnelState
-from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.open_files import unexpected
 from canary_tui.tunnels.pulse import Check
 from canary_tui.tunnels.route import DirectRoute, SshRoute
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.dial import SshConnection
     from canary_tui.tunnels.route import Route
 
-DIAL_SECONDS = 15.0
-"""How long opening a tunnel may take; a probe's own limit is shorter as a rule."""
 STEADY_SECONDS = 15.0
 """A tunnel that stood so long is steady: its next loss is met as a first one."""
 SOON_SECONDS = 1.0
@@ -51,7 +48,7 @@ class Supervisor:
                     ↓ ↑         ↓
               stopped, waiting ←┘
 
-    ``gate`` limits how many logins go to one SSH server at a time; ``chance`` gives random numbers.
+    ``chance`` gives random numbers.
     """
 
     def __init__(
@@ -60,7 +57,6 @@ class Supervisor:
         tools: Tools,
         emit: Callable[[AnyEvent], None],
         *,
-        gate: asyncio.Semaphore,
         chance: Callable[[], float],
         any_port: bool = False,
     ) -> None:
@@ -73,7 +69,6 @@ class Supervisor:
         """How often the tunnel has come up."""
         self._tools = tools
         self._emit = emit
-        self._gate = gate
         self._chance = chance
         self._ssh: SshConnection | None = None
         self._changed = asyncio.Event()
@@ -193,20 +188,14 @@ class Supervisor:
     async def _log_in(self, ssh: SshServer, trace: Trace) -> SshConnection:
         key = await self._tools.key_of(self.server)
         self._seen = self._files()  # the key may just have been made
-        async with self._gate:
-            try:
-                async with asyncio.timeout(DIAL_SECONDS):
-                    connection = await dial(ssh, key.private, self._tools.known_hosts, trace)
-            except TimeoutError:
-                raise trace.timed_out() from None
-            except Failed:
-                raise
-            except Exception as error:
-                # A tunnel is held for weeks: what nobody has thought of must not end that.
-                log.debug("tunnel of %s", self.server.name, exc_info=True)
-                raise unexpected(error) from None
-        self._tools.versions[ssh.host, ssh.port] = connection.server_version
-        return connection
+        try:
+            return await self._tools.logins.log_in(ssh, key, trace, patient=True)
+        except Failed:
+            raise
+        except Exception as error:
+            # A tunnel is held for weeks: what nobody has thought of must not end that.
+            log.debug("tunnel of %s", self.server.name, exc_info=True)
+            raise unexpected(error) from None
 
     async def _stay_up(self) -> None:
         """Hold the tunnel until it breaks."""

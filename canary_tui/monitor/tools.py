@@ -10,10 +10,12 @@ from canary_tui.keys.authorized import KeyInfo, key_info
 from canary_tui.keys.ssh_software import SshSoftware, software
 from canary_tui.keys.store import KeyStore, StoredKey
 from canary_tui.monitor.local_ports import LocalPorts
+from canary_tui.monitor.logins import SshLogins
 from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.file import BadFile, NotListed, ServersFile
 from canary_tui.servers.secrets import Passwords
 from canary_tui.tunnels.host_keys import KnownHosts
+from canary_tui.tunnels.known_tls import KnownTls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +31,12 @@ class Tools:
         self.paths = paths
         self.keys = KeyStore(paths.keys)
         self.known_hosts = KnownHosts(paths.known_hosts)
+        self.known_tls = KnownTls(paths.known_tls)
+        self.logins = SshLogins(self.known_hosts)
         self.passwords = passwords or Passwords(allowed=AllowedCommands(paths))
         self.file = ServersFile(paths.servers)
         self.ports = LocalPorts()
         self.key_comment = "querycanary.com"
-        self.versions: dict[tuple[str, int], str] = {}
-        """The version line that each SSH server showed, for the line it can understand."""
         self.removed_keys: dict[str, dict[str, Path]] = {}
         """Where the keys of servers that were removed in this run were moved to, by their entries."""
 
@@ -78,4 +80,4 @@ class Tools:
     def software(self, server: Server) -> SshSoftware:
         """Return which SSH server it is, as far as that has been seen in this run."""
         ssh = server.ssh
-        return software(self.versions.get((ssh.host, ssh.port), "") if ssh else "")
+        return software(self.logins.versions.get((ssh.host, ssh.port), "") if ssh else "")

@@ -30,8 +30,8 @@ NO_CHANNEL = frozenset({Cause.DATABASE_TIMED_OUT, Cause.TUNNEL_LOST})
 class Watcher:
     """Holds one server's tunnel and probes through it, never two probes at once.
 
-    ``probes`` limits how many probes are under way over all servers, ``gate`` how many logins go to
-    one SSH server at a time. ``clock`` gives seconds and never steps back.
+    ``probes`` limits how many probes are under way over all servers. ``clock`` gives seconds and never
+    steps back.
     """
 
     def __init__(
@@ -40,13 +40,12 @@ class Watcher:
         tools: Tools,
         emit: Callable[[AnyEvent], None],
         *,
-        gate: asyncio.Semaphore,
         probes: asyncio.Semaphore,
         chance: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = server
-        self.supervisor = Supervisor(server, tools, emit, gate=gate, chance=chance)
+        self.supervisor = Supervisor(server, tools, emit, chance=chance)
         self.schedule = Schedule(clock, chance)
         self._tools = tools
         self._emit = emit

@@ -14,7 +14,6 @@ from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
 from canary_tui.monitor.events import FleetLoaded, Noted, ProbeFinished, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.fleet_file import FleetFile
-from canary_tui.monitor.gates import LoginGates
 from canary_tui.monitor.memory import keep_lean
 
 if TYPE_CHECKING:
@@ -89,7 +88,6 @@ class Works:
         """Whether a tunnel was lost since memory was last tidied."""
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._choosing_port = asyncio.Lock()
-        self._gates = LoginGates()
 
     async def live(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then everything is closed."""
@@ -224,10 +222,8 @@ class Works:
 
         async with self._choosing_port:  # one at a time, or two servers get the same
             server = await self._with_local_port(server)
-        ssh, gate = server.tunnel, self._gates.of(server)
-        watcher = Watcher(
-            server, self._ready_tools(), self.emit, gate=gate, probes=self._probes, chance=self._chance
-        )
+        ssh = server.tunnel
+        watcher = Watcher(server, self._ready_tools(), self.emit, probes=self._probes, chance=self._chance)
         self._watchers[server.name] = watcher
         try:
             await watcher.run()
@@ -296,8 +292,7 @@ class Works:
         """Try the keys of a change of key; ``tested`` is how a test of the one in use has just ended."""
         from canary_tui.monitor.key_trial import attempt
 
-        gate = self._gates.of(self._known(name))
-        return await self.edited(attempt, name, gate, tested)
+        return await self.edited(attempt, self._known(name).name, tested)
 
     def _ready_tools(self) -> Tools:
         """Make the tools when they are needed first: the SSH library is imported here, not before."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -15,6 +17,7 @@ from canary_tui.diagnosis.printable import filtered
 from canary_tui.monitor.board import Snapshot
 from canary_tui.tui.files import Choices, read_choices, write_choices
 from canary_tui.tui.holding import Holding
+from canary_tui.tui.key_gate import KeyGate
 from canary_tui.tui.palette import ServerCommands
 from canary_tui.tui.presenters import second_copy
 from canary_tui.tui.printing import PrintableOnly
@@ -30,8 +33,10 @@ from canary_tui.tui.widgets.bars import reachable_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
+    from textual import events
     from textual.filter import LineFilter
     from textual.screen import Screen
 
@@ -40,8 +45,11 @@ if TYPE_CHECKING:
     from canary_tui.monitor.lock import Holder
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
     from canary_tui.tui.api import MonitorApi
     from canary_tui.tui.lifetime import LiveMonitor
+
+T = TypeVar("T")
 
 TICK = 0.1
 """Seconds between two looks at the monitor's facts."""
@@ -71,14 +79,15 @@ class CanaryApp(App[None]):
         self.facts = Snapshot()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.home = ServerList()
+        self.keys = KeyGate(self, starting=lambda: not self.facts.loaded)
         self._state = state
         self._second = 0
-        self._away = False
         self._refused_until = 0.0
         self._printable_only = PrintableOnly()
         self.uptimes = Uptimes(self, monitor)
         self._holding = Holding(self, monitor)
         self._removed: list[Server] = []
+        self._leaving: Confirm | None = None
         for theme in THEMES:
             self.register_theme(theme)
         chosen = read_choices(state).theme if state is not None else ""
@@ -92,6 +101,17 @@ class CanaryApp(App[None]):
         self.theme_changed_signal.subscribe(self, lambda _theme: self._remember())
         self.push_screen(self.home)
         self.set_interval(TICK, self._tick)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Look at a key when all that was typed before it has been carried out."""
+        if self.keys.passes(event):
+            await super().on_event(event)
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Give the terminal away."""
+        with self.keys.terminal_away(), super().suspend():
+            yield
 
     # Facts
 
@@ -112,7 +132,7 @@ class CanaryApp(App[None]):
         self.uptimes.keep_fresh()
         page = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
         # A screen that is being torn down has lost its widgets while this timer still runs.
-        if page is not None and page.in_use and not self._away:
+        if page is not None and page.in_use and not self.keys.closed:
             if changed or self.uptimes.changed or second != self._second:
                 self.uptimes.changed = False
                 page.show_facts(self.facts)
@@ -226,9 +246,15 @@ class CanaryApp(App[None]):
         """Whether a deleted server can be brought back."""
         return bool(self._removed)
 
+    async def done_and_shown(self, future: Future[T]) -> T:
+        """Wait for the monitor and show what it did: the next key stands on that."""
+        answer = await done(future)
+        self._tick()
+        return answer
+
     async def remove_server(self, server: Server) -> None:
         """Delete a server; ``undo_remove`` brings it back."""
-        await done(self.monitor.remove(server.name))
+        await self.done_and_shown(self.monitor.remove(server.name))
         self._removed.append(server)
         self.notify(f"Deleted {server.name}; u brings it back.", markup=False)
         self.screen.refresh_bindings()
@@ -237,21 +263,22 @@ class CanaryApp(App[None]):
         """Bring the server back that was deleted last."""
         if self._removed:
             server = self._removed[-1]
-            await done(self.monitor.restore(server))
+            self.home.select_soon(server.name)
+            await self.done_and_shown(self.monitor.restore(server))
             self._removed.remove(server)
             self.notify(f"{server.name} is back.", markup=False)
-            self.home.select_soon(server.name)
             self.screen.refresh_bindings()
 
-    async def ask_password(self, server: Server) -> bool:
-        """Ask for a database password and hand it to the monitor; False when none was given."""
-        database = server.database
-        whose = f"{server.words['db_user']} on {database.host} ({server.name})"
-        password = await self.push_screen_wait(AskPassword(whose))
-        if password is None:
-            return False
-        self.monitor.give_password(server.name, password)
-        return True
+    def ask_password(self, server: Server, given: Callable[[], None] = lambda: None) -> None:
+        """Ask for a database password and hand it to the monitor; ``given`` is called when that is done."""
+
+        def answered(password: Secret | None) -> None:
+            if password is not None:
+                self.monitor.give_password(server.name, password)
+                given()
+
+        whose = f"{server.words['db_user']} on {server.database.host} ({server.name})"
+        self.push_screen(AskPassword(whose), answered)
 
     def copy(self, text: str, what: str, *, show: bool = True) -> None:
         """Copy to the clipboard of the terminal (OSC 52); a terminal may refuse, so ``show`` it too."""
@@ -270,11 +297,7 @@ class CanaryApp(App[None]):
     async def shell(self, name: str) -> None:
         """Give the terminal to psql or mysql until it ends."""
         argv, environment = await done(self.monitor.client_env(name))
-        self._away = True
-        try:
-            trouble = await run_client(self, argv, environment)
-        finally:
-            self._away = False
+        trouble = await run_client(self, argv, environment)
         if trouble:
             self.notify(trouble, severity="warning", timeout=10, markup=False)
 
@@ -293,13 +316,20 @@ class CanaryApp(App[None]):
         if not clients:
             self.exit()
             return
+        if self._leaving in self.screen_stack:  # ctrl+q reaches the application behind every dialog
+            return
 
         def decided(yes: bool | None) -> None:
             if yes:
                 self.exit()
 
         count = f"{clients} client connection{'' if clients == 1 else 's'}"
-        self.push_screen(Confirm("Quit canary?", f"{count} through its tunnels will be cut."), decided)
+        self._leaving = Confirm("Quit canary?", f"{count} through its tunnels will be cut.")
+        self.push_screen(self._leaving, decided)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A question is answered before the palette opens; its key reaches the application behind it."""
+        return action != "command_palette" or not self.screen.is_modal
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action of the screen in the palette, and the themes."""

@@ -45,7 +45,8 @@ class End(asyncio.Protocol):
         self.held = bytearray()
         self.ended = False
         """Whether the other side has said that it sends no more."""
-        self.on_first_bytes: Callable[[bytes], None] | None = None
+        self.admits: Callable[[bytes], bool] | None = None
+        """Asked about each piece that comes in; what it does not admit goes no further."""
         self._wire: Wire | None = None
         self._peer: End | None = None
         self._news = asyncio.Event()
@@ -62,9 +63,8 @@ class End(asyncio.Protocol):
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Pass on, or hold, what was read."""
         self.received += len(data)
-        if self.on_first_bytes is not None:
-            call, self.on_first_bytes = self.on_first_bytes, None
-            call(data)
+        if self.admits is not None and not self.admits(data):
+            return
         if self._peer is not None:
             self._peer.write(data)
             return

@@ -116,7 +116,7 @@ class KnownHosts:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = f"{host_pattern(offer.host, offer.port)} {offer.public_line} {SINCE}{stamp}"
         private_folder(self.path.parent)
-        with _locked(self.path):
+        with locked(self.path):
             entry = self.entry(offer.host, offer.port)
             text = self._read()
             lines = text.removesuffix("\n").split("\n") if text else []
@@ -177,7 +177,8 @@ def _retire(line: str, entry: HostEntry, stamp: str) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that every program editing ``path`` takes (flock(2) on a file beside it)."""
     lock = path.with_name(f".{path.name}.lock")
     with lock.open("a") as file:
         lock.chmod(0o600)

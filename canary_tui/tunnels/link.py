@@ -1,4 +1,7 @@
-"""One connection to the database for one probe: its first words are ours, the rest the driver's."""
+"""One connection to the database for one probe: its first words are ours, the rest the driver's.
+
+Every byte of the database's passes here, and no more than a probe needs: the drivers have no limits.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Self
 
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.ends import End
 from canary_tui.tunnels.listener import BACKLOG, Listener
 
@@ -18,21 +22,34 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.route import Route
 
 
+LOGIN_BYTES = 64 * 1024
+"""What a database may send before the end of the login, TLS and its certificates included."""
+QUERY_BYTES = 8 * 1024 * 1024
+"""What it may send after the login."""
+
+
 class ProbeLink:
     """A connection opened through a route, with a local end that a driver can connect to once.
 
-    ``async with ProbeLink(await route.open(trace))``: leaving closes everything.
+    ``async with await ProbeLink.through(route, trace)``: leaving closes everything. ``trace`` tells whether
+    the login is done, and with it how much the database may send.
     """
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: End, trace: Trace) -> None:
+        self.cut_off: Failed | None = None
+        """Set once the database sent more than it may: nothing of what it sends is passed on any more."""
         self._end = end
+        self._trace = trace
+        self._inspect: Callable[[bytes], None] | None = None
         self._listener: Listener | None = None
         self._local: End | None = None
+        end.admits = self._admits
+        self._admits(b"")  # what came in before
 
     @classmethod
     async def through(cls, route: Route, trace: Trace) -> Self:
         """Open a connection through a route. Raises Failed."""
-        return cls(await route.open(trace))
+        return cls(await route.open(trace), trace)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,12 +86,11 @@ class ProbeLink:
         del self._end.held[: len(data)]
         return data
 
-    def on_first_bytes(self, call: Callable[[bytes], None]) -> None:
-        """Call back once with unread bytes from the database: now, or when they come in."""
+    def inspect(self, call: Callable[[bytes], None]) -> None:
+        """Show each piece to ``call`` before the driver sees it; an OSError of its ends the connection."""
+        self._inspect = call
         if self._end.held:
             call(bytes(self._end.held))
-        else:
-            self._end.on_first_bytes = call
 
     async def local_address(self) -> tuple[str, int]:
         """Listen on loopback for exactly one connection, the driver's."""
@@ -83,6 +99,27 @@ class ProbeLink:
         self._listener = Listener(sock, self._let_in, allowed=frozenset({os.geteuid()}))
         host, port = self._listener.address
         return host, port
+
+    def _admits(self, data: bytes) -> bool:
+        """Whether a piece from the database may go on; if not, the driver's connection ends here."""
+        if self.cut_off is None and self._end.received <= self._allowance():
+            try:
+                if self._inspect is not None:
+                    self._inspect(data)
+            except OSError:
+                pass  # the engine knows why
+            else:
+                return True
+        elif self.cut_off is None:
+            self.cut_off = sent_too_much(self._trace.stage)
+        if self._local is None:
+            self._end.abort()
+        else:
+            self._local.abort()  # and with it, once it is gone, the other end
+        return False
+
+    def _allowance(self) -> int:
+        return LOGIN_BYTES + (QUERY_BYTES if self._trace.stage is Stage.QUERY else 0)
 
     def _let_in(self, local: End, _transport: asyncio.Transport) -> None:
         """Join the driver's connection; any other is closed."""
@@ -93,3 +130,14 @@ class ProbeLink:
         if self._listener is not None:
             self._listener.stop()
         local.join(self._end)
+
+
+def sent_too_much(stage: Stage) -> Failed:
+    """Return what it is called when a database sends without end in ``stage``."""
+    if stage is Stage.QUERY:
+        detail = f"sent more than {QUERY_BYTES // 1024**2} MB after the login"
+        return Failed(Cause.QUERY_FAILED, detail=detail, stage=stage)
+    cause = Cause.TLS_FAILED if stage is Stage.TLS else Cause.WRONG_PROTOCOL
+    # The stage is named, or a tentative login would be taken for a first answer that makes no sense.
+    detail = f"sent more than {LOGIN_BYTES // 1024} kB before the login's end"
+    return Failed(cause, detail=detail, stage=stage)

@@ -31,7 +31,7 @@ PLACES = {
     "test": ("t",),
     "log": ("L",),
     "chart": ("enter", "l"),
-    "delete": ("d",),
+    "delete": ("D",),
     "incidents": ("i",),
     "host key": ("N", "h"),
 }

@@ -87,7 +87,7 @@ async def test_no_key_on_any_screen_asks_for_what_needs_the_monitor(
 
 @pytest.mark.parametrize(
     ("place", "key"),
-    [(p, k) for p in ((), ("N",)) for k in ("a", "e", "d", "t", "o", "r", "space")]
+    [(p, k) for p in ((), ("N",)) for k in ("a", "e", "D", "t", "o", "r", "space")]
     + [(("p",), "t"), (("p",), "u"), (("p",), "R"), (("L",), "t"), (("N",), "h"), (("N",), "P")],
 )
 async def test_such_a_key_says_why_it_does_nothing(
@@ -150,7 +150,7 @@ async def test_neither_the_bar_nor_the_help_nor_the_palette_offers_it(app: Canar
             ("t", "test"),
             ("o", "open/close"),
             ("r", "retry now"),
-            ("d", "delete"),
+            ("D", "delete"),
         ):
             assert not re.search(rf"\b{key} +{does}", help_text)
         await pilot.press("escape", "ctrl+p", *"orders-prod:")

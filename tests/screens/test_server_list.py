@@ -67,7 +67,7 @@ async def test_an_empty_list_says_what_to_do(app: CanaryApp, monitor: FakeMonito
         text = screen_text(pilot)
         assert "No servers yet." in text
         assert "canary demo" in text
-        await pilot.press("d", "e", "t", "n")
+        await pilot.press("D", "e", "t", "n")
         assert monitor.asked_for("remove") == []
         assert app.screen is app.home
 
@@ -149,13 +149,13 @@ async def test_keys_hand_intents_to_the_monitor(monitor: FakeMonitor, opened: Op
 
 async def test_delete_asks_first_and_undo_brings_it_back(monitor: FakeMonitor, opened: Open) -> None:
     async with opened() as pilot:
-        await pilot.press("d")
+        await pilot.press("D")
         await until(pilot, lambda: "Delete orders-prod?" in screen_text(pilot))
-        await pilot.press("enter", "n")
+        await pilot.press("y", "d", "D", "n", "j", "enter")
         assert monitor.asked_for("remove") == []
-        await pilot.press("d")
+        await pilot.press("D")
         await until(pilot, lambda: "Delete orders-prod?" in screen_text(pilot))
-        await pilot.press("y")
+        await pilot.press("tab", "enter")
         await until(pilot, lambda: "● orders-prod" not in screen_text(pilot))
         await pilot.press("u")
         await until(pilot, lambda: monitor.asked_for("restore") == [(samples.server(),)])

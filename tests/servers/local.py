@@ -34,7 +34,6 @@ class Held:
             server,
             world.tools,
             self.events.append,
-            gate=asyncio.Semaphore(2),
             chance=lambda: chance,
             any_port=any_port,
         )

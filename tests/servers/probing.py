@@ -54,6 +54,8 @@ class Target:
     query: str = "select 1"
     timeout: float = 5.0
     source: str = "127.0.0.1"
+    allow_cleartext: bool = False
+    had_tls: bool = False
 
     def server(self) -> Server:
         """The settings."""
@@ -64,6 +66,7 @@ class Target:
             user=self.user,
             tls=self.tls,
             ca_file=self.ca_file,
+            allow_cleartext=self.allow_cleartext,
         )
         plan = ProbePlan(query=self.query, timeout=self.timeout)
         return Server(name="orders", engine=self.engine, database=database, probe=plan)
@@ -88,7 +91,7 @@ async def probe_beside_others(target: Target) -> Outcome:
     async with TcpLink(target.address, target.source) as link:
         try:
             async with asyncio.timeout(target.timeout):
-                await client_for(target.engine).run(link, server, password, trace)
+                await client_for(target.engine).run(link, server, password, trace, had_tls=target.had_tls)
         except TimeoutError:
             failed = trace.timed_out()
         except Failed as error:

@@ -20,7 +20,7 @@ class TcpLink:
         self._source = source
         self._remote = socket.socket()
         self._unread = bytearray()
-        self._first_bytes: Callable[[bytes], None] | None = None
+        self._inspect: Callable[[bytes], None] | None = None
         self._listener: socket.socket | None = None
         self._joint: asyncio.Task[None] | None = None
 
@@ -62,9 +62,9 @@ class TcpLink:
         del self._unread[: len(data)]
         return data
 
-    def on_first_bytes(self, call: Callable[[bytes], None]) -> None:
+    def inspect(self, call: Callable[[bytes], None]) -> None:
         """See Link."""
-        self._first_bytes = call
+        self._inspect = call
 
     async def local_address(self) -> tuple[str, int]:
         """See Link."""
@@ -76,9 +76,8 @@ class TcpLink:
 
     async def _read(self) -> bytes:
         data = await asyncio.get_running_loop().sock_recv(self._remote, CHUNK)
-        if data and self._first_bytes is not None:
-            call, self._first_bytes = self._first_bytes, None
-            call(data)
+        if data and self._inspect is not None:
+            self._inspect(data)
         return data
 
     async def _join(self, listener: socket.socket) -> None:

@@ -118,10 +118,7 @@ async def watched(world: World, server: Server, hours: Hours, intervals: int) ->
             causes.append(event.result.failure.cause if event.result.failure else None)
         begun += isinstance(event, ProbeStarted)
 
-    one = asyncio.Semaphore(1)
-    watcher = Watcher(
-        server, world.tools, hear, gate=one, probes=asyncio.Semaphore(1), chance=float, clock=hours.now
-    )
+    watcher = Watcher(server, world.tools, hear, probes=asyncio.Semaphore(1), chance=float, clock=hours.now)
     running = asyncio.create_task(watcher.run())
     await eventually(lambda: causes, what="the first probe has ended")
     for _ in range(intervals):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +13,6 @@ from tests.harness.misbehave import Says
 from tests.servers.matrix import Case
 from tests.servers.scene import Scene, with_database
 from tests.servers.test_databases import GREETING
-
-if TYPE_CHECKING:
-    pass
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
@@ -224,7 +220,7 @@ async def silent_radius(scene: Scene, case: Case) -> None:
             'host all all 127.0.0.0/8 radius radiusservers="127.0.0.1" radiussecrets="s" '
             f'radiusports="{port}"'
         )
-        server = scene.server(PG, timeout=1.0)
+        server = scene.server(PG, timeout=1.0, allow_cleartext=True)
         await scene.fails(server, case)
     assert any("RADIUS" in line for line in scene.failure.remedies)
     scene.postgres.set_hba([SCRAM])

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from canary_tui.cli import no_tls
 from canary_tui.databases.mysql_wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Says
 from tests.harness.process import run
 from tests.servers.matrix import Case
-from tests.servers.scene import Scene
+from tests.servers.scene import Scene, with_database
 from tests.servers.test_databases import GREETING, TlsFront
 
 if TYPE_CHECKING:
@@ -47,6 +48,28 @@ async def not_offered(engine: Engine, mode: TlsMode, scene: Scene, case: Case) -
             scene.postgres.reload()
             await scene.passes(server)
     await scene.passes(server)
+
+
+async def downgraded(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
+    """A database whose TLS is switched off. Three ways out: switch it on, do without, or say so."""
+    server = scene.server(engine, direct=direct)
+    await scene.passes(server)
+    with scene.beside():
+        if engine is PG:
+            scene.undo.callback(scene.postgres.execute, "ALTER SYSTEM RESET ssl")
+            scene.restarted(PG, ssl="off")
+        else:
+            scene.restarted(MY, ssl="0")
+        logins = scene.real(engine).logins_seen()
+        await scene.fails(server, case)
+        await scene.fails(server, case)
+        assert scene.real(engine).logins_seen() == logins
+        await scene.passes(with_database(server, tls=TlsMode.DISABLE))
+        assert scene.advice("canary trust orders --no-tls")
+        assert no_tls.accept(server, scene.world.tools, yes=True) == 0
+        await scene.passes(server)
+    await scene.passes(server)
+    assert scene.world.tools.known_tls.seen(server)
 
 
 async def required(scene: Scene, case: Case) -> None:
@@ -188,6 +211,8 @@ CASES = (
         Case(f"not offered, {engine} {mode}", C.TLS_NOT_OFFERED, S.TLS, partial(not_offered, engine, mode))
         for engine, mode in ((PG, TlsMode.REQUIRE), (MY, TlsMode.REQUIRE), (PG, TlsMode.VERIFY_CA))
     ),
+    *_each("no longer offered", C.TLS_DOWNGRADED, downgraded),
+    Case("no longer offered, direct", C.TLS_DOWNGRADED, S.TLS, partial(downgraded, MY, direct=True)),
     Case("required, PostgreSQL", C.TLS_REQUIRED, S.TLS, required),
     Case("required, MySQL", C.TLS_REQUIRED, S.LOGIN, mysql_requires),
     *_each("untrusted", C.CERTIFICATE_UNTRUSTED, untrusted),

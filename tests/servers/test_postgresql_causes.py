@@ -204,7 +204,7 @@ async def test_a_login_method_that_asyncpg_cannot_do_is_unsupported(method: int,
 
 
 async def test_a_server_that_closes_in_the_login_closed_early() -> None:
-    said = b"R" + struct.pack("!ii", 8, 3)
+    said = b"R" + struct.pack("!ii", 12, 5) + b"salt"
     with Says(said, "close", after_client=True) as fake:
         address = (fake.host, fake.port)
         outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=TlsMode.DISABLE))

@@ -18,8 +18,9 @@ from canary_tui.monitor.key_trial import attempt
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.rotation import CannotRotate, begin, finish, give_up, state, switch
 from canary_tui.servers.file import NotSaved
-from tests.harness.ports import wait_for
+from tests.harness.ports import eventually, wait_for
 from tests.servers.cli import Canary
+from tests.servers.gates import busy, waiting
 from tests.servers.test_monitor import port_of, psql, running, wait_until
 from tests.servers.world import World, with_ssh
 
@@ -69,7 +70,7 @@ async def make(world: World, sshd: Sshd | None = None) -> str:
 
 
 async def attempted(world: World, name: str = "orders") -> Tried:
-    return await attempt(world.tools, name, asyncio.Semaphore(2))
+    return await attempt(world.tools, name)
 
 
 async def works(world: World, name: str = "orders") -> bool:
@@ -335,25 +336,13 @@ async def test_a_try_costs_one_login_of_the_new_key_and_waits_for_its_turn(
 ) -> None:
     world.write(world.server(request.getfixturevalue(engine), sshd))
     await make(world, sshd)
-    before, turns = sshd.logins(), Turns()
-    assert (await attempt(world.tools, "orders", turns)).step is Step.SWITCHED
-    assert sshd.logins() == before + 1
-    assert turns.taken == 1
-    assert (await attempt(world.tools, "orders", turns)).step is Step.STILL_ACCEPTED
-    assert sshd.logins() == before + 2
-    assert turns.taken == 2
-
-
-class Turns(asyncio.Semaphore):
-    """A gate of logins that counts who went through."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.taken = 0
-
-    async def __aenter__(self) -> None:
-        self.taken += 1
-        await super().__aenter__()
+    before = sshd.logins()
+    for step, logins in ((Step.SWITCHED, 1), (Step.STILL_ACCEPTED, 2)):
+        async with busy(world.tools, sshd):
+            trial = asyncio.create_task(attempted(world))
+            await eventually(lambda: waiting(world.tools, sshd), what="it waits for its turn")
+        assert (await trial).step is step
+        assert sshd.logins() == before + logins
 
 
 @pytest.mark.parametrize("left", ["switch", "finish"])

@@ -76,7 +76,7 @@ def entries(world: World) -> SshServer:
 
 
 def tried(world: World) -> Tried:
-    return asyncio.run(attempt(world.tools, "orders", asyncio.Semaphore(2)))
+    return asyncio.run(attempt(world.tools, "orders"))
 
 
 def the_key_in_use_works(world: World) -> bool:

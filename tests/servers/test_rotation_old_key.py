@@ -179,7 +179,7 @@ def test_the_account_that_keeps_the_old_line_is_named_in_the_log(
 ) -> None:
     async def change() -> None:
         await make(world, sshd)
-        await attempt(world.tools, "orders", asyncio.Semaphore(2))
+        await attempt(world.tools, "orders")
 
     asyncio.run(change())
     now = world.tools.file.load().get("orders")

@@ -156,7 +156,7 @@ async def test_a_key_in_use_that_cannot_be_read_does_not_hide_the_version(
 ) -> None:
     (world.paths.keys / "orders").chmod(0o644)
     async with jumpbox(world, server, version="OpenSSH_7.4") as old:
-        await learn_version(world.tools, old, asyncio.Semaphore(1))
+        await learn_version(world.tools, old)
     found = (await begin(world.tools, "orders")).next
     assert found is not None
     assert "permitlisten" not in found.restricted
@@ -165,15 +165,15 @@ async def test_a_key_in_use_that_cannot_be_read_does_not_hide_the_version(
 async def test_a_version_is_not_believed_before_the_host_key_is_trusted(world: World, server: Server) -> None:
     async with jumpbox(world, server, version="OpenSSH_7.4") as old:
         world.paths.known_hosts.unlink()
-        await learn_version(world.tools, old, asyncio.Semaphore(1))
-    assert world.tools.versions == {}
+        await learn_version(world.tools, old)
+    assert world.tools.logins.versions == {}
 
 
 async def test_a_known_version_costs_no_login(world: World, sshd: Sshd, server: Server) -> None:
-    await learn_version(world.tools, server, asyncio.Semaphore(1))
-    assert "OpenSSH" in world.tools.versions["127.0.0.1", sshd.port]
+    await learn_version(world.tools, server)
+    assert "OpenSSH" in world.tools.logins.versions["127.0.0.1", sshd.port]
     before = sshd.logins()
-    await learn_version(world.tools, server, asyncio.Semaphore(1))
+    await learn_version(world.tools, server)
     assert sshd.logins() == before
 
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from canary_tui.diagnosis.stages import HostKeyOffer
+from canary_tui.monitor import logins
 from canary_tui.monitor import supervisor as supervisors
 from canary_tui.monitor.backoff import Retry
 from canary_tui.monitor.events import ProbeFinished, TunnelChanged, TunnelState
@@ -21,6 +22,7 @@ from canary_tui.servers.model import Listen, SshServer
 from canary_tui.tunnels import pulse
 from canary_tui.tunnels.dial import dial as real_dial
 from tests.harness.ports import eventually
+from tests.servers.gates import busy
 from tests.servers.local import held
 from tests.servers.world import with_ssh
 
@@ -177,12 +179,12 @@ async def test_what_nobody_has_thought_of_does_not_end_the_tunnel(
 ) -> None:
     failures = iter([RuntimeError("never seen before")])
 
-    async def dial(*arguments: object) -> object:
+    async def dial(*arguments: object, **named: object) -> object:
         for error in failures:
             raise error
-        return await real_dial(*arguments)  # type: ignore[arg-type]
+        return await real_dial(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(supervisors, "dial", dial)
+    monkeypatch.setattr(logins, "dial", dial)
     async with held(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         assert S.WAITING in at_work.states
@@ -245,12 +247,13 @@ async def test_a_server_that_waits_for_its_turn_to_log_in_is_neither_up_nor_down
 
     monkeypatch.setattr(supervisors.Supervisor, "settled", looked)
     events: list[AnyEvent] = []
-    turn = asyncio.Semaphore(0)
+    server = world.server(postgres, sshd)
+    others = contextlib.AsyncExitStack()
+    await others.enter_async_context(busy(world.tools, sshd))
     watcher = Watcher(
-        world.server(postgres, sshd),
+        server,
         world.tools,
         events.append,
-        gate=turn,
         probes=asyncio.Semaphore(1),
         chance=lambda: 0.5,
     )
@@ -258,7 +261,7 @@ async def test_a_server_that_waits_for_its_turn_to_log_in_is_neither_up_nor_down
     for _ in range(5):  # it has looked again and again, and still waits
         await asyncio.wait_for(looks.get(), 5)
     assert not [event for event in events if isinstance(event, ProbeFinished)]
-    turn.release()
+    await others.aclose()
     await eventually(lambda: any(isinstance(event, ProbeFinished) for event in events))
     watching.cancel()
     await asyncio.wait({watching})

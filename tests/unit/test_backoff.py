@@ -36,7 +36,9 @@ def test_every_cause_has_one_policy_for_a_tunnel(cause: Cause) -> None:
 
 def test_logins_that_were_rejected_are_not_hammered() -> None:
     for cause in CAUSES_BY_STAGE[Stage.LOGIN]:
-        expected = None if cause is Cause.LOGIN_TIMED_OUT else Retry.REFUSED
+        expected = {Cause.LOGIN_TIMED_OUT: None, Cause.PASSWORD_NOT_SENT: Retry.PERSON}.get(
+            cause, Retry.REFUSED
+        )
         assert retry_of_probe(cause) is expected, cause
 
 

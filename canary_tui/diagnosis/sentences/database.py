@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canary_tui.diagnosis.sentences.entry import Entry, entry, mysql, postgresql
+from canary_tui.diagnosis.sentences.entry import Entry, entry, mysql, postgresql, when
 from canary_tui.diagnosis.sentences.ssh import RELOAD
 from canary_tui.diagnosis.stages import Cause
 
@@ -85,7 +85,11 @@ FORWARD: dict[Cause, Entry] = {
 DATABASE: dict[Cause, Entry] = {
     Cause.WRONG_PROTOCOL: entry(
         "not the expected database",
-        "Something answers on {db_at}, but it does not speak {engine_name}.",
+        (
+            when("login", "What answers on {db_at} began a login and went on as no {engine_name} does."),
+            when("tls", "What answers on {db_at} began TLS and went on as no {engine_name} does."),
+            "Something answers on {db_at}, but it does not speak {engine_name}.",
+        ),
         "Check `engine` in servers.yaml ({engine} now): `postgresql`, or `mysql` for MySQL and MariaDB.",
         "Check `database.port` ({db_port} now): PostgreSQL usually has 5432, MySQL and MariaDB 3306; "
         "MySQL's 33060 speaks another protocol.",

@@ -38,6 +38,21 @@ TLS: dict[Cause, Entry] = {
             "If the network to {db_host} is trusted, set `database.tls: prefer`: nothing is encrypted then."
         ),
     ),
+    Cause.TLS_DOWNGRADED: entry(
+        "TLS no longer offered",
+        "The database {db_at} had TLS before and offers none now. No user name and no password was sent.",
+        "Ask its administrator whether TLS was switched off. If it was not, somebody between {origin} and "
+        "{db_host} takes it out, to read what passes: look into that first.",
+        postgresql(
+            "Switch it on again: `ssl = on`, `ssl_cert_file` and `ssl_key_file` in postgresql.conf on "
+            "{db_host}, then `SELECT pg_reload_conf();`."
+        ),
+        mysql(
+            "Switch it on again: `ssl_cert` and `ssl_key` under `[mysqld]` in my.cnf on {db_host}, then "
+            "`sudo systemctl restart mysql` (or `mariadb`)."
+        ),
+        "If it is to be without TLS from now on, say so: `canary trust {server!sh} --no-tls`.",
+    ),
     Cause.TLS_REQUIRED: entry(
         "TLS required",
         "The database {db_at} lets {db_user} in only over TLS.",
@@ -128,6 +143,30 @@ TLS: dict[Cause, Entry] = {
 }
 
 LOGIN: dict[Cause, Entry] = {
+    Cause.PASSWORD_NOT_SENT: entry(
+        "password not sent",
+        "The database {db_at} asked for the password of {db_user} in a form that it can read. It was not "
+        "sent, because TLS has not verified who asks.",
+        "Set `database.tls: verify-full`, and `database.ca_file` to the PEM file of the authority that "
+        "signed the server's certificate: then only the real server reads the password.",
+        mysql(
+            "MySQL makes an authority of its own: `ca.pem` in the folder that `SELECT @@datadir;` names on "
+            "{db_host}. Copy it here, and set `database.ca_file` to it and `database.tls: verify-ca` (its "
+            "certificate carries no host name)."
+        ),
+        postgresql(
+            "Or let the server ask for a proof instead: `scram-sha-256` in place of `password` (or `ldap`, "
+            "`pam`, `radius`) in the line of pg_hba.conf on {db_host} that is for {db_user}, then `SELECT "
+            "pg_reload_conf();`, and set the password anew: `\\password {db_user!sql}`."
+        ),
+        mysql(
+            "Or give the user a plug-in that never asks for it: `ALTER USER {db_user!text}@'ADDRESS' "
+            "IDENTIFIED WITH mysql_native_password BY 'PASSWORD';` (MariaDB: `IDENTIFIED VIA "
+            "mysql_native_password USING PASSWORD('PASSWORD')`) " + ACCOUNTS + "."
+        ),
+        "Or, where everybody on the way to {db_host} may know the password, set "
+        "`database.allow_cleartext: true`: it is sent to whoever asks.",
+    ),
     Cause.PASSWORD_REJECTED: entry(
         "password rejected",
         "The database {db_at} rejects the user {db_user} with this password. A user that does not exist "

@@ -53,6 +53,7 @@ class ConnectionTest(Page):
         self._test: RunningTest | None = None
         self._ticks = 0
         self._told = False
+        self._passed = 0
 
     def body(self) -> Iterable[Widget]:
         """The trail, and the words below it."""
@@ -81,6 +82,7 @@ class ConnectionTest(Page):
         except KeyError as error:  # it has just been taken out of the file
             self.trouble(error)
         self._told = False
+        self._passed = self.canary.keys.passed
         self.tick()
 
     def tick(self) -> None:
@@ -101,6 +103,10 @@ class ConnectionTest(Page):
         summary = f"{day_words(result.started_at)} · {ms_words(result.total_ms)}"
         self.query_one(TitleBar).say(line((summary, Tone.MUTED)))
         self.refresh_bindings()
+        # A question comes by itself to who only watches. What others type is meant for this screen, whose
+        # keys say how to decide.
+        if self.canary.keys.typed_since(self._passed):
+            return
         if trail.needs_decision(result):
             self.action_host_key()
         elif result.failure is not None and result.failure.cause is Cause.PASSWORD_MISSING:
@@ -122,27 +128,22 @@ class ConnectionTest(Page):
 
     def action_host_key(self) -> None:
         """Decide about the host key, then test again."""
-        result = self.result
-        if result is not None and result.host_key is not None:
-            offer = result.host_key
 
-            def decided(trusted: bool | None) -> None:
-                if trusted:
-                    self.action_again()
+        def decided(trusted: bool | None) -> None:
+            if trusted:
+                self.action_again()
 
-            self.canary.open_host_key(self._server, offer, decided)
+        if self.result is not None and self.result.host_key is not None:
+            self.canary.open_host_key(self._server, self.result.host_key, decided)
 
     def action_password(self) -> None:
         """Give the password, then test again."""
-        self.run_worker(self._password(), name="password", exit_on_error=False)
-
-    async def _password(self) -> None:
-        if self._test is not None and await self.canary.ask_password(self._test.server):
-            self.action_again()
+        if self._test is not None:
+            self.canary.ask_password(self._test.server, self.action_again)
 
     def action_copy_report(self) -> None:
         """Copy a report for the SSH server's administrator."""
-        self.run_worker(self._copy_report(), name="report", exit_on_error=False)
+        self.carry_out(self._copy_report, "report")
 
     async def _copy_report(self) -> None:
         if self._test is None or self._test.result is None:

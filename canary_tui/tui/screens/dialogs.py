@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Button, Input, Static
 
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.presenters.lines import Tone, line
@@ -39,6 +39,48 @@ class Confirm(ModalScreen[bool]):
     def action_answer(self, yes: bool) -> None:
         """Answer."""
         self.dismiss(yes)
+
+
+class Answer(Button):
+    """One of the answers of a decision."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "press", "give this answer", key_display="enter")
+    ]
+
+
+class Decision(ModalScreen[bool]):
+    """A question about something that is not easily undone. It stands on *Cancel*.
+
+    No key of the screen below answers it: what was meant for the list cannot delete a server.
+    """
+
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab,right", "app.focus_next", "choose", key_display="tab"),
+        Binding("shift+tab,left", "app.focus_previous", "choose", show=False),
+        Binding("escape", "dismiss(False)", "cancel"),
+    ]
+
+    def __init__(self, question: str, consequence: str, verb: str) -> None:
+        super().__init__()
+        self._question = question
+        self._consequence = consequence
+        self._verb = verb
+
+    def compose(self) -> ComposeResult:
+        """The question, what follows, the two answers, the keys."""
+        with Vertical(classes="dialog"):
+            yield Words(line((self._question, Tone.STRONG)))
+            yield Static(self._consequence, markup=False)
+            with Horizontal(classes="answers"):
+                yield Answer("Cancel", id="cancel", compact=True)
+                yield Answer(self._verb, id="do", variant="error", compact=True)
+            yield KeyBar()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        self.dismiss(event.button.id == "do")
 
 
 class AskText(ModalScreen[str | None]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -15,13 +15,14 @@ from canary_tui.tui.presenters.host_key import host_key_lines
 from canary_tui.tui.presenters.lines import Tone, line, wrap
 from canary_tui.tui.screens.page import done, error_words
 from canary_tui.tui.widgets.bars import KeyBar, Words
-from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.tui.api import MonitorApi
+    from canary_tui.tui.app import CanaryApp
+    from canary_tui.tui.key_gate import KeyGate
 
 WORD = "replace"
 BROAD, NARROW, FRAME = 116, 76, 6
@@ -45,6 +46,10 @@ class HostKeyQuestion(ModalScreen[bool]):
         self._monitor = monitor
         self._server = server
         self._offer = offer
+
+    @property
+    def _gate(self) -> KeyGate:
+        return cast("CanaryApp", self.app).keys
 
     @property
     def changed(self) -> bool:
@@ -84,12 +89,12 @@ class HostKeyQuestion(ModalScreen[bool]):
 
     def action_accept(self) -> None:
         """Trust exactly this key."""
-        begin_alone(self, self._trust, "trust")
+        self._gate.carry_out(self, self._trust, "trust")
 
     @on(Input.Submitted, "#answer")
     def _typed(self, event: Input.Submitted) -> None:
         if event.value.strip().lower() == WORD:
-            begin_alone(self, self._trust, "trust")
+            self._gate.carry_out(self, self._trust, "trust")
         else:
             self._say(f"Nothing was changed: the word is {WORD}.")
 

@@ -68,7 +68,7 @@ class Incidents(Page):
             self._read()
 
     def _read(self) -> None:
-        begin_alone(self, self._load, "incidents")
+        self.canary.keys.expect(begin_alone(self, self._load, "incidents"))
 
     async def _load(self) -> None:
         found = await done(self.canary.monitor.incidents(MOST))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -94,7 +95,7 @@ class KeyView(Page):
         return (ssh.key, ssh.next_key, ssh.old_key) if ssh is not None else ()
 
     def _read(self) -> None:
-        begin_alone(self, self._load, "key", "key")
+        self.canary.keys.expect(begin_alone(self, self._load, "key", "key"))
 
     async def _load(self) -> None:
         monitor = self.canary.monitor
@@ -165,13 +166,12 @@ class KeyView(Page):
 
     def action_rotate(self) -> None:
         """Make a new key beside the one in use."""
-        self.run_worker(self._rotate(), name="change key", exit_on_error=False)
+        self.ask(Confirm(f"Change the key of {self._server}?", WHAT_HAPPENS), self._rotate, "change key")
 
-    async def _rotate(self) -> None:
-        if await self.app.push_screen_wait(Confirm(f"Change the key of {self._server}?", WHAT_HAPPENS)):
-            await self._busy_with("Making a new key…", self.canary.monitor.rotate(self._server))
-            self._say()
-            self._read()
+    async def _rotate(self, _yes: bool) -> None:
+        await self._busy_with("Making a new key…", self.canary.monitor.rotate(self._server))
+        self._say()
+        self._read()
 
     def action_try_keys(self, which: str) -> None:
         """Try the new key, or the old one's refusal, now."""
@@ -185,14 +185,12 @@ class KeyView(Page):
 
     def action_give_up(self) -> None:
         """Give the new key up."""
-        self.run_worker(self._give_up(), name="give up", exit_on_error=False)
+        self.ask(Confirm(f"Give up the new key of {self._server}?", GIVEN_UP), self._give_up, "give up")
 
-    async def _give_up(self) -> None:
-        question = f"Give up the new key of {self._server}?"
-        if await self.app.push_screen_wait(Confirm(question, GIVEN_UP)):
-            await self._busy_with("Giving the new key up…", self.canary.monitor.give_up_key(self._server))
-            self._say(line("The new key is given up; the old one stays in use."))
-            self._read()
+    async def _give_up(self, _yes: bool) -> None:
+        await self._busy_with("Giving the new key up…", self.canary.monitor.give_up_key(self._server))
+        self._say(line("The new key is given up; the old one stays in use."))
+        self._read()
 
     async def _busy_with(self, words: str, work: Future[T]) -> T:
         """Say what goes on while it does; the keys of the change of key are away meanwhile."""
@@ -208,16 +206,14 @@ class KeyView(Page):
     def action_write(self) -> None:
         """Write the line to install to a file."""
         if self.info is not None:
-            self.run_worker(self._write(self.info), name="write", exit_on_error=False)
+            hint = "A new file, mode 0600; an existing one is not touched."
+            name = f"{self._server}.authorized_keys"
+            question = AskText("Write the line to install to", name, hint)
+            self.ask(question, partial(self._write, self.info), "write")
 
-    async def _write(self, info: KeyInfo) -> None:
-        hint = "A new file, mode 0600; an existing one is not touched."
-        path = await self.app.push_screen_wait(
-            AskText("Write the line to install to", f"{self._server}.authorized_keys", hint)
-        )
-        if path is not None:
-            written = await asyncio.to_thread(write_new, path, info.restricted + "\n")
-            self.notify(f"Written to {written}", markup=False)
+    async def _write(self, info: KeyInfo, path: str) -> None:
+        written = await asyncio.to_thread(write_new, path, info.restricted + "\n")
+        self.notify(f"Written to {written}", markup=False)
 
     def action_test(self) -> None:
         """Test the connection."""

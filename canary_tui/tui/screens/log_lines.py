@@ -85,7 +85,8 @@ class LogLines(Page):
 
     def _fetch(self, work: Coroutine[None, None, None]) -> None:
         self._reads += 1
-        self.run_worker(self._counted(work), name="history", group="history", exit_on_error=False)
+        reader = self.run_worker(self._counted(work), name="history", group="history", exit_on_error=False)
+        self.canary.keys.expect(reader)
 
     async def _counted(self, work: Coroutine[None, None, None]) -> None:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -16,7 +17,7 @@ from canary_tui.tui.presenters.words import cause_words
 from canary_tui.tui.widgets.bars import KeyBar, TitleBar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Future
 
     from textual import events
@@ -101,6 +102,21 @@ class Page(Screen[None]):
         """Show the facts as they are, once there is something to show them on."""
         if self.in_use:
             self.show_facts(self.canary.facts)
+
+    # What a key asks for
+
+    def carry_out(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Run ``work`` in a worker before the next key is looked at; nothing if it is under way already."""
+        self.canary.keys.carry_out(self, work, name)
+
+    def ask(self, question: Screen[T], then: Callable[[T], Coroutine[Any, Any, None]], name: str) -> None:
+        """Open a question, which has the keyboard from now on; carry out what its answer means."""
+
+        def answered(answer: T | None) -> None:
+            if answer:
+                self.carry_out(partial(then, answer), name)
+
+        self.app.push_screen(question, answered)
 
     def action_back(self) -> None:
         """Go back to the screen before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -319,16 +320,14 @@ class ProbeLog(LogLines):
 
     def action_export(self) -> None:
         """Write the probes that are shown to a file."""
-        self.run_worker(self._export(), name="export", exit_on_error=False)
-
-    async def _export(self) -> None:
         results = [entry.result for entry in self._book.shown if entry.result is not None]
         name = f"{self._book.filter.server or 'canary'}-probes.jsonl"
         hint = (
             f"{len(results)} probes. JSON Lines, or CSV when the name ends in .csv. Nothing is overwritten."
         )
-        path = await self.app.push_screen_wait(AskText("Export to", name, hint))
-        if path is not None:
-            text = await asyncio.to_thread(exported, results, path)
-            written = await asyncio.to_thread(write_new, path, text)
-            self.notify(f"{len(results)} probes written to {written}", markup=False)
+        self.ask(AskText("Export to", name, hint), partial(self._export, results), "export")
+
+    async def _export(self, results: list[ProbeResult], path: str) -> None:
+        text = await asyncio.to_thread(exported, results, path)
+        written = await asyncio.to_thread(write_new, path, text)
+        self.notify(f"{len(results)} probes written to {written}", markup=False)

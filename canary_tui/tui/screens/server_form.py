@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -15,7 +16,7 @@ from canary_tui.servers.secrets import Secret
 from canary_tui.tui.presenters import form, urls
 from canary_tui.tui.presenters.lines import Tone, line
 from canary_tui.tui.screens.dialogs import Confirm
-from canary_tui.tui.screens.page import Page, done, error_words
+from canary_tui.tui.screens.page import Page, error_words
 from canary_tui.tui.widgets.bars import Words
 from canary_tui.tui.widgets.choice import Choice
 from canary_tui.tui.widgets.form_field import FormField, FormInput
@@ -220,7 +221,7 @@ class ServerForm(Page):
         if not self._saving:
             self._saving = True
             self._say("Saving…", Tone.MUTED)
-            self.run_worker(self._save(server, values), name="save", exit_on_error=False)
+            self.carry_out(partial(self._save, server, values), "save")
 
     async def _save(self, server: Server, values: form.Values) -> None:
         old = self._server.name if self._server is not None else None
@@ -228,7 +229,9 @@ class ServerForm(Page):
         keyring = values["password_from"] == form.KEYRING
         secret = (Secret(typed) if typed else self._pasted) if keyring else None
         try:
-            saved = await done(self.canary.monitor.save(server, replaces=old, keyring_password=secret))
+            saved = await self.canary.done_and_shown(
+                self.canary.monitor.save(server, replaces=old, keyring_password=secret)
+            )
         finally:
             self._saving = False
         if self._pasted is not None and not keyring:
@@ -255,8 +258,9 @@ class ServerForm(Page):
         if not self.changed:
             self.dismiss()
             return
-        self.run_worker(self._ask_to_leave(), name="leave", exit_on_error=False)
 
-    async def _ask_to_leave(self) -> None:
-        if await self.app.push_screen_wait(Confirm("Leave without saving?", "What you typed is lost.")):
-            self.dismiss()
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.dismiss()
+
+        self.app.push_screen(Confirm("Leave without saving?", "What you typed is lost."), decided)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -11,9 +12,9 @@ from textual.widgets import Input
 from canary_tui.monitor.board import Row, Snapshot
 from canary_tui.tui.presenters import advice, fleet, long_run, second_copy, urls
 from canary_tui.tui.presenters.lines import Line, Tone, line
-from canary_tui.tui.screens.dialogs import Confirm
+from canary_tui.tui.screens.dialogs import Decision
 from canary_tui.tui.screens.help import Reading
-from canary_tui.tui.screens.page import Page, done
+from canary_tui.tui.screens.page import Page
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.widgets.line_list import CURSOR, LineList
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from textual.widget import Widget
+
+    from canary_tui.servers.model import Server
 
 
 BESIDE_COUNTS = len("canary") + 4
@@ -33,7 +36,7 @@ class ServerList(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "add", "add"),
         Binding("e", "edit", "edit"),
-        Binding("d", "delete", "delete"),
+        Binding("D", "delete", "delete", key_display="D"),
         Binding("u", "undo", "undo delete"),
         Binding("p", "key", "public key"),
         Binding("t", "test", "test"),
@@ -236,19 +239,18 @@ class ServerList(Page):
     def action_delete(self) -> None:
         """Remove the server, after a question."""
         if (row := self.selected) is not None:
-            self.run_worker(self._delete(row), name="delete", exit_on_error=False)
+            name = row.server.name
+            what = f"{name} is taken out of servers.yaml and its key is moved aside. u brings both back."
+            if row.clients:
+                what += f" {row.clients} open client connection(s) will be cut."
+            self.ask(Decision(f"Delete {name}?", what, "Delete"), partial(self._delete, row.server), "delete")
 
-    async def _delete(self, row: Row) -> None:
-        name = row.server.name
-        what = f"{name} goes from servers.yaml and its key is moved aside. u brings both back."
-        if row.clients:
-            what += f" {row.clients} open client connection(s) will be cut."
-        if await self.app.push_screen_wait(Confirm(f"Delete {name}?", what)):
-            await self.canary.remove_server(row.server)
+    async def _delete(self, server: Server, _yes: bool) -> None:
+        await self.canary.remove_server(server)
 
     def action_undo(self) -> None:
         """Bring the last deleted server back."""
-        self.run_worker(self.canary.undo_remove(), name="undo", exit_on_error=False)
+        self.carry_out(self.canary.undo_remove, "undo")
 
     def action_key(self) -> None:
         """Show the server's public key and how to install it."""
@@ -263,10 +265,10 @@ class ServerList(Page):
     def action_open_close(self) -> None:
         """Open or close the server's tunnel."""
         if (row := self.selected) is not None:
-            name, enabled = row.server.name, not row.server.enabled
-            self.run_worker(
-                done(self.canary.monitor.set_enabled(name, enabled)), name="toggle", exit_on_error=False
-            )
+            self.carry_out(partial(self._open_close, row.server.name, not row.server.enabled), "toggle")
+
+    async def _open_close(self, name: str, enabled: bool) -> None:
+        await self.canary.done_and_shown(self.canary.monitor.set_enabled(name, enabled))
 
     def action_log(self) -> None:
         """Follow the server's probes."""
@@ -289,7 +291,7 @@ class ServerList(Page):
     def action_shell(self) -> None:
         """Run psql or mysql through the tunnel."""
         if (row := self.selected) is not None:
-            self.run_worker(self.canary.shell(row.server.name), name="shell", exit_on_error=False)
+            self.carry_out(partial(self.canary.shell, row.server.name), "shell")
 
     def action_retry(self) -> None:
         """Stop waiting and try again at once."""
@@ -313,4 +315,4 @@ class ServerList(Page):
     def action_password(self) -> None:
         """Give the database password that no source has."""
         if (row := self.selected) is not None:
-            self.run_worker(self.canary.ask_password(row.server), name="password", exit_on_error=False)
+            self.canary.ask_password(row.server)

@@ -1,0 +1,131 @@
+"""What a PostgreSQL server says, looked at message by message before the driver hears it.
+
+asyncpg waits for as many bytes as a server announces, keeps every setting that it is told, computes as many
+rounds of SCRAM as it is asked for, on the event loop, and sends the password in clear to whoever asks.
+PostgreSQL 15 documentation §55.7 has the messages, RFC 5802 §5 what SCRAM's say.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING
+
+from canary_tui.databases.postgresql_wire import LONGEST_ERROR, early_failure, is_answer, not_postgresql
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+
+if TYPE_CHECKING:
+    from canary_tui.diagnosis.trace import Trace
+
+HEADER = struct.Struct("!ci")
+"""A message's type, and its length without that one byte."""
+MOST_ROUNDS = 100_000
+"""Rounds of SCRAM: they take 52 ms, in which the loop does nothing else. PostgreSQL's default is 4,096."""
+BESIDE_ROWS = 256 * 1024
+"""Bytes after the login that are no rows: settings and notices, which the driver keeps or copies."""
+OK, CLEARTEXT, SASL, SASL_CONTINUE, SASL_FINAL = 0, 3, 10, 11, 12
+"""What an authentication message (``R``) asks for."""
+ROUNDS = re.compile(rb",i=0*(\d{1,20})")
+
+
+class Guard:
+    """Reads along with the driver, and ends the connection before it hears what would harm.
+
+    ``unreadable``: why the password may not be sent in clear; empty where it may be.
+    """
+
+    def __init__(self, trace: Trace, unreadable: str) -> None:
+        self.refused: Failed | None = None
+        """Why the connection was ended here."""
+        self._trace = trace
+        self._unreadable = unreadable
+        self._held = b""
+        self._skip = 0
+        self._began = False
+        self._ready = False
+        self._beside_rows = 0
+        self._next_step = SASL
+
+    def inspect(self, data: bytes) -> None:
+        """Look at the next piece of what the server says.
+
+        Raises ConnectionAbortedError, which asyncio takes for a connection that broke, and has the reason in
+        ``refused`` then; the piece must not reach the driver.
+        """
+        if self.refused is None:
+            try:
+                self._read(data)
+            except Failed as failed:
+                self.refused = failed
+        if self.refused is not None:
+            raise ConnectionAbortedError("refused to hear more")
+
+    def _read(self, data: bytes) -> None:
+        at = min(self._skip, len(data))
+        self._skip -= at
+        if self._held:
+            data, self._held = self._held + data, b""
+        if not self._began:
+            self._first_words(data)
+        while len(data) - at >= HEADER.size:
+            kind, length = HEADER.unpack_from(data, at)
+            if length < 4 or (length > LONGEST_ERROR and (kind == b"R" or not self._ready)):
+                raise self._nonsense(f"announced a message {kind!r} of {length} bytes")
+            after = at + 1 + length
+            if kind == b"R" and after > len(data):
+                break
+            self._began = True
+            if kind == b"R":
+                self._authentication(data[at + HEADER.size : after])
+            elif kind == b"Z":
+                self._ready = True
+            elif self._ready and kind not in b"Dd":
+                self._count(1 + length)
+            at = after
+        if at > len(data):
+            self._skip = at - len(data)
+        else:
+            self._held = data[at:]
+
+    def _first_words(self, data: bytes) -> None:
+        if not data:
+            return
+        if not is_answer(data):
+            raise not_postgresql(data)
+        # Confirmed once it took place: a first word that is a refusal belongs to the stage before.
+        self._trace.enter(Stage.LOGIN, tentative=True)
+        if data[:1] == b"E" and len(data) >= HEADER.size:
+            length = HEADER.unpack_from(data)[1]
+            if not 4 <= length <= LONGEST_ERROR:  # the form of protocol 2: text up to a zero byte
+                raise early_failure({"M": data[1:].partition(b"\0")[0].decode(errors="replace")})
+
+    def _count(self, size: int) -> None:
+        self._beside_rows += size
+        if self._beside_rows > BESIDE_ROWS:
+            raise self._nonsense(f"sent more than {BESIDE_ROWS // 1024} kB beside rows")
+
+    def _authentication(self, body: bytes) -> None:
+        step = int.from_bytes(body[:4], "big")
+        if step == CLEARTEXT and self._unreadable:
+            detail = f"asked for the password in clear {self._unreadable}"
+            raise Failed(Cause.PASSWORD_NOT_SENT, detail=detail)
+        if step in {SASL, SASL_CONTINUE, SASL_FINAL}:
+            # One after the other, and once: each asks for as many rounds as the one before.
+            if step != self._next_step:
+                raise self._nonsense("sent SCRAM messages in another order than SCRAM has")
+            self._next_step += 1
+        if step == SASL_CONTINUE:
+            _check_rounds(body)
+        if step == OK and self._next_step in {SASL_CONTINUE, SASL_FINAL}:
+            raise self._nonsense("ended the login without the proof that it knows the password (RFC 5802 §3)")
+
+    def _nonsense(self, detail: str) -> Failed:
+        return Failed(Cause.QUERY_FAILED if self._ready else Cause.WRONG_PROTOCOL, detail=detail)
+
+
+def _check_rounds(message: bytes) -> None:
+    """Refuse what would take too long to compute. Asyncpg takes the first number that looks like one."""
+    rounds = max((int(found) for found in ROUNDS.findall(message)), default=0)
+    if rounds > MOST_ROUNDS:
+        detail = f"asks for {rounds} rounds of SCRAM; {MOST_ROUNDS} are computed at most"
+        raise Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail=detail)

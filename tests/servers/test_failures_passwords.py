@@ -1,0 +1,54 @@
+"""The matrix: the password is asked for in a form that the server can read."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.servers.model import Engine
+from tests.harness.mysql8 import Mysql8
+from tests.servers.matrix import Case
+from tests.servers.scene import Scene, with_database
+
+PG, MY = Engine.POSTGRESQL, Engine.MYSQL
+C, S = Cause, Stage
+
+
+async def hba_wants_it_in_clear(scene: Scene, case: Case, *, direct: bool = False) -> None:
+    """Three ways out: TLS that verifies, a method that asks for a proof, or saying so."""
+    server = scene.server(PG, direct=direct, host="localhost", ca_file=str(scene.authority.ca))
+    with scene.beside():
+        scene.hba("host all all 127.0.0.0/8 password")
+        await scene.fails(server, case)
+        await scene.passes(scene.follow(server, "database.tls: verify-full"))
+        assert scene.advice("database.allow_cleartext: true")
+        await scene.passes(with_database(server, allow_cleartext=True))
+        assert scene.advice("scram-sha-256")
+    await scene.passes(server)
+
+
+async def mysql_wants_it(plugin: str, scene: Scene, case: Case) -> None:
+    """A stand-in: Debian has no MySQL 8."""
+    with Mysql8(plugin, "secret", tls=scene.authority.issue(["another.internal"])) as fake:
+        server = scene.server(MY, port=fake.port, password="secret")
+        await scene.fails(server, case)
+        assert fake.shown == []
+        followed = scene.follow(server, "database.tls: verify-ca")
+        await scene.passes(with_database(followed, ca_file=str(scene.authority.ca)))
+
+
+CASES = (
+    Case("pg_hba.conf: password", C.PASSWORD_NOT_SENT, S.LOGIN, hba_wants_it_in_clear),
+    *(
+        Case(plugin, C.PASSWORD_NOT_SENT, S.LOGIN, partial(mysql_wants_it, plugin))
+        for plugin in ("mysql_clear_password", "sha256_password", "caching_sha2_password")
+    ),
+    Case("password, direct", C.PASSWORD_NOT_SENT, S.LOGIN, partial(hba_wants_it_in_clear, direct=True)),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
+    await case.run(scene, case)
