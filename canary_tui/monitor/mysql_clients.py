@@ -139,7 +139,7 @@ def _address(database: Database, way: Way) -> list[Option]:
         case LocalPort(host, port):
             pass
         case LocalSocket(socket):
-            return [("protocol", "socket"), ("socket", socket)]
+            return [("host", "localhost"), ("protocol", "socket"), ("socket", socket)]
         case Direct():
             host, port = database.host, database.port
     return [("host", host), ("port", str(port)), ("protocol", "tcp")]

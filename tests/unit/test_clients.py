@@ -239,7 +239,7 @@ def test_mysql_is_told_by_environment_and_a_private_file(tmp_path: Path) -> None
 
 def test_mysql_uses_a_socket_where_there_is_one(tmp_path: Path) -> None:
     environment, lines = mysql(LocalSocket("/run/canary/orders/mysql.sock"), tmp_path)
-    assert lines[2:4] == ['protocol = "socket"', 'socket = "/run/canary/orders/mysql.sock"']
+    assert lines[3:5] == ['protocol = "socket"', 'socket = "/run/canary/orders/mysql.sock"']
     assert environment["MYSQL_UNIX_PORT"] == "/run/canary/orders/mysql.sock"
     assert "MYSQL_TCP_PORT" not in environment
 
