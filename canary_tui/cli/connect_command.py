@@ -113,7 +113,7 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
         why = Failed(Cause.TUNNEL_LOST, detail=f"the tunnel of {server.name} is closed")
         return await way_at(server, supervisor.local, why)
 
-    servers = (await asyncio.to_thread(tools.file.load)).servers
+    servers = (await asyncio.to_thread(tools.file.load)).named
     # Not in /tmp, which may be mounted so that nothing in it can be run.
     clients = private_folder(tools.paths.state / "clients")
     with tempfile.TemporaryDirectory(prefix=f"{server.name}-", dir=clients) as mine:

@@ -115,7 +115,7 @@ def _postgresql(server: Server, way: Way, home: str) -> dict[str, str]:
     authorities = _authorities(database) if database.tls.required else ""
     if authorities or os.access(Path(home, ".postgresql/root.crt"), os.F_OK):
         environment["PGSSLROOTCERT"] = authorities or NOWHERE
-    if not database.tls.verifies:
+    if not database.tls.verifies and not database.allow_cleartext:
         environment["PGREQUIREAUTH"] = "!password"  # not in clear; libpq 16 and newer know it
     return environment
 

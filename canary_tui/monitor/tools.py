@@ -33,12 +33,18 @@ class Tools:
         self.known_hosts = KnownHosts(paths.known_hosts)
         self.known_tls = KnownTls(paths.known_tls)
         self.logins = SshLogins(self.known_hosts)
-        self.passwords = passwords or Passwords(allowed=AllowedCommands(paths))
+        self.passwords = passwords or Passwords(allowed=AllowedCommands(paths), listed=self._listed)
         self.file = ServersFile(paths.servers)
         self.ports = LocalPorts()
         self.key_comment = "querycanary.com"
         self.removed_keys: dict[str, dict[str, Path]] = {}
         """Where the keys of servers that were removed in this run were moved to, by their entries."""
+
+    def _listed(self) -> tuple[Server, ...]:
+        try:
+            return self.file.load().named
+        except (BadFile, OSError):
+            return ()
 
     async def key_of(self, server: Server) -> StoredKey:
         """Return the server's key; made, and written into the file, where it has none yet.

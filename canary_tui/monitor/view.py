@@ -51,12 +51,12 @@ class View:
         from canary_tui.servers.allowed import AllowedCommands
         from canary_tui.servers.secrets import Passwords
 
-        server = self._known(name)
+        server, servers = self._known(name), self._follower.fleet.named
         return await client_call(
             server,
             way=lambda: self._way(server),
-            password=Passwords(allowed=AllowedCommands(self._paths)).find,
-            servers=self._follower.fleet.servers,
+            password=Passwords(allowed=AllowedCommands(self._paths), listed=lambda: servers).find,
+            servers=servers,
             folder=self._paths.state / "clients" / name,
         )
 

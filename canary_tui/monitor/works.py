@@ -358,7 +358,7 @@ class Works:
             server,
             way=lambda: own_way(server, self._watchers.get(name)),
             password=tools.passwords.find,
-            servers=self._file.fleet.servers,
+            servers=self._file.fleet.named,
             folder=tools.paths.state / "clients" / name,
         )
 

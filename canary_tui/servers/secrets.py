@@ -15,6 +15,7 @@ from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.words import endpoint
 from canary_tui.paths import NoHome, expanded
+from canary_tui.servers.child_environment import without_other_passwords
 from canary_tui.servers.commands import first_line
 from canary_tui.servers.model import (
     Engine,
@@ -28,7 +29,7 @@ from canary_tui.servers.model import (
 from canary_tui.servers.passfiles import Ignored, my_cnf, pgpass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     from canary_tui.servers.allowed import AllowedCommands
@@ -77,7 +78,8 @@ class Passwords:
     """Finds each server's password. One for the application.
 
     ``find`` runs on one event loop; ``give`` and ``rejected`` may be called from any thread.
-    ``command_limit`` is in seconds; ``allowed`` says which commands may be run, None: every one.
+    ``command_limit`` is in seconds; ``allowed`` says which commands may be run, None: every one; ``listed``
+    gives all servers, whose passwords a command does not get. It may read files.
     """
 
     def __init__(
@@ -87,11 +89,13 @@ class Passwords:
         *,
         command_limit: float = COMMAND_TIME_LIMIT,
         allowed: AllowedCommands | None = None,
+        listed: Callable[[], Iterable[Server]] = tuple,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._home = home
         self._command_limit = command_limit
         self._allowed = allowed
+        self._listed = listed
         self._guard = threading.Lock()
         # By destination: a password that was given for one place is not sent to another of the same name.
         self._given: dict[str, Secret] = {}
@@ -161,7 +165,8 @@ class Passwords:
         if kept is not None and kept[0] == source:
             return kept[1]
         if isinstance(source, PasswordCommand):
-            line = await first_line(source.command, limit=self._command_limit, environ=self._environ)
+            environ = without_other_passwords(self._environ, server, await asyncio.to_thread(self._listed))
+            line = await first_line(source.command, limit=self._command_limit, environ=environ)
             password = Secret(line)
         else:
             password = await _from_keyring(server)

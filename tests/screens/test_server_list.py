@@ -13,6 +13,7 @@ from textual.widgets import Input
 from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.presenters import urls
 from canary_tui.tui.presenters.long_run import DAY
 from canary_tui.tui.screens.key_view import KeyView
 from canary_tui.tui.screens.probe_log import ProbeLog
@@ -173,6 +174,17 @@ async def test_copied_url_has_no_password_and_stands_on_the_screen(app: CanaryAp
         await pilot.press("y")
         assert app.clipboard == "postgresql://canary_reader@127.0.0.1:15432/orders"
         await until(pilot, lambda: app.clipboard in screen_text(pilot))
+
+
+async def test_no_url_is_copied_of_a_port_that_is_not_ours(
+    monitor: FakeMonitor, app: CanaryApp, opened: Open
+) -> None:
+    row = msgspec.structs.replace(samples.fleet()[0], local="")
+    monitor.show(row)
+    async with opened() as pilot:
+        await pilot.press("y")
+        await until(pilot, lambda: urls.NOT_BOUND in {toast.message for toast in app._notifications})
+        assert app.clipboard == ""
 
 
 async def test_places_open_and_escape_leads_back(app: CanaryApp, opened: Open) -> None:

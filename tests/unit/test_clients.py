@@ -194,6 +194,7 @@ def test_libpq_is_told_not_to_send_the_password_in_clear_where_nobody_verified_t
 ) -> None:
     told = postgresql(PORT, tmp_path, tls=tls).get("PGREQUIREAUTH")
     assert told == (None if tls.verifies else "!password")
+    assert "PGREQUIREAUTH" not in postgresql(PORT, tmp_path, tls=tls, allow_cleartext=True)
 
 
 # Tunnelled is not direct

@@ -96,6 +96,15 @@ async def test_a_command_runs_once_and_once_more_after_a_rejection(
     assert await passwords.find(server(script("print('other')"))) == Secret("other")
 
 
+async def test_a_command_gets_no_other_servers_password(tmp_path: Path) -> None:
+    mine = server(script("import os; print(','.join(sorted(n for n in os.environ if n.startswith('OF_'))))"))
+    others = [replace(server(PasswordEnv(env=f"OF_{name}")), name=name) for name in ("b", "c")]
+    environ = {"PATH": os.environ["PATH"], "OF_b": "1", "OF_c": "2", "OF_nobody": "3"}
+    passwords = Passwords(tmp_path, environ, listed=lambda: [mine, *others])
+    assert await passwords.find(mine) == Secret("OF_nobody")
+    assert await passwords.find(others[0]) == Secret("1"), "ours is still found"
+
+
 async def test_a_command_gets_no_input_and_may_say_a_lot(passwords: Passwords) -> None:
     text = "import sys; print(repr(sys.stdin.read())); sys.stderr.write('e' * 10**6); print('x' * 10**6)"
     assert await passwords.find(server(script(text))) == Secret("''")

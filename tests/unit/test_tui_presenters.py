@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 
 import msgspec
 import pytest
@@ -208,6 +209,34 @@ def test_connection_url_goes_through_the_local_end_without_a_password() -> None:
     )
     direct = samples.fleet()[2]
     assert urls.connection_url(direct) == "postgresql://canary_reader@10.0.3.12:5432/orders"
+
+
+def test_there_is_no_url_and_no_command_for_a_local_end_that_nobody_of_ours_has_bound() -> None:
+    row = msgspec.structs.replace(samples.fleet()[0], local="")
+    assert urls.connection_url(row) == ""
+    assert urls.how_to_use(row) == urls.NOT_BOUND
+
+
+STRANGE_NAMES = {
+    "orders": ("orders", "orders"),
+    "--command=\\! touch x": (r"dbname='--command=\\! touch x'", "--database=--command=\\! touch x"),
+    "host=evil": ("dbname='host=evil'", "--database=host=evil"),
+    "postgresql://evil/": ("dbname='postgresql://evil/'", "--database=postgresql://evil/"),
+    "it's; $(touch x)": (r"dbname='it\'s; $(touch x)'", "--database=it's; $(touch x)"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_the_command_for_a_shell_is_quoted_and_a_name_stays_a_name(name: str) -> None:
+    row = samples.fleet()[0]
+    for engine, expected in zip(Engine, STRANGE_NAMES[name], strict=True):
+        database = msgspec.structs.replace(row.server.database, name=name, user="$(id)")
+        server = msgspec.structs.replace(row.server, engine=engine, database=database)
+        words = shlex.split(urls.how_to_use(msgspec.structs.replace(row, server=server)))
+        port = "-p" if engine is Engine.POSTGRESQL else "-P"
+        user = "-U" if engine is Engine.POSTGRESQL else "-u"
+        client = "psql" if engine is Engine.POSTGRESQL else "mysql"
+        assert words == [client, "-h", "127.0.0.1", port, "15432", user, "$(id)", expected]
 
 
 def test_form_and_server_say_the_same() -> None:

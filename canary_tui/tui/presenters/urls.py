@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -81,46 +82,59 @@ def split_destination(text: str) -> tuple[str, str, str]:
     return user, place, ""
 
 
-def local_end(row: Row) -> tuple[str, str]:
-    """Return host and port where a program on this machine reaches the database."""
-    ssh = row.server.tunnel
-    if ssh is None:
-        return row.server.database.host, str(row.server.database.port)
-    host, _, port = row.local.rpartition(":")
-    if not port:
-        return "127.0.0.1", str(ssh.local_port or "")
-    return host, port
+NOT_BOUND = "The local port opens together with the tunnel."
 
 
 def connection_url(row: Row) -> str:
-    """Return the URL for another program on this machine, without a password."""
+    """Return the URL for another program on this machine, without a password.
+
+    Empty while a tunnel's local end is not bound: whoever listens there then is somebody else.
+    """
     database, engine = row.server.database, row.server.engine
     user = quote(database.user or default_user(engine), safe="")
     name = quote(database.name, safe="")
-    if row.server.tunnel is not None and row.local.startswith("/"):
+    if row.server.tunnel is not None and not row.local:
+        return ""
+    if row.local.startswith("/"):
         folder = row.local.rpartition("/")[0] if engine is Engine.POSTGRESQL else row.local
         key = "host" if engine is Engine.POSTGRESQL else "unix_socket"
         # The port is part of the socket's name, and libpq looks for that file alone.
         port = f"&port={database.port}" if engine is Engine.POSTGRESQL else ""
         return f"{engine.value}://{user}@/{name}?{key}={quote(folder, safe='/')}{port}"
-    host, port = local_end(row)
+    host, port = _address(row)
     place = f"[{host}]" if ":" in host else host
     return f"{engine.value}://{user}@{place}:{port}/{name}"
 
 
 def how_to_use(row: Row) -> str:
     """Return the command that reaches the database from a shell on this machine."""
-    server = row.server
-    user = server.database.user or default_user(server.engine)
-    name = server.database.name
-    if row.server.tunnel is not None and not row.local:
-        return "The local port opens together with the tunnel."
-    if row.local.startswith("/"):
-        if server.engine is Engine.MYSQL:
-            return f"mysql --socket={row.local} -u {user} {name}".rstrip()
-        folder = row.local.rpartition("/")[0]
-        return f"psql -h {folder} -p {server.database.port} -U {user} {name}".rstrip()
-    host, port = local_end(row)
-    if server.engine is Engine.MYSQL:
-        return f"mysql -h {host} -P {port} -u {user} {name}".rstrip()
-    return f"psql -h {host} -p {port} -U {user} {name}".rstrip()
+    server, database = row.server, row.server.database
+    mysql = server.engine is Engine.MYSQL
+    if server.tunnel is not None and not row.local:
+        return NOT_BOUND
+    if not row.local.startswith("/"):
+        host, port = _address(row)
+        where = ["-h", host, "-P" if mysql else "-p", port]
+    elif mysql:
+        where = [f"--socket={row.local}"]
+    else:
+        where = ["-h", row.local.rpartition("/")[0], "-p", str(database.port)]
+    user = ["-u" if mysql else "-U", database.user or default_user(server.engine)]
+    name = [_as_argument(database.name, mysql=mysql)] if database.name else []
+    return shlex.join(["mysql" if mysql else "psql", *where, *user, *name])
+
+
+def _as_argument(name: str, *, mysql: bool) -> str:
+    """Return a database's name so that no client takes it for an option, nor psql for a connection string."""
+    if re.fullmatch(r"\w[\w.-]*", name):
+        return name
+    escaped = re.sub(r"(['\\])", r"\\\1", name)
+    return f"--database={name}" if mysql else f"dbname='{escaped}'"
+
+
+def _address(row: Row) -> tuple[str, str]:
+    """Return host and port where a program on this machine reaches the database."""
+    if row.server.tunnel is None:
+        return row.server.database.host, str(row.server.database.port)
+    host, _, port = row.local.rpartition(":")
+    return host, port

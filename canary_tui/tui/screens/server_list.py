@@ -285,8 +285,12 @@ class ServerList(Page):
 
     def action_copy_url(self) -> None:
         """Copy the connection URL; it has no password in it."""
-        if (row := self.selected) is not None:
-            self.canary.copy(urls.connection_url(row), "connection URL (no password in it)")
+        if (row := self.selected) is None:
+            return
+        if url := urls.connection_url(row):
+            self.canary.copy(url, "connection URL (no password in it)")
+        else:
+            self.notify(urls.NOT_BOUND, severity="warning")
 
     def action_shell(self) -> None:
         """Run psql or mysql through the tunnel."""
