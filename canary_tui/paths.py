@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,3 +195,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file does; its mode counts too. Empty for one that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def settled(path: Path) -> bool:
+    """Whether the next change of a file shows in ``file_state``: the kernel's clock steps by up to 10 ms."""
+    try:
+        return time.time() - path.stat().st_ctime > 0.1
+    except OSError:
+        return False

@@ -51,10 +51,14 @@ def find_server(paths: Paths, name: str) -> Server:
 
 
 def open_tools(paths: Paths) -> Tools:
-    """Return the user's keys, known hosts and passwords, with the key comment that the file asks for."""
+    """Return the user's keys, known hosts and passwords, with the key comment that the file asks for.
+
+    Lines of known_hosts that are not understood are said on stderr.
+    """
     from canary_tui.monitor.tools import Tools
 
     tools = Tools(paths)
+    tools.known_hosts.warn = lambda text: click.echo(f"warning: {text}", err=True)
     tools.key_comment = load_fleet(paths).defaults.key_comment
     return tools
 

@@ -29,6 +29,7 @@ EXAMPLE: dict[str, str] = {
     "timeout": "5 s",
     "key_path": "~/.local/share/canary-tui/keys/orders-prod",
     "known_hosts_path": "~/.local/share/canary-tui/known_hosts",
+    "known_hosts_line": "3",
     "ca_file": "/etc/ssl/orders-ca.pem",
     "variable": "ORDERS_PASSWORD",
     "offered": "SHA256:n3w…",

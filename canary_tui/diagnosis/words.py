@@ -31,6 +31,7 @@ STAND_INS: dict[str, str] = {
     "key_path": "the private key's file",
     "key_line": "the public key",
     "known_hosts_path": "canary-tui's known_hosts file",
+    "known_hosts_line": "one",
     "ca_file": "the file of certificate authorities",
     "variable": "the environment variable",
     "foreign_file": "the servers file",

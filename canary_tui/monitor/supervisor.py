@@ -13,13 +13,13 @@ from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.backoff import Retry, delay, retry_of_tunnel
 from canary_tui.monitor.doorway import Doorway, Down
 from canary_tui.monitor.events import TunnelChanged, TunnelState
+from canary_tui.paths import file_state
 from canary_tui.tunnels.open_files import unexpected
 from canary_tui.tunnels.pulse import Check
 from canary_tui.tunnels.route import DirectRoute, SshRoute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.monitor.events import AnyEvent
@@ -235,7 +235,7 @@ class Supervisor:
     def _files(self) -> tuple[tuple[int, ...], ...]:
         """Return how the key's file and the trusted host keys' are; their modes count too."""
         key = self._tools.keys.path(self.server.key_name)
-        return tuple(map(_state_of, (key, self._tools.known_hosts.path)))
+        return tuple(map(file_state, (key, self._tools.known_hosts.path)))
 
     def _put_off(self, failure: Failure) -> None:
         """Enter the state in which the next attempt is waited for."""
@@ -305,11 +305,3 @@ class Supervisor:
                 local=self._door.local,
             )
         )
-
-
-def _state_of(path: Path) -> tuple[int, ...]:
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

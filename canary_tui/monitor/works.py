@@ -301,6 +301,7 @@ class Works:
 
             self._tools = Tools(self._paths)
             self._tools.key_comment = self._file.fleet.defaults.key_comment
+            self._tools.known_hosts.warn = lambda text: self.emit(Noted(at=time.time(), server="", text=text))
         return self._tools
 
     # What a person decides

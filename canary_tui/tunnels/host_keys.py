@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
+import stat
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,13 +21,20 @@ import asyncssh
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, HostKeyOffer, KnownKey, Stage
 from canary_tui.ownership import others_may_change
-from canary_tui.paths import expanded, private_folder, replace_file
+from canary_tui.paths import expanded, file_state, private_folder, replace_file, settled
+from canary_tui.tunnels.known_lines import OddLine, entries, odd_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from canary_tui.tunnels.known_lines import Line
 
 SINCE = "trusted="
 """Marks the time in the comment of a line that we wrote."""
+LARGEST = 16 * 1024**2
+"""Bytes of a known-hosts file: a hundred thousand keys."""
+TOLD = 5
+"""How many odd lines are told of one by one."""
 EVIDENCE_FILES = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 
 
@@ -39,15 +48,23 @@ class Trust(Enum):
 
 
 class HostEntry:
-    """What the known-hosts file says about one host and port."""
+    """What a known-hosts file says about one host and port. Raises OddLine."""
 
-    def __init__(self, text: str, host: str, port: int) -> None:
-        self._text = text
+    def __init__(self, text: str | Sequence[Line], host: str, port: int) -> None:
         self.host = host
         self.port = port
-        hosts = asyncssh.import_known_hosts(text)
         # The bracketed name is matched as it stands: an entry without a port is for port 22 alone.
-        self.keys, self.authorities, self.revoked, *_ = hosts.match(host_pattern(host, port), "", None)
+        name = host_pattern(host, port)
+        lines = entries(text) if isinstance(text, str) else text
+        self._lines = [line for line in lines if line.names(name)]
+        self.keys = self._keys("")
+        self.authorities = self._keys("@cert-authority")
+        self.revoked = self._keys("@revoked")
+
+    def _keys(self, marker: str) -> list[asyncssh.SSHKey]:
+        # A line that is odd has no say about which list it belongs to: its marker may be what is odd.
+        found = [line.key() for line in self._lines if line.odd or line.marker == marker]
+        return [key for key in found if key is not None]
 
     @property
     def algorithms(self) -> list[str]:
@@ -79,32 +96,41 @@ class HostEntry:
 
     def _since(self, key: asyncssh.SSHKey) -> str:
         ours = f"{host_pattern(self.host, self.port)} {public_text(key)} {SINCE}"
-        times = [line.removeprefix(ours) for line in self._text.splitlines() if line.startswith(ours)]
+        times = [line.text.removeprefix(ours) for line in self._lines if line.text.startswith(ours)]
         return Source.KNOWN_HOSTS.text(times[0]) if times else ""
 
 
 class KnownHosts:
-    """The known-hosts file of one user (mode 0600)."""
+    """The known-hosts file of one user (mode 0600).
+
+    ``warn`` is told of each line that is not understood, once as long as the file stays as it is.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.warn: Callable[[str], None] | None = None
+        self._seen: tuple[int, ...] = ()
+        self._known: tuple[Line, ...] = ()
+        self._odd: list[Line] = []
 
     def entry(self, host: str, port: int) -> HostEntry:
-        """Return what is known of a host. Raises Failed (``settings_invalid``) for a file that is wrong."""
+        """Return what is known of a host.
+
+        Raises Failed (``settings_invalid``) for a file that is wrong, and for a line of it that names this
+        host and is not understood.
+        """
         facts = {"known_hosts_path": str(self.path)}
         try:
             if exposed := others_may_change(self.path):
                 facts["exposed"] = exposed
                 raise PermissionError(errno.EPERM, f"not used: {exposed}")
-            return HostEntry(self._read(), host, port)
-        except (OSError, ValueError) as error:
-            words = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise Failed(
-                Cause.SETTINGS_INVALID,
-                stage=Stage.SETTINGS,
-                detail=f"{self.path}: {words}",
-                facts=facts,
-            ) from None
+            return HostEntry(self._lines(), host, port)
+        except OddLine as odd:
+            facts["known_hosts_line"] = str(odd.number)
+            detail = f"{self.path}:{odd.number}: {odd.why}"
+        except OSError as error:
+            detail = f"{self.path}: {error.strerror or error}"
+        raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail, facts=facts)
 
     def pin(self, offer: HostKeyOffer, *, replace: bool = False) -> None:
         """Trust exactly the offered key, as a person decided.
@@ -124,11 +150,38 @@ class KnownHosts:
                 lines = [_retire(old, entry, stamp) for old in lines]
             replace_file(self.path, _bytes("\n".join([*lines, line, ""])))
 
+    def _lines(self) -> tuple[Line, ...]:
+        """Read the file where it has changed since it was read last, and tell of odd lines."""
+        state = file_state(self.path)
+        if state and state == self._seen:
+            return self._known
+        lines = tuple(entries(self._read()))
+        self._known, self._seen = lines, state if settled(self.path) else ()
+        before, self._odd = self._odd, odd_lines(lines)
+        if self.warn is not None and self._odd != before:
+            for line in self._odd[:TOLD]:
+                self.warn(f"{self.path}:{line.number}: passed over: {line.odd}")
+            if more := len(self._odd[TOLD:]):
+                self.warn(f"{self.path}: {more} more lines are passed over")
+        return lines
+
     def _read(self) -> str:
         try:
-            return _text(self.path.read_bytes())
+            return _text(_content(self.path))
         except FileNotFoundError:
             return ""
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's bytes. Raises OSError for what is none, or much too large to be one of these."""
+    # Not to wait for somebody who writes into a pipe.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        if found.st_size > LARGEST:
+            raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MB")
+        return file.read(LARGEST)
 
 
 def _text(data: bytes) -> str:
@@ -155,7 +208,7 @@ def evidence(host: str, port: int, key: asyncssh.SSHKey) -> tuple[str, ...]:
     said = []
     for name in EVIDENCE_FILES:
         try:
-            verdict = HostEntry(_text(expanded(name).read_bytes()), host, port).judge(key)
+            verdict = HostEntry(_text(_content(expanded(name))), host, port).judge(key)
         except (OSError, ValueError):
             continue  # evidence that cannot be read is no evidence
         if verdict is Trust.TRUSTED:

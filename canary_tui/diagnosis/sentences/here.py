@@ -12,6 +12,11 @@ SETTINGS: dict[Cause, Entry] = {
         "settings wrong",
         (
             when(
+                "has:known_hosts_line",
+                "Line {known_hosts_line} of the file of trusted host keys, {known_hosts_path}, is about "
+                "{ssh_at} and is not understood.",
+            ),
+            when(
                 "has:known_hosts_path", "The file of trusted host keys, {known_hosts_path}, cannot be used."
             ),
             "The settings of {server} in servers.yaml cannot be used.",
