@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from canary_tui.cli.common import load_fleet, open_tools
+from canary_tui.cli.common import load_fleet, open_tools, path_words
 from canary_tui.servers import fields
 from canary_tui.servers.model import (
     Database,
@@ -84,11 +84,13 @@ def command(paths: Paths, /, **options: Any) -> None:
 
     fleet = load_fleet(paths)
     if fleet.find(options["name"]) is not None:
-        raise click.UsageError(f"there is a server {options['name']!r} already in {paths.servers}")
+        raise click.UsageError(
+            f"there is a server {options['name']!r} already in {path_words(paths.servers)}"
+        )
     server = _server(options, fleet.defaults.probe)
     tools = open_tools(paths)
     saved = asyncio.run(edits.save(tools, server, None))
-    click.echo(f"Added {saved.name} to {paths.servers}.", err=True)
+    click.echo(f"Added {saved.name} to {path_words(paths.servers)}.", err=True)
     if saved.tunnel is None:
         return
     info = asyncio.run(tools.key_info(saved))

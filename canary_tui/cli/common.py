@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.paths import Paths
 from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.fleet import BrokenServer
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.fleet import Fleet
     from canary_tui.servers.model import Server
+
+
+def path_words(path: object) -> str:
+    """Return the name of a file or folder for a person: a name may hold a line break, and colours."""
+    return Source.PATH.text(str(path))
 
 
 def load_fleet(paths: Paths) -> Fleet:
@@ -38,7 +44,7 @@ def find_entry(paths: Paths, name: str) -> Server | BrokenServer:
     fleet = load_fleet(paths)
     entry = fleet.find(name)
     if entry is None:
-        raise click.UsageError(f"there is no server {name!r} in {paths.servers}{_names(fleet)}")
+        raise click.UsageError(f"there is no server {name!r} in {path_words(paths.servers)}{_names(fleet)}")
     return entry
 
 

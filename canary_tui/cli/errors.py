@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.defects import first_of, told
 from canary_tui.diagnosis.catalogue import title
-from canary_tui.diagnosis.printable import Source, one_line
+from canary_tui.diagnosis.printable import system_words
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.servers.file import BadFile, NotSaved
 from canary_tui.servers.secrets import KeyringUnavailable
@@ -28,8 +28,7 @@ def in_words(error: BaseException, state: Path | None = None) -> tuple[str, int]
     if isinstance(error, BadFile | NotSaved):
         return str(error), 2
     if isinstance(error, OSError) and error.strerror:
-        place = f"{Source.PATH.text(str(error.filename))}: " if error.filename else ""
-        return f"{place}{one_line(error.strerror)}", 2
+        return system_words(error), 2
     if isinstance(error, MemoryError):
         return "no memory is left", 1
     return told(error, state), 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from canary_tui.cli.common import load_fleet
+from canary_tui.cli.common import load_fleet, path_words
 from canary_tui.servers.fleet import BrokenServer
 from canary_tui.servers.model import Listen
 
@@ -29,7 +29,8 @@ def command(paths: Paths, as_json: bool) -> None:
         return
     if not entries:
         click.echo(
-            f"No servers yet in {paths.servers}. canary add NAME --help tells how to add one.", err=True
+            f"No servers yet in {path_words(paths.servers)}. canary add NAME --help tells how to add one.",
+            err=True,
         )
         return
     rows = [("NAME", "ENGINE", "DATABASE", "THROUGH", "LOCAL"), *map(_row, entries)]

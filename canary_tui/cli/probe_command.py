@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_entry, load_fleet, open_tools
+from canary_tui.cli.common import ServerName, find_entry, load_fleet, open_tools, path_words
 from canary_tui.cli.report import describe
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
@@ -42,7 +42,7 @@ def command(paths: Paths, names: tuple[str, ...], as_json: bool) -> int:
     else:
         servers = [entry for entry in load_fleet(paths).entries if _enabled(entry)]
         if not servers:
-            click.echo(f"Nothing to probe: no enabled server in {paths.servers}.", err=True)
+            click.echo(f"Nothing to probe: no enabled server in {path_words(paths.servers)}.", err=True)
     tools = open_tools(paths)
     results = asyncio.run(probe_all(servers, tools, as_json=as_json, asking=True))
     for number, server in enumerate(servers):

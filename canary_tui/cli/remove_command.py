@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_entry, open_tools
+from canary_tui.cli.common import ServerName, find_entry, open_tools, path_words
 
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
@@ -27,7 +27,7 @@ def command(paths: Paths, name: str, yes: bool) -> int:
         return 1
     tools = open_tools(paths)
     asyncio.run(edits.remove(tools, name))
-    click.echo(f"Removed {name} from {paths.servers}.", err=True)
+    click.echo(f"Removed {name} from {path_words(paths.servers)}.", err=True)
     for aside in tools.removed_keys.get(name, {}).values():
-        click.echo(f"Its key is kept at {aside}.", err=True)
+        click.echo(f"Its key is kept at {path_words(aside)}.", err=True)
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from canary_tui.cli.common import ServerName, find_server, open_tools
+from canary_tui.cli.common import ServerName, find_server, open_tools, path_words
 from canary_tui.diagnosis.catalogue import stage_title
 from canary_tui.keys.rotation import Step
 from canary_tui.servers.file import NotListed
@@ -49,7 +49,7 @@ def command(paths: Paths, name: str, check: bool, cancel: bool) -> int:
     except CannotRotate as error:
         raise click.ClickException(str(error)) from None
     except (KeyError, NotListed):
-        raise click.ClickException(f"{name} has just been taken out of {paths.servers}") from None
+        raise click.ClickException(f"{name} has just been taken out of {path_words(paths.servers)}") from None
 
 
 async def _begin(paths: Paths, server: Server) -> int:
@@ -88,7 +88,7 @@ async def _cancel(paths: Paths, server: Server) -> int:
     aside = await give_up(open_tools(paths), server.name)
     _say(f"The new key of {server.name} is given up; the old one stays in use.")
     if aside is not None:
-        _say(f"It is kept at {aside}.")
+        _say(f"It is kept at {path_words(aside)}.")
     _say(f"If its line is installed on {server.through} already, remove it there.")
     return 0
 
@@ -129,7 +129,7 @@ def _report(server: Server, tried: Tried) -> None:
     else:
         _say(f"The old key of {name} is refused: the change of key is finished ({tried.fingerprint}).")
         if tried.aside:
-            _say(f"The old key is kept at {tried.aside}.")
+            _say(f"The old key is kept at {path_words(tried.aside)}.")
 
 
 def _say_what_goes(server: Server, tried: Tried) -> None:

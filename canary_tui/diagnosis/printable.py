@@ -40,12 +40,10 @@ class Source(Enum):
     SSH_ERROR = ("why an SSH server, the resolver or the system ended something", 500)
     SSH_OUTPUT = ("what a session on the SSH server prints", 500)
     DATABASE_ERROR = ("what a database, or TLS with it, says", 500)
-    CERTIFICATE = ("names in a certificate", 255)
     SETTINGS = ("servers.yaml: keys, tags, values", 60)
     KNOWN_HOSTS = ("lines of known_hosts files", 255)
     KEY_COMMENT = ("the comment of a key", 255)
     PATH = ("names of files and folders", VALUE_LIMIT)
-    ENVIRONMENT = ("environment variables", 255)
     PROGRAM = ("the name of another process", 64)
     COMMAND_ERRORS = ("what a password command complains about", 200)
     KEYRING = ("what the keyring complains about", 500)
@@ -80,11 +78,17 @@ def one_line(raw: str | bytes, limit: int = VALUE_LIMIT) -> str:
     return line + "…" if cut else line
 
 
+def system_words(error: OSError) -> str:
+    """Return the file that an error of the system is about, and its words: ``/etc/x: Permission denied``."""
+    place = f"{Source.PATH.text(str(error.filename))}: " if error.filename else ""
+    return place + one_line(error.strerror or str(error) or type(error).__name__)
+
+
 def filtered(text: str) -> str:
     """Return ``text`` as a sink may pass it on: its lines stay, a space stands for what cannot be shown."""
-    if text.isprintable():
-        return text
-    return "".join(c if c == "\n" else _shown(c) for c in text)
+    if not text.isprintable():
+        text = "".join(c if c == "\n" else _shown(c) for c in text)
+    return text if text.isascii() else _thinned(text)
 
 
 def _shown(char: str) -> str:

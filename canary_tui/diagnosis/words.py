@@ -179,4 +179,6 @@ def host_key_file(key_type: str) -> str:
     The names are OpenSSH's (sshd_config(5), HostKey).
     """
     kind = key_type.removeprefix("ssh-").removeprefix("rsa-").split("@")[0].split("-")[0]
+    if not re.fullmatch(r"[a-z0-9]+", kind):  # it stands in a command
+        kind = "KEYTYPE"
     return f"/etc/ssh/ssh_host_{ {'sha2': 'rsa', 'dss': 'dsa'}.get(kind, kind) }_key.pub"

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from canary_tui.diagnosis.printable import one_line
 from canary_tui.diagnosis.stages import Failure, HostKeyOffer, ProbeResult
 from canary_tui.monitor.incidents import Change, Incident
 from canary_tui.servers.fleet import Fleet
@@ -97,10 +98,13 @@ class LocalEndChanged(Event, frozen=True, kw_only=True, tag="local_end_changed")
 
 
 class Noted(Event, frozen=True, kw_only=True, tag="noted"):
-    """Something that a person should read in the log."""
+    """Something that a person should read in the log; errors and names of files stand in it."""
 
     server: str
     text: str
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "text", one_line(self.text))
 
 
 class PasswordWanted(Event, frozen=True, kw_only=True, tag="password_wanted"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.printable import system_words
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.monitor.board import Board, Health
 from canary_tui.monitor.events import (
@@ -141,7 +142,7 @@ class Follower:
             return
         if self._in_vain == PATIENCE:
             self._start_over()
-        self.board.follow(holder, trouble or f"{error.filename}: {error.strerror}")
+        self.board.follow(holder, trouble or system_words(error))
 
     def _read_file(self) -> None:
         signature = self._file.signature()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.diagnosis.catalogue import title
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.keys.authorized import removal
 from canary_tui.keys.rotation import OldKey, Rotation, account
@@ -114,7 +115,7 @@ def shown_old(tools: Tools, fleet: Fleet, server: Server, entry: str) -> OldKey:
     return OldKey(
         line=line,
         fingerprint=fingerprint,
-        path=str(path),
+        path=Source.PATH.text(str(path)),
         account=server.through,
         script=removal(line),
         needed_by=_needed_by(tools, fleet.named, server, entry),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.keys.authorized import KeyInfo, key_info
 from canary_tui.keys.ssh_software import SshSoftware, software
@@ -78,7 +79,7 @@ class Tools:
             line=key.line,
             fingerprint=key.fingerprint,
             created=key.created,
-            path=str(key.path),
+            path=Source.PATH.text(str(key.path)),
             server=server,
             software=self.software(server),
         )

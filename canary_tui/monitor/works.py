@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from canary_tui.diagnosis.printable import system_words
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
@@ -247,7 +248,7 @@ class Works:
         except Failed as failed:
             self.emit(Noted(at=time.time(), server=server.name, text=f"local port: {failed.detail}"))
         except OSError as error:
-            self.emit(Noted(at=time.time(), server=server.name, text=f"local port: {error.strerror}"))
+            self.emit(Noted(at=time.time(), server=server.name, text=f"local port: {system_words(error)}"))
         return server
 
     def _ports_taken(self) -> set[int]:

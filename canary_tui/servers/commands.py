@@ -80,10 +80,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 
 def _redacted(errors: str, output: str) -> str:
     """Return the last line of what a command complained about, without anything that it printed."""
-    lines = [line for line in errors.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    last = lines[-1].strip()
+    last = next((line for line in reversed(errors.splitlines()) if Source.COMMAND_ERRORS.text(line)), "")
     for printed in filter(None, map(str.strip, output.splitlines())):
         last = last.replace(printed, "•••")
     return Source.COMMAND_ERRORS.text(last)

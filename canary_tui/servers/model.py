@@ -191,6 +191,8 @@ def host_problem(host: str) -> str:
         return "is empty; a host name or an IP address is needed"
     if host != host.strip() or any(c.isspace() for c in host):
         return "has a space in it"
+    if not host.isprintable():  # some of these vanish in the name that is looked up (RFC 3454, table B.1)
+        return "has a character in it that cannot be shown"
     if host.startswith("[") and host.endswith("]"):
         return f"has brackets; write the IPv6 address without them: {host[1:-1]}"
     if "@" in host:

@@ -243,15 +243,17 @@ def _keyring_get(name: str) -> Secret | None:
 
 
 def _with_keyring(call: Callable[[ModuleType], T]) -> T:
-    import keyring  # slow: it looks for its backends among all installed packages
     from keyring.errors import KeyringError, NoKeyringError
 
     try:
+        import keyring  # slow: it looks for its backends among all installed packages
+
         return call(keyring)
     except NoKeyringError:
         text = "this system has no keyring; use password: {env: …} or {command: […]} instead"
         raise KeyringUnavailable(text) from None
-    except (KeyringError, RuntimeError, OSError, ValueError) as error:
+    except (KeyringError, RuntimeError, OSError, ValueError, ImportError, AttributeError, TypeError) as error:
+        # The last three: a backend that is named in the environment or in a file, and is none.
         words = Source.KEYRING.text(str(error)) or type(error).__name__
         raise KeyringUnavailable(f"the keyring does not work: {words}") from None
 

@@ -43,6 +43,7 @@ FIXED_OPTIONS: dict[str, Any] = {
     # Nothing of the user's own SSH set-up may leak in: a login is the canary key's alone.
     "config": None,
     "agent_path": None,
+    "client_username": "",  # else $LOGNAME, and one that is no name ends every login
     "client_keys": None,
     "public_key_auth": True,
     "password_auth": False,

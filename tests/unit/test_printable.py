@@ -72,7 +72,7 @@ def test_a_sink_lets_through_lines_of_printable_text_only(text: str) -> None:
     passed = filtered(text)
     assert passed.replace("\n", "").isprintable()
     assert passed.count("\n") == text.count("\n")
-    assert len(passed) == len(text)
+    assert len(passed) <= len(text)
     assert filtered(passed) == passed
 
 

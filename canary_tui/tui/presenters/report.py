@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Stage
-from canary_tui.diagnosis.words import host_key_file
+from canary_tui.diagnosis.words import complete, fill, host_key_file
 from canary_tui.servers.model import Engine
 from canary_tui.tui.presenters.words import STAGE_WORDS, utc_words
 
@@ -18,10 +18,10 @@ LOOK_AT_STAGE: dict[Stage, str] = {
     Stage.RESOLVE: "the DNS entry of {ssh_host}",
     Stage.CONNECT: "whether sshd listens on port {ssh_port} (Port, ListenAddress); the firewall before it",
     Stage.HANDSHAKE: "sshd's log; MaxStartups and PerSourcePenalties in sshd_config",
-    Stage.HOST_KEY: "HostKey in sshd_config; on the SSH server: ssh-keygen -lf {host_key_file}",
-    Stage.AUTH: "~{ssh_user}/.ssh/authorized_keys and its permissions (StrictModes); AllowUsers, "
+    Stage.HOST_KEY: "HostKey in sshd_config; on the SSH server: ssh-keygen -lf {host_key_file!sh}",
+    Stage.AUTH: "~{ssh_user!code}/.ssh/authorized_keys and its permissions (StrictModes); AllowUsers, "
     "PubkeyAuthentication and AuthorizedKeysFile in sshd_config; sshd's log has the reason",
-    Stage.FORWARD: "from the SSH server: nc -vz {db_host} {db_port}",
+    Stage.FORWARD: "from the SSH server: nc -vz {db_host!sh} {db_port!sh}",
     Stage.DATABASE: "what listens on {db_host} port {db_port}; the database's log",
     Stage.TLS: "the database's certificate and TLS settings",
     Stage.LOGIN: "the database's user {db_user} and its rights on {db_name}",
@@ -41,12 +41,13 @@ LOOK_AT: dict[Cause, str] = {
     Cause.TOO_MANY_ATTEMPTS: "MaxAuthTries in sshd_config",
     Cause.AUTH_TIMED_OUT: "LoginGraceTime and UseDNS in sshd_config; PAM modules that wait",
     Cause.FORWARDING_NOT_PERMITTED: FORWARD_SETTINGS,
-    Cause.DATABASE_NAME_NOT_FOUND: "names on the SSH server: getent hosts {db_host}",
-    Cause.DATABASE_TIMED_OUT: "the firewall on the way; from the SSH server: nc -vz {db_host} {db_port}",
+    Cause.DATABASE_NAME_NOT_FOUND: "names on the SSH server: getent hosts {db_host!sh}",
+    Cause.DATABASE_TIMED_OUT: "the firewall on the way; from the SSH server: "
+    "nc -vz {db_host!sh} {db_port!sh}",
 }
 LOOK_AT_POSTGRESQL: dict[Cause, str] = {
     Cause.DATABASE_REFUSED: "listen_addresses and port in postgresql.conf; from the SSH server: "
-    "nc -vz {db_host} {db_port}",
+    "nc -vz {db_host!sh} {db_port!sh}",
     Cause.DATABASE_TOO_MANY_CONNECTIONS: "max_connections in postgresql.conf; CONNECTION LIMIT of {db_user}",
     Cause.DATABASE_HOST_NOT_ALLOWED: "the entry for {db_user} on {db_name} in pg_hba.conf",
     Cause.TLS_NOT_OFFERED: "ssl in postgresql.conf",
@@ -55,11 +56,11 @@ LOOK_AT_POSTGRESQL: dict[Cause, str] = {
     Cause.PASSWORD_REJECTED: "the password of {db_user}: ALTER ROLE … PASSWORD; its entry in pg_hba.conf",
     Cause.USER_NOT_ALLOWED: "the entry for {db_user} on {db_name} in pg_hba.conf; LOGIN of the role",
     Cause.PASSWORD_EXPIRED: "VALID UNTIL of the role {db_user}",
-    Cause.DATABASE_ACCESS_DENIED: "GRANT CONNECT ON DATABASE {db_name} TO {db_user}",
+    Cause.DATABASE_ACCESS_DENIED: "GRANT CONNECT ON DATABASE {db_name!sql} TO {db_user!sql}",
 }
 LOOK_AT_MYSQL: dict[Cause, str] = {
     Cause.DATABASE_REFUSED: "bind-address and port of the MySQL server; from the SSH server: "
-    "nc -vz {db_host} {db_port}",
+    "nc -vz {db_host!sh} {db_port!sh}",
     Cause.DATABASE_TOO_MANY_CONNECTIONS: "max_connections; MAX_USER_CONNECTIONS of {db_user}",
     Cause.DATABASE_HOST_NOT_ALLOWED: "the host in the account of {db_user}: the SSH server's address",
     Cause.DATABASE_HOST_BLOCKED: "max_connect_errors; mysqladmin flush-hosts",
@@ -69,7 +70,7 @@ LOOK_AT_MYSQL: dict[Cause, str] = {
     Cause.PASSWORD_REJECTED: "the password of {db_user}, and the host in its account: SHOW GRANTS",
     Cause.USER_NOT_ALLOWED: "the account of {db_user} (its host, ACCOUNT LOCK): SHOW CREATE USER",
     Cause.PASSWORD_EXPIRED: "PASSWORD EXPIRE of {db_user}: SHOW CREATE USER",
-    Cause.DATABASE_ACCESS_DENIED: "GRANT … ON {db_name}.* TO {db_user}",
+    Cause.DATABASE_ACCESS_DENIED: "GRANT … ON {db_name!sql}.* TO {db_user!text}",
 }
 LINE_HELPS = frozenset({Stage.AUTH, Stage.FORWARD})
 """Stages at which the line to install is part of the answer."""
@@ -137,4 +138,4 @@ def look_at(server: Server, failure: Failure, host_key: str = "") -> str:
             Stage.CONNECT: database[Cause.DATABASE_REFUSED].replace("from the SSH server", "from here"),
         }.get(failure.stage, text)
     file = host_key or "/etc/ssh/ssh_host_ed25519_key.pub"
-    return text.format_map({**server.words, "host_key_file": file})
+    return fill(text, complete(server.words) | {"host_key_file": file})

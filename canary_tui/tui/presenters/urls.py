@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
+from canary_tui.diagnosis.words import shell_word
 from canary_tui.servers.model import Engine, TlsMode, default_user
 from canary_tui.servers.secrets import Secret
 
@@ -121,7 +121,7 @@ def how_to_use(row: Row) -> str:
         where = ["-h", row.local.rpartition("/")[0], "-p", str(database.port)]
     user = ["-u" if mysql else "-U", database.user or default_user(server.engine)]
     name = [_as_argument(database.name, mysql=mysql)] if database.name else []
-    return shlex.join(["mysql" if mysql else "psql", *where, *user, *name])
+    return " ".join(map(shell_word, ["mysql" if mysql else "psql", *where, *user, *name]))
 
 
 def _as_argument(name: str, *, mysql: bool) -> str:

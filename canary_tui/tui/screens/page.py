@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from canary_tui.diagnosis.printable import Source, one_line
+from canary_tui.diagnosis.printable import one_line, system_words
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.tui.presenters import second_copy
 from canary_tui.tui.presenters.words import cause_words
@@ -141,6 +141,5 @@ def error_words(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"There is no server {error.args[0]} any more." if error.args else "There is no such server."
     if isinstance(error, OSError) and error.strerror:
-        place = f"{Source.PATH.text(str(error.filename))}: " if error.filename else ""
-        return f"{place}{one_line(error.strerror)}"
+        return system_words(error)
     return one_line(str(error)) or type(error).__name__
