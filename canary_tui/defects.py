@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from canary_tui.diagnosis.printable import one_line
+from canary_tui.diagnosis.printable import Source, filtered, one_line
 from canary_tui.paths import create_file, private_folder
 from canary_tui.surroundings import debugging
 
@@ -58,7 +58,7 @@ def keep_details(error: BaseException, state: Path) -> Path | None:
     name = f"crash-{stamp}-{os.getpid()}.txt"
     with suppress(OSError):
         folder = private_folder(state)
-        create_file(folder / name, _details(error).encode("utf-8", "backslashreplace"))
+        create_file(folder / name, filtered(_details(error)).encode())
         for old in sorted(folder.glob("crash-*.txt"))[:-KEPT]:
             old.unlink(missing_ok=True)
         return folder / name
@@ -82,7 +82,7 @@ def told(error: BaseException, state: Path | None) -> str:
     if debugging():
         return "".join(traceback.format_exception(error)).rstrip()
     kept = keep_details(error, state) if state is not None else None
-    where = f"details are in {kept}" if kept else "CANARY_DEBUG=1 shows the details"
+    where = f"details are in {Source.PATH.text(str(kept))}" if kept else "CANARY_DEBUG=1 shows the details"
     return f"A defect of canary-tui: {defect_words(error)}; {where}."
 
 

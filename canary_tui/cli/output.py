@@ -34,12 +34,10 @@ class FilteredStream(io.TextIOBase):
             if not text:  # click's way to ask whether this is a stream for bytes alone
                 raise TypeError("text is written here")
             text = text.decode(errors="replace")  # a script for a shell's completion
-        if not text.isprintable():
-            parts = _OUR_COLOURS.split(text)
-            parts[::2] = map(filtered, parts[::2])
-            text = "".join(parts)
+        parts = _OUR_COLOURS.split(text)
+        parts[::2] = map(filtered, parts[::2])
         with self._named():
-            self._stream.write(text)
+            self._stream.write("".join(parts))
         return len(text)
 
     def flush(self) -> None:
