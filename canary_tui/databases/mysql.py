@@ -187,6 +187,10 @@ def refused(error: Exception, trace: Trace, password: Secret | None) -> Failed:
     if code in LOST_CODES or isinstance(error, aiomysql.InterfaceError):
         return broken(error, trace)
     detail = one_line(f"{text} ({code})" if code else text, password)
+    if isinstance(error, aiomysql.InternalError) and not code:  # packets that are numbered wrong
+        return Failed(
+            Cause.QUERY_FAILED if trace.stage is Stage.QUERY else Cause.WRONG_PROTOCOL, detail=detail
+        )
     if trace.stage is Stage.QUERY:
         return Failed((ANYWHERE | AT_QUERY).get(code, Cause.QUERY_FAILED), detail=detail)
     if code in {1045, 1698} and password is None:

@@ -13,7 +13,7 @@ from canary_tui.diagnosis.stages import Cause, Failed
 
 END = SWITCH_AUTH
 """The first byte of the packet after the last column, and after the last row."""
-LOCAL_FILE = 0xFB
+LOCAL_FILE, LONG_NUMBER = 0xFB, 0xFE
 LONGEST_END = 9
 """Bytes from which on a packet that begins like an end is a row."""
 MORE_RESULTS = 0x0008
@@ -28,8 +28,9 @@ class Results:
         self._held = b""
         self._skip = 0
         self._continues = False
-        self._columns = 0
-        self._in_result = False
+        self._columns = -1
+        """How many definitions are still to come, but for the end after them."""
+        self._in_rows = False
 
     def feed(self, data: bytes) -> bool:
         """Take the next piece and return whether it was the last.
@@ -44,6 +45,10 @@ class Results:
         while len(data) - at >= HEADER:
             length = int.from_bytes(data[at : at + 3], "little")
             start = at + HEADER
+            if self._in_rows and length and start < len(data) and data[start] < LONG_NUMBER:
+                self._continues = length == LONGEST_PACKET
+                at = start + length  # a row, of which only the end matters
+                continue
             head = data[start : start + min(length, HEAD)]
             if len(head) < min(length, HEAD):
                 break
@@ -62,11 +67,12 @@ class Results:
         if kind == ERROR:
             error = server_error(head)
             raise aiomysql.OperationalError(error.code, error.text)
-        if not self._in_result:
-            return self._begins(kind, head)
         if self._columns >= 0:
             self._columns -= 1  # one definition each, and an end
+            self._in_rows = self._columns < 0
             return False
+        if not self._in_rows:
+            return self._begins(kind, head)
         return kind == END and length < LONGEST_END and self._ends(head[3:5])
 
     def _begins(self, kind: int, head: bytes) -> bool:
@@ -81,11 +87,10 @@ class Results:
         self._columns = (
             int.from_bytes(head[1 : _after_number(head, 0)], "little") if kind > LOCAL_FILE else kind
         )
-        self._in_result = True
         return False
 
     def _ends(self, status: bytes) -> bool:
-        self._in_result = False
+        self._in_rows = False
         return not int.from_bytes(status, "little") & MORE_RESULTS
 
 

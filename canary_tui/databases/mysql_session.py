@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 GOODBYE = 0.5
 """Seconds that a server has to answer what ends a session or a login."""
-CHUNK = 64 * 1024
+CHUNK = 16 * 1024
+"""Bytes of an answer that are read in one turn of the loop."""
 HASHED = frozenset({"", "mysql_native_password", "caching_sha2_password"})
 """Plug-ins whose first answer is a hash. The empty name is of servers from before there were any."""
 READABLE = frozenset({"mysql_clear_password", "sha256_password"})
@@ -83,6 +84,7 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
         while not results.feed(data := await self._reader.read(CHUNK)):
             if not data:
                 raise EOFError("closed before the end of the result")
+            await asyncio.sleep(0)  # what is there already is read without waiting
 
     async def say_goodbye(self) -> None:
         """Quit and wait until the server has closed, or else it logs an aborted connection."""

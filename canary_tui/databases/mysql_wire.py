@@ -87,7 +87,8 @@ def parse(payload: bytes) -> Greeting | Refusal | None:
         return server_error(payload)
     version, zero, rest = payload[1:].partition(b"\0")
     # Thread 4, salt 8, filler 1, capabilities 2, character set 1, status 2, upper capabilities 2.
-    if payload[:1] != b"\x0a" or not zero or len(rest) < 15:
+    # The driver needs a version that begins with a number.
+    if payload[:1] != b"\x0a" or not zero or len(rest) < 15 or not version.partition(b".")[0].isdigit():
         return None
     upper = rest[18:20] if len(rest) >= 20 else b""
     capabilities = int.from_bytes(rest[13:15] + upper, "little")

@@ -220,6 +220,10 @@ def _misunderstood(error: Exception, trace: Trace, password: Secret | None) -> F
     text = one_line(str(error), password)
     if "authentication method" in text.lower() or "asyncpg[gssauth]" in text:
         return Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail=text)
+    if "server_version" in text:
+        return Failed(
+            Cause.WRONG_PROTOCOL, stage=Stage.LOGIN, detail="said no version at the end of the login"
+        )
     if "server signature" in text:
         detail = "its proof that it knows the password is wrong (RFC 5802 §3)"
         return Failed(Cause.WRONG_PROTOCOL, stage=Stage.LOGIN, detail=detail)

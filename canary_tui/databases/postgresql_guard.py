@@ -11,7 +11,13 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.postgresql_wire import LONGEST_ERROR, early_failure, is_answer, not_postgresql
+from canary_tui.databases.postgresql_wire import (
+    LONGEST_ERROR,
+    early_failure,
+    is_answer,
+    is_text,
+    not_postgresql,
+)
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
@@ -94,10 +100,8 @@ class Guard:
             raise not_postgresql(data)
         # Confirmed once it took place: a first word that is a refusal belongs to the stage before.
         self._trace.enter(Stage.LOGIN, tentative=True)
-        if data[:1] == b"E" and len(data) >= HEADER.size:
-            length = HEADER.unpack_from(data)[1]
-            if not 4 <= length <= LONGEST_ERROR:  # the form of protocol 2: text up to a zero byte
-                raise early_failure({"M": data[1:].partition(b"\0")[0].decode(errors="replace")})
+        if data[:1] == b"E" and is_text(data[1 : HEADER.size]):
+            raise early_failure({"M": data[1:].partition(b"\0")[0].decode(errors="replace")})
 
     def _count(self, size: int) -> None:
         self._beside_rows += size

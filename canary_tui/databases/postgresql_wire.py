@@ -72,11 +72,20 @@ async def _early_error(link: Link) -> Failed:
     length = int.from_bytes(head, "big")
     if len(head) == 4 and 4 < length < LONGEST_ERROR:
         return early_failure(error_fields(await link.receive(length - 4)))
-    # The form of protocol 2, used when no process could be started: text up to a zero byte.
-    text = head.rstrip(b"\0")
+    if not is_text(head):
+        return Failed(Cause.WRONG_PROTOCOL, detail=f"answered SSLRequest with an error of {length} bytes")
+    text = head
     while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
         text += byte
     return early_failure({"M": text.decode(errors="replace")})
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the four bytes after an ``E`` are no length.
+
+    Then it is an error in the form of protocol 2, used when no process could be started: text up to a zero.
+    """
+    return len(head) == 4 and all(b" " <= head[at : at + 1] <= b"~" for at in range(4))
 
 
 def early_failure(fields: Mapping[str, str]) -> Failed:

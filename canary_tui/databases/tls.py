@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 DATE_CODES = frozenset({9, 10})  # not yet valid, has expired
 NAME_CODES = frozenset({62, 63, 64})  # host name, email address, IP address mismatch
 
+LONGEST_RECORD = 16 * 1024
+"""Bytes of plaintext in a TLS record (RFC 8446 §5.1)."""
 CLOSED_REASONS = frozenset({"UNEXPECTED_EOF_WHILE_READING"})
 
 
@@ -50,7 +52,8 @@ class ReportingObject(ssl.SSLObject):
 
     def read(self, len: int = 1024, buffer: Buffer | None = None) -> Any:  # noqa: A002 - ssl's own name
         """Return the next plaintext. An OSError of ``inspect`` ends the connection."""
-        data = super().read(len, buffer)
+        # asyncio asks for 256 kB, which Python sets aside for each record of 16 kB and less.
+        data = super().read(min(len, LONGEST_RECORD), buffer)
         if self.inspect is not None and isinstance(data, bytes):
             self.inspect(data)
         return data

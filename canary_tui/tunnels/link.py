@@ -112,10 +112,9 @@ class ProbeLink:
                 return True
         elif self.cut_off is None:
             self.cut_off = sent_too_much(self._trace.stage)
-        if self._local is None:
-            self._end.abort()
-        else:
-            self._local.abort()  # and with it, once it is gone, the other end
+        # Not at once: this may be called by a transport that just made room, which would then end twice.
+        # The driver's end takes the other one with it.
+        asyncio.get_running_loop().call_soon((self._local or self._end).abort)
         return False
 
     def _allowance(self) -> int:
