@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.events import ClientsChanged, TunnelState
+from canary_tui.tunnels.link import ProbeLink
+from canary_tui.tunnels.route import DirectRoute
+from tests.harness.misbehave import Says
 from tests.harness.neighbours import Flood
 from tests.harness.ports import eventually
 from tests.servers.local import held, mysql, psql
@@ -46,6 +52,19 @@ async def test_one_who_connects_thousands_of_times_a_second_is_no_client_and_one
         assert at_work.refused[0].startswith(("a client of another user (nobody, uid ", "a client (port "))
     assert " more clients of other users (nobody, uid " in at_work.refused[1]
     assert len(at_work.refused) == 2
+
+
+async def test_a_probes_own_port_is_the_drivers_though_others_come_first() -> None:
+    with Says(b"hello", then="silence") as server:
+        route = DirectRoute(server.host, server.port)
+        async with await ProbeLink.through(route, Trace(time.perf_counter)) as link:
+            host, port = await link.local_address()
+            with Flood(host, port, rate=4000, seconds=60, user="nobody"):
+                await asyncio.sleep(0)
+                reader, writer = await asyncio.open_connection(host, port)
+                assert await reader.readexactly(5) == b"hello"
+                writer.close()
+                await writer.wait_closed()
 
 
 async def test_two_of_them_at_two_ports_keep_nobody_from_his_own(

@@ -16,6 +16,7 @@ import pytest
 
 from canary_tui.tunnels import peer as module
 from canary_tui.tunnels.peer import Peer, Peers, has_left, name_of
+from tests.harness.ports import has_ipv6
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,6 +60,17 @@ def test_our_own_connection_is_ours(host: str) -> None:
     with connected(host) as (accepted, _, address), Peers(accepted.family) as peers:
         assert peers.uid_of(address, accepted.getsockname()) == os.geteuid()
         assert peers.stranger(accepted, address, ME) is None
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_a_client_that_writes_ipv4_as_ipv6_is_known_too() -> None:
+    """As Java does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_INET6) as client:
+        client.connect((f"::ffff:{listener.getsockname()[0]}", listener.getsockname()[1]))
+        accepted, address = listener.accept()
+        with accepted, Peers(socket.AF_INET) as peers:
+            assert peers.stranger(accepted, address, ME) is None
+            assert peers.stranger(accepted, address, NOBODY) is not None
 
 
 def test_another_users_connection_is_named() -> None:
