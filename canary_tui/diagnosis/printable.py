@@ -40,7 +40,7 @@ class Source(Enum):
     SSH_ERROR = ("why an SSH server, the resolver or the system ended something", 500)
     SSH_OUTPUT = ("what a session on the SSH server prints", 500)
     DATABASE_ERROR = ("what a database, or TLS with it, says", 500)
-    SETTINGS = ("servers.yaml: keys, tags, values", 60)
+    SETTINGS = ("servers.yaml: keys, tags, values", VALUE_LIMIT)
     KNOWN_HOSTS = ("lines of known_hosts files", 255)
     KEY_COMMENT = ("the comment of a key", 255)
     PATH = ("names of files and folders", VALUE_LIMIT)

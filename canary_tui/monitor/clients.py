@@ -7,12 +7,12 @@ started us could lead it to another database, with nothing said: they are left o
 from __future__ import annotations
 
 import os
-import shlex
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.diagnosis.words import shell_word
 from canary_tui.monitor.mysql_clients import NOWHERE, MysqlClients
 from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
 from canary_tui.paths import NoHome, expanded
@@ -91,11 +91,11 @@ class DatabaseClient:
     def shell_line(self) -> str:
         """Return what a person types in a shell to start the engine's own client; no password is in it."""
         shown = {name: value for name, value in self._own.items() if name in SHOWN}
-        words = [f"{name}={shlex.quote(value)}" for name, value in shown.items()]
+        words = [f"{name}={shell_word(value)}" for name, value in shown.items()]
         # A shell that is started beside us has most likely the same variables.
         kept = {*without_client_settings(self._environ), *shown, *PASSWORDS.values()}
-        unset = [f"-u {shlex.quote(name)}" for name in self._environ if name not in kept]
-        return " ".join([*(["env", *unset] if unset else []), *words, shlex.join(self.command())])
+        unset = [f"-u {shell_word(name)}" for name in self._environ if name not in kept]
+        return " ".join([*(["env", *unset] if unset else []), *words, *map(shell_word, self.command())])
 
 
 def _postgresql(server: Server, way: Way, home: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from canary_tui.diagnosis.printable import Source, one_line
+from canary_tui.diagnosis.printable import Source
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -21,8 +21,8 @@ class Problem(msgspec.Struct, frozen=True):
         # Keys, tags and aliases of the file stand in the path and in the message.
         for field, text in (
             ("file", Source.PATH.text(self.file)),
-            ("path", one_line(self.path)),
-            ("message", one_line(self.message)),
+            ("path", Source.SETTINGS.text(self.path)),
+            ("message", Source.SETTINGS.text(self.message)),
         ):
             msgspec.structs.force_setattr(self, field, text)
 

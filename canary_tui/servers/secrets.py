@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import shlex
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
-    from canary_tui.servers.allowed import AllowedCommands
+    from canary_tui.diagnosis.words import shell_word
+from canary_tui.servers.allowed import AllowedCommands
 
 T = TypeVar("T")
 
@@ -153,7 +153,8 @@ class Passwords:
         if self._allowed is None or self._allowed.permits(server):
             return
         file = str(self._allowed.file)
-        detail = f"{file} is not in your configuration folder, and would run: {shlex.join(source.command)}"
+        command = " ".join(map(shell_word, source.command))
+        detail = f"{file} is not in your configuration folder, and would run: {command}"
         raise Failed(
             Cause.PASSWORD_COMMAND_FAILED, stage=Stage.SETTINGS, detail=detail, facts={"foreign_file": file}
         )
