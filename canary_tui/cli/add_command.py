@@ -177,4 +177,4 @@ def _seconds(option: str, text: str) -> float:
 
 def _check(option: str, value: str, problem: str) -> None:
     if problem:
-        raise click.UsageError(f"{option}: {value!r} {problem}")
+        raise click.UsageError(f"{option}: {fields.masked(value)!r} {problem}")

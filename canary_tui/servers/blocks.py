@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from canary_tui.servers import fields, vocabulary
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+MOST_COMPARED = 50
+"""Unknown keys of a block that are compared with a setting that is missing."""
 
 
 class Reader(Protocol):
@@ -88,14 +92,15 @@ class Block:
     def need(self, key: str, convert: Callable[[str], T], placeholder: T, hint: str = "") -> T:
         """Return the value of a field that may not be left out."""
         if self.node(key) is None:
-            self.reader.problem(self.line, self.at(key), f"is missing{self._instead(key)}{hint}")
+            other = f" ({other} is not its name)" if (other := self.misnamed(key)) else ""
+            self.reader.problem(self.line, self.at(key), f"is missing{other}{hint}")
             return placeholder
         return self.get(key, convert, placeholder)
 
-    def _instead(self, key: str) -> str:
-        """Return what stands there in place of a setting that is missing."""
-        written = (text for text in self.unknown if vocabulary.ours(self.kind, text) == key)
-        return next((f" ({shown(text)} is not its name)" for text in written), "")
+    def misnamed(self, setting: str) -> str:
+        """Return the key that stands there in place of a setting that is missing; empty when none does."""
+        first = islice(self.unknown, MOST_COMPARED)
+        return next((shown(text) for text in first if vocabulary.ours(self.kind, text) == setting), "")
 
     def texts(self, key: str, convert: Callable[[str], str] = fields.some_words) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -118,6 +123,7 @@ def what(node: Node) -> str:
 
 def shown(text: str) -> str:
     """Return a found value for a message: short, on one line, quoted when its limits would not be seen."""
+    text = fields.masked(text[:1000])
     short = text if len(text) <= 60 else text[:59] + "…"
     return short if short and short.isprintable() and " " not in short else repr(short)
 

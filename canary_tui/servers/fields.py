@@ -31,6 +31,14 @@ BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SMALLEST_HISTORY = 1_000_000
 
 
+CREDENTIALS = re.compile(r"(?<![:/]):(?!//).*@|(?<=password=)[^&]+|(?<=passwd=)[^&]+", re.I | re.S)
+
+
+def masked(text: str) -> str:
+    """Return a value as it may be repeated: the password of a URL in it is not."""
+    return CREDENTIALS.sub(lambda found: ":•••@" if found[0][-1] == "@" else "•••", text)
+
+
 def boolean(text: str) -> bool:
     """Return what yes, no, on, off, true or false says, in any case."""
     try:

@@ -195,10 +195,10 @@ def host_problem(host: str) -> str:
         return "has a character in it that cannot be shown"
     if host.startswith("[") and host.endswith("]"):
         return f"has brackets; write the IPv6 address without them: {host[1:-1]}"
-    if "@" in host:
-        return f"has a user in it; put {host.partition('@')[0]!r} into the user field"
     if "/" in host:
         return "looks like a URL or a path; only the host name is needed"
+    if "@" in host:
+        return f"has a user in it; put {host.partition('@')[0].partition(':')[0]!r} into the user field"
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from canary_tui.servers import fields, vocabulary
+from canary_tui.servers import fields
 from canary_tui.servers.blocks import Block, shown, what
 from canary_tui.servers.fleet import BrokenServer, Defaults, Fleet, HistoryLimits
 from canary_tui.servers.model import (
@@ -167,9 +167,8 @@ class _Reader:
 
     def _misnamed(self, top: Block) -> None:
         """A list under another name is a mistake: an empty list would close every tunnel."""
-        for key in top.unknown:
-            if vocabulary.ours("", key) == "servers":
-                self.problem(top.line, "servers", f"is missing; {shown(key)} is not its name")
+        if other := top.misnamed("servers"):
+            self.problem(top.line, "servers", f"is missing; {other} is not its name")
 
     def _defaults(self, top: Block) -> Defaults:
         block = Block(self, top.node("defaults"), "defaults", "defaults")

@@ -203,3 +203,71 @@ async def test_switching_the_tunnel_off_hides_its_fields_and_keeps_its_block(
     assert server.tunnel is None
     assert server.ssh is not None
     assert server.ssh.host == samples.server().through.split("@")[1]
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize("field", ["name", "db-host"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"postgresql://reader:{SECRET}@db.example/app\n",
+        f"host=db.example user=reader password={SECRET} dbname=app",
+        f"jdbc:mysql://db.example/app?user=reader&password={SECRET}",
+        f"export DATABASE_URL='mysql+aiomysql://reader:{SECRET}@db.example/app?pool_recycle=9'",
+    ],
+)
+async def test_each_kind_of_url_is_taken_in_both_fields_without_its_password_being_shown(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open, text: str, field: str
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.query_one(f"#{field}", Input).post_message(events.Paste(text))
+        await until(pilot, lambda: form.field("db_user").value == "reader")
+        assert (form.field("name").value, form.field("db_host").value) == ("app", "db.example")
+        await until(pilot, lambda: "kept in memory" in " ".join(screen_text(pilot).split()))
+        assert SECRET not in screen_text(pilot)
+        assert "Left out: what is not known here." in screen_text(pilot) or "pool" not in text
+        assert all(SECRET not in value for value in form.values.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"postgresql://reader:{SECRET}@x@db.example/app",
+        f"postgresql://reader:{SECRET}/x@db.example/app",
+        f"oracle://reader:{SECRET}@db.example/app",
+        f"host=db.example password={SECRET} x",
+        f"mysql://reader:{SECRET}@a,b/app",
+    ],
+)
+async def test_a_url_that_is_refused_leaves_nothing_of_it_on_the_screen(
+    app: CanaryApp, opened: Open, text: str
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        before = form.values
+        form.query_one("#name", Input).post_message(events.Paste(text))
+        await until(pilot, lambda: "is no connection URL that can be read" in screen_text(pilot))
+        assert SECRET not in screen_text(pilot)
+        assert form.values == before
+
+
+async def test_a_url_that_is_typed_is_masked_while_it_stands_there(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        field = form.query_one("#name", Input)
+        await pilot.press(*"postgresql", "colon", "slash", "slash", *f"reader:{SECRET}".replace(":", "x"))
+        await until(pilot, lambda: field.password)
+        assert SECRET not in screen_text(pilot)
+        field.value = "orders"
+        await until(pilot, lambda: not field.password)
+        assert "orders" in screen_text(pilot)
+
+
+async def test_a_name_that_was_typed_stays_when_a_url_is_pasted_below_it(
+    app: CanaryApp, opened: Open
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.field("name").value = "mine"
+        form.query_one("#db-host", Input).post_message(events.Paste("postgresql://db.example/app"))
+        await until(pilot, lambda: form.field("db_host").value == "db.example")
+        assert form.field("name").value == "mine"

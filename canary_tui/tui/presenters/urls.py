@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from canary_tui.diagnosis.words import shell_word
+from canary_tui.servers import fields
 from canary_tui.servers.model import Engine, TlsMode, default_user
 from canary_tui.servers.secrets import Secret
+from canary_tui.tui.presenters.uri import ESCAPES, SEVERAL_HOSTS, pair_values, url_values
+from canary_tui.tui.presenters.url_words import TAKEN, folded, may_be_named, tls_of
 
 if TYPE_CHECKING:
     from canary_tui.monitor.board import Row
@@ -18,17 +21,30 @@ if TYPE_CHECKING:
 SCHEMES: dict[str, Engine] = {
     "postgresql": Engine.POSTGRESQL,
     "postgres": Engine.POSTGRESQL,
+    "pgsql": Engine.POSTGRESQL,
+    "psql": Engine.POSTGRESQL,
+    "postgis": Engine.POSTGRESQL,
     "mysql": Engine.MYSQL,
+    "mysql2": Engine.MYSQL,
     "mariadb": Engine.MYSQL,
 }
-URL = re.compile(rf"\s*(?:{'|'.join(SCHEMES)})(?:\+[a-z0-9]+)?://", re.IGNORECASE)
-MYSQL_TLS = {
-    "disabled": TlsMode.DISABLE,
-    "preferred": TlsMode.PREFER,
-    "required": TlsMode.REQUIRE,
-    "verify_ca": TlsMode.VERIFY_CA,
-    "verify_identity": TlsMode.VERIFY_FULL,
-}
+URL = re.compile(
+    rf"(?P<jdbc>jdbc:)?(?P<scheme>{'|'.join(SCHEMES)})(?P<driver>[+:][a-z0-9_+:]+)?://", re.IGNORECASE
+)
+BEFORE = re.compile(
+    r"(?:export\s+|set\s+)?[A-Z_][A-Z0-9_]*\s*[=:]\s*|(?:psql|pgcli|mysql|mariadb|mycli|mysqlsh)\s+",
+    re.IGNORECASE,
+)
+"""What stands before a URL that was copied with its line: ``DATABASE_URL=``, ``psql``."""
+PAIRS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|sslmode|service)\s*=", re.IGNORECASE)
+QUOTES = {'"': '"', "'": "'", "`": "`", "<": ">"}
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+LONGEST = 8_000
+"""Characters of a URL."""
+
+UNKNOWN = "what is not known here"
+INVISIBLE_INSIDE = "there is a line break or an invisible character in it"
+SOCKET = "it leads to a unix socket, and databases are reached by host and port"
 
 
 class UrlParts(msgspec.Struct, frozen=True):
@@ -41,38 +57,107 @@ class UrlParts(msgspec.Struct, frozen=True):
     user: str = ""
     tls: TlsMode | None = None
     password: Secret | None = None
+    ca_file: str = ""
+    left_out: tuple[str, ...] = ()
+    """What an entry has no setting for, to be shown: parameters by their names where they are known ones."""
 
 
 def is_url(text: str) -> bool:
-    """Tell whether ``text`` is a connection URL of an engine that we know."""
-    return URL.match(text) is not None
+    """Tell whether ``text`` is a connection URL, or a libpq string, of an engine that we know."""
+    bare = _bare(text[:LONGEST])
+    return URL.match(bare) is not None or PAIRS.match(bare) is not None
 
 
 def parse_url(text: str) -> UrlParts:
-    """Read a connection URL (libpq's and MySQL's forms). Raises ValueError, without the URL in its words."""
+    """Read a connection URL (libpq's, JDBC's, SQLAlchemy's, MySQL's) or a libpq string of ``key=value``.
+
+    Raises ValueError with what is wrong and how it is written, and with nothing that stands in the URL.
+    """
     try:
-        parts = urlsplit(text.strip())
-        engine = SCHEMES[parts.scheme.split("+")[0].lower()]
-        query = dict(parse_qsl(parts.query))
-        host, port = parts.hostname or "", str(parts.port or "")
-    except (ValueError, KeyError):
-        raise ValueError("is no connection URL that can be read") from None
-    mode = (query.get("sslmode") or query.get("ssl-mode") or query.get("ssl_mode") or "").lower()
+        return _parse(text)
+    except ValueError as error:
+        raise ValueError(f"is no connection URL that can be read: {error}") from None
+
+
+def _parse(text: str) -> UrlParts:
+    if len(text) > LONGEST:
+        raise ValueError(f"it is longer than {LONGEST} characters")
+    bare = _bare(text)
+    if not bare.isprintable():
+        raise ValueError(INVISIBLE_INSIDE)
+    url = URL.match(bare)
+    if url is None:
+        if PAIRS.match(bare) is None:
+            raise ValueError("it begins with none of postgresql://, mysql:// and mariadb://")
+        parts = _parts(Engine.POSTGRESQL, pair_values(bare), jdbc=False)
+        if UNKNOWN in parts.left_out:
+            raise ValueError("it has a key that libpq has not; a value with a space is written 'in quotes'")
+        return parts
+    engine = SCHEMES[url["scheme"].lower()]
+    libpq = engine is Engine.POSTGRESQL and not url["jdbc"] and not url["driver"]
+    parts = _parts(engine, url_values(bare[url.end() :], form_encoded=not libpq), jdbc=bool(url["jdbc"]))
+    if UNKNOWN in parts.left_out and "@" in bare.partition("?")[2]:
+        # The end of a password with / and ? in it looks like this; an honest parameter is one that is known.
+        raise ValueError(f"an @ stands where the host does not begin; {ESCAPES}")
+    return parts
+
+
+def _bare(text: str) -> str:
+    """Return the URL without what was copied along with it."""
+    blank = INVISIBLE + " \t\r\n\v\f\xa0"
+    bare = text.strip(blank)
+    if not URL.match(bare) and not PAIRS.match(bare) and (before := BEFORE.match(bare)):
+        bare = bare[before.end() :]
+    if bare[-1:] == ";" and bare[:1] in QUOTES:
+        bare = bare[:-1]
+    if len(bare) > 1 and QUOTES.get(bare[0]) == bare[-1]:
+        bare = bare[1:-1].strip(blank)
+    return bare
+
+
+def _parts(engine: Engine, given: dict[str, str], *, jdbc: bool) -> UrlParts:
+    values: dict[str, str] = {}
+    left_out = []
+    for key, value in given.items():
+        if (word := folded(key)) in TAKEN:
+            values[word] = value
+        else:
+            left_out.append(key if may_be_named(key) else UNKNOWN)
+    host, port = values.get("host") or values.get("hostaddr", ""), values.get("port", "")
+    if host.startswith(("/", "@")) or values.get("unixsocket"):
+        raise ValueError(SOCKET)
+    if "," in host + port:
+        raise ValueError(SEVERAL_HOSTS)
+    if not all(value.isprintable() for word, value in values.items() if word != "password"):
+        raise ValueError(INVISIBLE_INSIDE)
+    try:
+        fields.port(port or "1")
+    except ValueError:
+        raise ValueError(f"what stands for its port is none (1–65535); {ESCAPES}") from None
+    if values.get("host") and values.get("hostaddr"):
+        left_out.append("hostaddr")
+    password, ca_file = values.get("password"), values.get("sslrootcert", "")
     return UrlParts(
         engine=engine,
-        host=unquote(host or query.get("host", "")),
-        port=port or query.get("port", ""),
-        name=unquote(parts.path.lstrip("/")),
-        user=unquote(parts.username or query.get("user", "")),
-        tls=MYSQL_TLS.get(mode) or (TlsMode(mode) if mode in set(TlsMode) else None),
-        password=Secret(unquote(parts.password)) if parts.password else None,
+        host=host,
+        port=port,
+        name=values.get("dbname", ""),
+        user=values.get("user", ""),
+        tls=tls_of(values, jdbc=jdbc and engine is Engine.POSTGRESQL),
+        password=Secret(password) if password else None,
+        ca_file="" if ca_file == "system" else ca_file,
+        left_out=tuple(dict.fromkeys(left_out)),
     )
 
 
 def split_destination(text: str) -> tuple[str, str, str]:
-    """Split ``user@host:port``, ``ssh://…`` or ``[::1]:22`` into user, host and port (or empty)."""
+    """Split ``user@host:port``, ``ssh://…`` or ``[::1]:22`` into user, host and port (or empty).
+
+    A password in it is left out: canary-tui logs in with a key.
+    """
     text = text.strip().removeprefix("ssh://").rstrip("/")
-    user, _, place = text.rpartition("@")
+    login, _, place = text.rpartition("@")
+    user = login.partition(":")[0]
     bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d+))?", place)
     if bracketed:
         return user, bracketed["host"], bracketed["port"] or ""

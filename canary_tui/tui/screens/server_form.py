@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -41,6 +42,7 @@ PLACEHOLDERS: dict[str, str] = {
     "ssh_host": "bastion.example.com",
     "local_port": "chosen once when empty",
 }
+TAKES_URLS = frozenset({"name", "db_host"})
 SECTIONS: dict[str, str] = {"name": "Database", "ssh_enabled": "SSH tunnel", "every": "Probe"}
 """The field before which a section's title stands."""
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -92,7 +94,7 @@ class ServerForm(Page):
                 password=key == "password_keyring",
                 select_on_focus=False,
             )
-            control.takes_urls = key == "name"
+            control.takes_urls = key in TAKES_URLS
         return FormField(key, form.LABELS[key], control, HINTS.get(key, ""))
 
     def on_mount(self) -> None:
@@ -141,8 +143,9 @@ class ServerForm(Page):
     @on(FormField.Left)
     def _left(self, event: FormField.Left) -> None:
         field = event.field
-        if field.key == "name" and urls.is_url(field.value):
-            self._take_url(field.value)
+        if field.key in TAKES_URLS and urls.is_url(field.value):
+            text, field.value = field.value, ""  # it may hold a password
+            self._take_url(text)
         if field.key == "ssh_host":
             self._take_destination(field.value)
         field.complain(form.problem(field.key, self.values, self._taken) if self._worth_saying(field) else "")
@@ -162,30 +165,29 @@ class ServerForm(Page):
             parts = urls.parse_url(text)
         except ValueError as error:
             self._say(f"What was pasted {error}.")
-            self.fill({"name": ""})
             return
-        name = "".join(char if char.isalnum() or char in "-_." else "-" for char in parts.name or parts.host)
+        known = re.sub(r"[^A-Za-z0-9_.-]", "-", parts.name or parts.host).strip("-_.")
         values = {
-            "name": name.strip("-_.")[:63],
             "engine": parts.engine.value,
             "db_host": parts.host,
             "db_port": parts.port or str(parts.engine.default_port),
             "db_name": parts.name,
             "db_user": parts.user,
+            "ca_file": parts.ca_file,
         }
+        if not self.field("name").value.strip():
+            values["name"] = known[:63]
         if parts.tls is not None:
             values["tls"] = parts.tls.value
         self.fill(values)
-        if parts.password is None:
-            self.notify("Filled in from the URL.")
-            return
         self._pasted = parts.password
-        self.notify(
-            "The password of the URL is kept in memory for this run, or in the keyring if you choose it "
-            "under 'Password from'. It is not shown or written to servers.yaml.",
-            title="Filled in from the URL",
-            timeout=10,
-        )
+        said = f"Left out: {', '.join(parts.left_out)}. " if parts.left_out else ""
+        if parts.password is not None:
+            said += (
+                "The password of the URL is kept in memory for this run, or in the keyring if you choose it "
+                "under 'Password from'. It is not shown or written to servers.yaml."
+            )
+        self.notify(said or "Check the fields.", title="Filled in from the URL", timeout=10, markup=False)
 
     def _take_destination(self, text: str) -> None:
         """``user@host:22`` typed into the host's field goes to the three fields that it means."""
@@ -198,7 +200,7 @@ class ServerForm(Page):
         if port:
             values["ssh_port"] = port
         self.fill(values)
-        self.notify(f"Split {text.strip()} into its fields.", markup=False)
+        self.notify("Split into host, port and user.", markup=False)
 
     # Leaving
 

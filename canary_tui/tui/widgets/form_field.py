@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual import on
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Label, Static
 
+from canary_tui.tui.presenters import urls
 from canary_tui.tui.widgets.choice import Choice
 
 if TYPE_CHECKING:
@@ -28,12 +30,22 @@ class FormInput(Input):
 
     takes_urls = False
 
+    @on(Input.Changed)
+    def _mask(self, event: Input.Changed) -> None:
+        """A URL that is typed is not shown: a password may follow."""
+        if self.takes_urls:
+            self.password = _may_be_url(event.value)
+
     def _on_paste(self, event: events.Paste) -> None:
-        if self.takes_urls and "://" in event.text:
+        if self.takes_urls and _may_be_url(event.text):
             # The text may hold a password: it never stands in the field.
             event.stop()
             event.prevent_default()
             self.post_message(self.Pasted(self, event.text))
+
+
+def _may_be_url(text: str) -> bool:
+    return "://" in text or urls.is_url(text)
 
 
 class FormField(Vertical):
