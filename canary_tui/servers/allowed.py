@@ -104,5 +104,6 @@ def _pin(server: Server) -> str:
     source, database, ssh = server.database.password, server.database, server.tunnel
     command = source.command if isinstance(source, PasswordCommand) else ()
     way = (ssh.host, ssh.port, ssh.user) if ssh is not None else ()
-    where = (server.engine, database.host, database.port, database.user, database.tls, database.ca_file)
-    return hashlib.sha256(msgspec.json.encode((server.name, command, where, way))).hexdigest()
+    where = (server.engine, database.host, database.port, database.user)
+    tls = (database.tls, database.ca_file, database.allow_cleartext)
+    return hashlib.sha256(msgspec.json.encode((server.name, command, where, tls, way))).hexdigest()

@@ -7,12 +7,14 @@ when TLS was first seen there: ``canary@bastion:22 10.0.3.12:5432 seen=2026-11-2
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.words import endpoint
+from canary_tui.ownership import others_may_change
 from canary_tui.paths import private_folder, replace_file
 from canary_tui.servers.model import wire_host
 from canary_tui.tunnels.host_keys import locked
@@ -37,10 +39,12 @@ class KnownTls:
     def seen(self, server: Server) -> str:
         """Return when a server's database was first seen with TLS (ISO 8601, UTC); empty when never.
 
-        Raises Failed (``settings_invalid``) when the file cannot be read.
+        Raises Failed (``settings_invalid``) when the file cannot be read, or others could have changed it.
         """
         start = _start(server)
         try:
+            if exposed := others_may_change(self.path):
+                raise PermissionError(errno.EPERM, f"not used: {exposed}")
             found = next((line for line in self._read() if line.startswith(start)), "")
         except OSError as error:
             detail = f"{self.path}: {error.strerror or error}"

@@ -105,10 +105,16 @@ async def test_a_database_that_never_had_tls_is_used_as_it_is(
     assert not world.paths.known_tls.exists()
 
 
-async def test_a_file_that_cannot_be_read_is_said_and_no_password_goes_out(
-    world: World, postgres: Postgres
+@pytest.mark.parametrize("mode", [0, 0o666])
+async def test_a_file_that_is_none_of_ours_alone_is_said_and_no_password_goes_out(
+    world: World, postgres: Postgres, mode: int
 ) -> None:
-    world.paths.known_tls.mkdir()
+    """A folder cannot be read, by root neither; what others may write could have lost its lines."""
+    if mode:
+        world.paths.known_tls.touch()
+        world.paths.known_tls.chmod(mode)
+    else:
+        world.paths.known_tls.mkdir()
     failure = (await probe_cleanly(world, world.server(postgres))).failure
     assert failure is not None
     assert (failure.stage, failure.cause) == (Stage.SETTINGS, Cause.SETTINGS_INVALID)

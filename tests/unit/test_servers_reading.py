@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from canary_tui.servers.file import BadFile, read
+from canary_tui.servers.file import BadFile, ServersFile, read
 from canary_tui.servers.fleet import Fleet, HistoryLimits
 from canary_tui.servers.model import Engine, Listen, PasswordCommand, PasswordEnv, PasswordKeyring, TlsMode
 from canary_tui.servers.reading import MAX_SERVERS, parse
@@ -65,6 +65,21 @@ def test_texts_stay_what_was_written() -> None:
 )
 def test_booleans_may_be_written_in_each_usual_way(word: str, value: bool) -> None:
     assert parse(f"{ENTRY}  enabled: {word}\n", "f").fleet.servers[0].enabled is value
+
+
+@pytest.mark.parametrize(("word", "value"), [("true", True), ("no", False)])
+def test_cleartext_is_allowed_by_a_word_of_the_entrys_own(tmp_path: Path, word: str, value: bool) -> None:
+    path = tmp_path / "servers.yaml"
+    path.write_text(in_database(f"allow_cleartext: {word}  # between us"))
+    server = read(path).servers[0]
+    assert server.database.allow_cleartext is value
+    assert parse(ENTRY, "f").fleet.servers[0].database.allow_cleartext is False
+    path.unlink()
+    ServersFile(path).add(server)
+    assert read(path).servers == (server,)
+    assert ("allow_cleartext" in path.read_text()) is value
+    (message,) = mistakes(in_database("allow_cleartext: perhaps"))
+    assert message.startswith("servers.yaml:6: servers[0].database.allow_cleartext: ")
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,10 @@ def test_the_command_for_a_shell_is_quoted_and_a_name_stays_a_name(name: str) ->
 def test_form_and_server_say_the_same() -> None:
     for one in (samples.server(), samples.server("direct", tunnel=False)):
         assert form.build(form.values_of(one), one) == one
+        open_one = msgspec.structs.replace(
+            one, database=msgspec.structs.replace(one.database, allow_cleartext=True)
+        )
+        assert form.build(form.values_of(open_one), open_one) == open_one
 
 
 @pytest.mark.parametrize(
