@@ -47,6 +47,9 @@ class LoginGuard(Protocol):
     def told(self, text: str) -> Refusal:
         """Return how the client is told, at this point of its login, why it is cut off."""
 
+    def left(self) -> Refusal:
+        """Return how the server is left, so that it holds nothing against the address it was reached from."""
+
 
 def login_guard(engine: Engine, database: Database) -> LoginGuard | None:
     """Return the guard of one session; None where the user wrote that passwords may go in clear."""

@@ -14,8 +14,13 @@ from canary_tui.databases.mysql_wire import (
     CLIENT_SSL,
     ERROR,
     HEADER,
+    MORE_AUTH,
     OK,
+    QUIT,
     SWITCH_AUTH,
+    Greeting,
+    nobodys_login,
+    packet,
     split_header,
 )
 from canary_tui.databases.refusal import TEXT_LIMIT, AtOnce, error_packet
@@ -40,6 +45,8 @@ KEY_REQUESTS = {b"sha256_password": b"\x01", b"caching_sha2_password": b"\x02"}
 CIPHERTEXTS = frozenset({32, 128, 256, 384, 512, 1024})
 """Bytes of a scramble, and of what RSA encrypts."""
 LONGEST_NAME = 64
+WRONG_ANSWER = 64
+"""Zero bytes: no shorter, or ed25519 would call it no answer at all (max_connect_errors)."""
 GENERAL_ERROR = b"#HY000"
 
 
@@ -51,11 +58,15 @@ class MySqlLoginGuard:
         self.refused = ""
         self._client = self._server = b""
         self._heard = [0, 0]
-        self._greeted = self._answered = False
-        self._factors = False
+        self._greeted = False
+        self._capabilities = 0
+        """What the client's login says that it can."""
+        self._answered = False
+        """Whether that login has gone on."""
         self._plugin = b""
         self._passing = 0
-        self._sequence = 0
+        self._sequence = self._reply = 0
+        """The numbers of the next packet to the client and of the next one to the server."""
 
     def from_client(self, data: bytes) -> bytes:
         """Pass on each packet that gives nothing away."""
@@ -68,9 +79,11 @@ class MySqlLoginGuard:
             end = at + HEADER + length
             if len(unread) < end:
                 break
-            self._sequence = sequence + 1
+            self._sequence, self._reply = sequence + 1, sequence
             self._look_at(unread[at + HEADER : end])
-            at = at if self.refused else end
+            if not self.refused:
+                self._answered = True
+                at = end
         at = len(unread) if self.over else at
         self._client = unread[at:]
         return unread[:at]
@@ -85,8 +98,7 @@ class MySqlLoginGuard:
         if capabilities & CLIENT_SSL and len(payload) <= FIXED:
             self.over = True  # an SSLRequest: what follows is TLS
             return
-        self._answered = True
-        self._factors = bool(capabilities & CLIENT_MORE_FACTORS)
+        self._capabilities = capabilities
         self._plugin, proof = _login(payload, capabilities)
         self._judge(proof)
 
@@ -123,7 +135,7 @@ class MySqlLoginGuard:
         length, sequence = split_header(unread[at : at + HEADER])
         if length and room == HEADER:
             return 0
-        self._sequence = sequence
+        self._sequence, self._reply = sequence, sequence + 1
         body = unread[at + HEADER : at + HEADER + length]
         if not self._greeted:
             self._greeted = True
@@ -137,7 +149,7 @@ class MySqlLoginGuard:
         kind = body[0] if body else OK
         if kind in {OK, ERROR}:
             self.over = self._answered
-        elif kind == SWITCH_AUTH or (kind == NEXT_FACTOR and self._factors):
+        elif kind == SWITCH_AUTH or (kind == NEXT_FACTOR and self._capabilities & CLIENT_MORE_FACTORS):
             name, end, _ = body[1:].partition(b"\0")
             if not end and len(body) < min(length, LONGEST_NAME):
                 return False
@@ -167,8 +179,36 @@ class MySqlLoginGuard:
 
     def told(self, text: str) -> AtOnce:
         """Return the error: in place of the packet that was kept from the client, or after its own."""
-        state = GENERAL_ERROR if self._answered else b""
+        state = GENERAL_ERROR if self._capabilities else b""
         return AtOnce(error_packet(one_line(text, TEXT_LIMIT), self._sequence, state))
+
+    def left(self) -> Retreat:
+        """Return a login as nobody where the client's own has not gone on, else a wrong answer."""
+        if not self._answered:
+            return Retreat(nobodys_login(Greeting("", self._capabilities or CLIENT_PROTOCOL_41)))
+        return Retreat(packet(bytes(WRONG_ANSWER), self._reply))
+
+
+class Retreat:
+    """Answers what the server asked for with what cannot be right, until it refuses the login.
+
+    One that is dropped counts towards max_connect_errors, and in the end blocks everybody behind the jumpbox.
+    """
+
+    def __init__(self, answer: bytes) -> None:
+        self.over = False
+        self._answer = answer
+        self._rounds = 3
+
+    def hear(self, data: bytes) -> bytes:
+        """Return the next answer."""
+        if not data:
+            return self._answer
+        self._rounds -= 1
+        if data[HEADER : HEADER + 1] in {bytes([SWITCH_AUTH]), bytes([MORE_AUTH])} and self._rounds:
+            return packet(b"", split_header(data[:HEADER])[1] + 1)
+        self.over = True
+        return QUIT if data[HEADER : HEADER + 1] == bytes([OK]) else b""
 
 
 def _login(payload: bytes, capabilities: int) -> tuple[bytes, bytes]:

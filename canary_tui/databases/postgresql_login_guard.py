@@ -158,3 +158,7 @@ class PostgresLoginGuard:
     def told(self, text: str) -> AtOnce:
         """Return the error."""
         return AtOnce(error_response(one_line(text, TEXT_LIMIT), INVALID_AUTHORIZATION))
+
+    def left(self) -> AtOnce:
+        """Return nothing: to close is enough."""
+        return AtOnce(b"")

@@ -38,6 +38,9 @@ class Guard(Protocol):
     def told(self, text: str) -> Farewell:
         """Return how the client is told, at this point of its login, why it is cut off."""
 
+    def left(self) -> Farewell:
+        """Return how the server is left, so that it holds nothing against the address it was reached from."""
+
 
 class CutOff(Exception):
     """A session ends before its password goes out. The text says why, the guard how the client is told."""
@@ -60,7 +63,6 @@ async def pass_login(guard: Guard, client: End, server: End) -> None:
         if answer:
             client.write(guard.from_server(answer))
         if guard.refused:
-            server.abort()
             raise CutOff(guard)
         if not said and not answer:
             await client.news()

@@ -180,10 +180,14 @@ class Relay:
                 await pass_login(guard, local, upstream)
             local.join(upstream)
             await asyncio.gather(asyncio.shield(local.closed), asyncio.shield(upstream.closed))
-        except (Dismissed, Failed, CutOff) as reason:
+        except (Dismissed, Failed) as reason:
             farewell = self._refused(reason)
             if farewell is not None:
                 await _say(farewell, local)
+        except CutOff as cut:
+            farewell = self._refused(cut)
+            told = [] if farewell is None else [_say(farewell, local)]
+            await asyncio.gather(*told, _say(cut.guard.left(), self._pairs[local]))
         finally:
             local.abort()
             paired = self._pairs.pop(local, None)
@@ -196,7 +200,7 @@ class Relay:
 
 
 async def _say(farewell: Farewell, client: End) -> None:
-    """Tell a client why it is not served, and give it the time to read that."""
+    """Tell a client why it is not served (or a server that it is left), and give it the time to read that."""
     left = FAREWELL_BYTES
     try:
         async with asyncio.timeout(FAREWELL_SECONDS):

@@ -19,7 +19,8 @@ from canary_tui.servers.model import Listen
 from tests.harness.misbehave import Fake
 from tests.harness.needs import give_up
 from tests.harness.ports import eventually
-from tests.servers.local import held, mysql, psql
+from tests.harness.proxy import Proxy
+from tests.servers.local import held, mysql, psql, run
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -242,6 +243,24 @@ async def test_what_pam_asks_for_is_cut_off(
         at_work.supervisor.adopt(allowing(server))
         said = await mysql(mariadb, address)
         assert "Access denied" in said, "PAM does not know the user: it was asked"
+
+
+async def test_what_is_cut_off_is_not_counted_against_the_jumpbox(
+    world: World, sshd: Sshd, make_mariadb: Callable[..., MariaDB]
+) -> None:
+    mariadb = make_mariadb(max_connect_errors=3, resolve_names=True)
+    try:
+        mariadb.execute("INSTALL SONAME 'auth_pam'; CREATE USER somebody@'%' IDENTIFIED VIA pam")
+    except RuntimeError as error:
+        give_up(f"needs MariaDB's plug-in auth_pam: {error}")
+    with Proxy((mariadb.host, mariadb.port), source="127.0.0.2") as proxy:
+        async with up(world, world.server(mariadb, sshd, port=proxy.port)) as at_work:
+            address = ["--host=127.0.0.1", f"--port={at_work.port}", "--skip-ssl"]
+            for _ in range(5):
+                for who in (["--user=somebody"], ["--user=me", "--default-auth=mysql_clear_password"]):
+                    command = ["mysql", "--no-defaults", *address, *who, "--execute", "select 1"]
+                    assert CLEARTEXT in await run(command, {"MYSQL_PWD": "daisy"})
+            assert await mysql(mariadb, address) == "hello"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -160,3 +160,32 @@ def test_a_packet_that_is_announced_and_never_ends_is_not_kept() -> None:
     heard.play([client(b"\xff\xff\xff\1"), *[client(b"x" * 1000)] * 70])
     assert "64 kB" in heard.guard.refused
     assert heard.by[SERVER] == b""
+
+
+def test_the_server_is_left_by_a_wrong_answer_where_it_has_the_login() -> None:
+    heard = Heard(guard_of(Engine.MYSQL)).play([*HELLO, server(switch(DIALOG))])
+    left = heard.guard.left()
+    assert left.hear(b"") == packet(bytes(64), 3)
+    assert left.hear(switch(NATIVE, 4)) == packet(b"", 5)
+    assert not left.over
+    assert left.hear(packet(b"\xff\x15\x04#28000no", 6)) == b""
+    assert left.over
+
+
+def test_the_server_is_left_as_nobody_where_it_does_not_have_the_login() -> None:
+    heard = Heard(guard_of(Engine.MYSQL)).play([server(greeting(CLEAR)), client(login(CLEAR, b"daisy\0"))])
+    left = heard.guard.left()
+    said = left.hear(b"")
+    assert said[36:] == b"canary-tui\0\0mysql_native_password\0"
+    assert mysql_wire.split_header(said[:4]) == (len(said) - 4, 1)
+    assert left.hear(packet(b"\0\0\0\2\0\0\0", 2)) == mysql_wire.QUIT
+    assert left.over
+
+
+@pytest.mark.parametrize("said", [b"", b"x", b"\xff" * 5, switch(NATIVE)])
+def test_who_asks_on_is_not_answered_for_ever(said: bytes) -> None:
+    left = guard_of(Engine.MYSQL).left()
+    left.hear(b"")
+    for _ in range(3):
+        left.hear(said or b"x")
+    assert left.over
