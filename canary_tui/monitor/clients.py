@@ -111,13 +111,26 @@ def _postgresql(server: Server, way: Way, home: str) -> dict[str, str]:
         "PGPASSFILE": NOWHERE,
         "PGSERVICEFILE": NOWHERE,
     }
-    # libpq checks against what it finds whatever ``sslmode`` says, and with ``prefer`` goes on without TLS.
-    authorities = _authorities(database) if database.tls.required else ""
-    if authorities or os.access(Path(home, ".postgresql/root.crt"), os.F_OK):
-        environment["PGSSLROOTCERT"] = authorities or NOWHERE
+    environment |= _postgresql_certificates(database, Path(home, ".postgresql"))
     if not database.tls.verifies and not database.allow_cleartext:
         environment["PGREQUIREAUTH"] = "!password"  # not in clear; libpq 16 and newer know it
     return environment
+
+
+def _postgresql_certificates(database: Database, found: Path) -> dict[str, str]:
+    """Return the certificates to use; ``found`` is where libpq looks for some by itself.
+
+    It checks against authorities that it finds whatever ``sslmode`` says. When that fails, or a client's
+    certificate that it finds cannot be used, it goes on without TLS with ``prefer``, and says nothing.
+    """
+    required = database.tls.required
+    authorities = _authorities(database) if required else ""
+    files = {"PGSSLROOTCERT": authorities} if authorities else {}
+    if not authorities and os.access(found / "root.crt", os.F_OK):
+        files["PGSSLROOTCERT"] = NOWHERE
+    if not required and os.access(found / "postgresql.crt", os.F_OK):
+        files["PGSSLCERT"] = NOWHERE
+    return files
 
 
 def _postgresql_address(database: Database, way: Way) -> dict[str, str]:

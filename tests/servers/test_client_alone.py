@@ -74,6 +74,7 @@ def lead_to(other: Database, home: Path, monkeypatch: pytest.MonkeyPatch, things
 
 PSQL = ["psql", "-XAtc", "select inet_server_port()"]
 IN_A_SHELL = ["sh", "-c", f"env {shlex.join(PSQL)}"]
+TLS = ["psql", "-XAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()"]
 DUMP = ["sh", "-c", 'pg_dump --schema-only >/dev/null && echo "$OUR_PORT"']
 
 TO_ANOTHER_POSTGRESQL: dict[str, dict[str, str]] = {
@@ -209,18 +210,32 @@ def test_a_service_that_the_command_names_is_not_found_rather_than_followed(
     assert postgres_tls.connections_seen() == before
 
 
+@pytest.mark.parametrize("mode", [TlsMode.PREFER, TlsMode.REQUIRE])
 def test_authorities_in_the_home_folder_do_not_take_tls_away(
-    world: World, sshd: Sshd, postgres_tls: Postgres, canary: Canary, home: Path, tmp_path: Path
+    mode: TlsMode,
+    world: World,
+    sshd: Sshd,
+    postgres_tls: Postgres,
+    canary: Canary,
+    home: Path,
+    tmp_path: Path,
 ) -> None:
     """libpq checks against them in every mode, and with `prefer` it then goes on without TLS."""
-    reached(world, postgres_tls, sshd, "port", tls=TlsMode.PREFER)
+    reached(world, postgres_tls, sshd, "port", tls=mode)
     (home / ".postgresql").mkdir()
     stranger = Authority(tmp_path / "stranger")
     (home / ".postgresql/root.crt").write_bytes(stranger.ca.read_bytes())
-    query = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
-    assert canary("connect", "s1", "--", "psql", "-XAtc", query).out == "t\n"
-    world.tools.file.set_value("s1", ("database", "tls"), "require")
-    assert canary("connect", "s1", "--", "psql", "-XAtc", query).out == "t\n"
+    assert canary("connect", "s1", "--", *TLS).out == "t\n"
+
+
+def test_a_certificate_in_the_home_folder_does_not_take_tls_away(
+    world: World, sshd: Sshd, postgres_tls: Postgres, canary: Canary, home: Path
+) -> None:
+    """With `prefer` libpq goes on without TLS when it cannot use it."""
+    reached(world, postgres_tls, sshd, "direct", tls=TlsMode.PREFER)
+    (home / ".postgresql").mkdir()
+    (home / ".postgresql/postgresql.crt").write_text("no certificate")
+    assert canary("connect", "s1", "--", *TLS).out == "t\n"
 
 
 @pytest.mark.parametrize("way", WAYS)
