@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import sys
@@ -106,7 +105,7 @@ async def _up_or_failure(supervisor: Supervisor, failing: asyncio.Event) -> Fail
 
 async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str]) -> int:
     from canary_tui.diagnosis.stages import Cause, Failed
-    from canary_tui.monitor.clients import DatabaseClient, client_call
+    from canary_tui.monitor.clients import Setting
     from canary_tui.monitor.ways import way_at
 
     async def way() -> Way:
@@ -116,19 +115,30 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
     servers = (await asyncio.to_thread(tools.file.load)).named
     # Not in /tmp, which may be mounted so that nothing in it can be run.
     clients = private_folder(tools.paths.state / "clients")
-    with tempfile.TemporaryDirectory(prefix=f"{server.name}-", dir=clients) as mine:
-        folder = Path(mine)
+    with tempfile.TemporaryDirectory(prefix=f"{server.name}-", dir=clients) as folder:
+        setting = Setting(way=way, servers=servers, known_tls=tools.known_tls, folder=Path(folder))
         if argv:
-            find = tools.passwords.find
-            call = await client_call(server, argv, way=way, password=find, servers=servers, folder=folder)
-            return await _run(*call)
-        client = DatabaseClient(server, await way(), servers=servers, environ=os.environ, folder=folder)
+            await _see_tls(server, supervisor, tools)
+            return await _run(*await setting.call(server, tools.passwords.find, argv))
+        client = await setting.client(server)
         at = supervisor.local or "directly (no tunnel)"
         click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
         click.echo(client.shell_line())
         await _interrupted()
         click.echo("closed", err=True)
         return 130
+
+
+async def _see_tls(server: Server, supervisor: Supervisor, tools: Tools) -> None:
+    """Raise Failed where a client that cannot insist on TLS would be without: psql can."""
+    from canary_tui.monitor.probe import probe
+    from canary_tui.monitor.ways import check_tls
+    from canary_tui.servers.model import Engine, TlsMode
+
+    tls = server.database.tls
+    wanted = tls.required or (tls is TlsMode.PREFER and tools.known_tls.seen(server))
+    if server.engine is Engine.MYSQL and wanted:
+        check_tls((await probe(server, tools, route=supervisor.route())).failure)
 
 
 async def _interrupted() -> None:

@@ -11,20 +11,23 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.words import shell_word
 from canary_tui.monitor.mysql_clients import NOWHERE, MysqlClients
 from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
 from canary_tui.paths import NoHome, expanded
 from canary_tui.servers.child_environment import without_client_settings, without_other_passwords
-from canary_tui.servers.model import Engine, default_user
+from canary_tui.servers.model import Engine, Server, TlsMode, default_user
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from canary_tui.monitor.ways import Way
-    from canary_tui.servers.model import Database, Server
+    from canary_tui.servers.model import Database
     from canary_tui.servers.secrets import Secret
+    from canary_tui.tunnels.known_tls import KnownTls
 
 PASSWORDS = {Engine.POSTGRESQL: "PGPASSWORD", Engine.MYSQL: "MYSQL_PWD"}
 SHOWN = frozenset({"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT"})
@@ -32,25 +35,46 @@ SHOWN |= {"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_HOME"}
 """What a person is shown of the environment; the rest keeps other settings out."""
 
 
-async def client_call(
-    server: Server,
-    argv: Sequence[str] = (),
-    *,
-    way: Callable[[], Awaitable[Way]],
-    password: Callable[[Server], Awaitable[Secret | None]],
-    servers: Iterable[Server],
-    folder: Path,
-) -> tuple[list[str], dict[str, str]]:
-    """Return the command line and the whole environment of ``argv`` (empty: the engine's own client).
+class Setting(msgspec.Struct, frozen=True):
+    """What is around a server when a client of it is started."""
 
-    ``way`` finds where it is to connect to, or raises Failed; ``password`` finds the password. The others are
-    as for ``DatabaseClient``.
+    way: Callable[[], Awaitable[Way]]
+    """Finds where it is to connect to. Raises Failed."""
+    servers: Iterable[Server]
+    """All that are listed."""
+    known_tls: KnownTls
+    folder: Path
+    """For files that clients need."""
+
+    async def client(self, server: Server) -> DatabaseClient:
+        """Return what makes the client's command line and environment. Raises Failed, OSError."""
+        way = await self.way()
+        server = with_tls_as_seen(server, way, self.known_tls)
+        return DatabaseClient(server, way, servers=self.servers, environ=os.environ, folder=self.folder)
+
+    async def call(
+        self, server: Server, find: Callable[[Server], Awaitable[Secret | None]], argv: Sequence[str] = ()
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return command line and whole environment of ``argv``, or the engine's own client.
+
+        ``find`` finds the password. Raises Failed, OSError.
+        """
+        await self.way()  # before anything secret is looked for
+        password = await find(server)
+        client = await self.client(server)  # a password takes its time: the tunnel may be closed by now
+        return client.command(argv), client.environment(password)
+
+
+def with_tls_as_seen(server: Server, way: Way, known_tls: KnownTls) -> Server:
+    """Return the server as one that requires TLS, where `prefer` would do without TLS that was there before.
+
+    Not where psql cannot use it: at a socket. Raises Failed where what was seen cannot be read.
     """
-    await way()  # before anything secret is looked for
-    secret = await password(server)
-    # A password may take its time, and the tunnel may be closed meanwhile.
-    client = DatabaseClient(server, await way(), servers=servers, environ=os.environ, folder=folder)
-    return client.command(argv), client.environment(secret)
+    at_socket = server.engine is Engine.POSTGRESQL and isinstance(way, LocalSocket)
+    if server.database.tls is not TlsMode.PREFER or at_socket or not known_tls.seen(server):
+        return server
+    database = msgspec.structs.replace(server.database, tls=TlsMode.REQUIRE)
+    return msgspec.structs.replace(server, database=database)
 
 
 class DatabaseClient:

@@ -14,6 +14,7 @@ from canary_tui.tunnels.holder import holder_of, listens, uid_on
 from canary_tui.tunnels.peer import LINUX, name_of
 
 if TYPE_CHECKING:
+    from canary_tui.diagnosis.stages import Failure
     from canary_tui.monitor.watcher import Watcher
 
 
@@ -35,6 +36,7 @@ class Direct(msgspec.Struct, frozen=True):
 
 
 Way = LocalPort | LocalSocket | Direct
+WITHOUT_TLS = frozenset({Cause.TLS_NOT_OFFERED, Cause.TLS_DOWNGRADED})
 
 
 def way_to(server: Server, local: str, why: Failed) -> Way:
@@ -58,6 +60,16 @@ async def way_at(server: Server, local: str, why: Failed, monitor: int | None = 
     way = way_to(server, local, why)
     await asyncio.to_thread(check_listener, way, monitor)
     return way
+
+
+def check_tls(failure: Failure | None) -> None:
+    """Raise Failed where the last probe found no TLS that the settings, or the past, ask for.
+
+    MariaDB's clients before 11.4 cannot be told to insist on it without checking the host's name, and go on
+    without a word.
+    """
+    if failure is not None and failure.cause in WITHOUT_TLS:
+        raise Failed(failure.cause, stage=failure.stage, detail=failure.summary)
 
 
 async def own_way(server: Server, watcher: Watcher | None) -> Way:

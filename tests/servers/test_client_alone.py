@@ -238,6 +238,39 @@ def test_a_certificate_in_the_home_folder_does_not_take_tls_away(
     assert canary("connect", "s1", "--", *TLS).out == "t\n"
 
 
+WITHOUT_TLS = {"require": TlsMode.REQUIRE, "verify-ca": TlsMode.VERIFY_CA, "seen before": TlsMode.PREFER}
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_client_does_not_do_without_tls_that_is_asked_for_or_was_there(
+    number: int, world: World, sshd: Sshd, postgres: Postgres, mariadb: MariaDB, authority: Authority,
+    canary: Canary,
+) -> None:  # fmt: skip
+    """MariaDB's clients go on without a word where the server offers none, whatever `--ssl` says."""
+    database, command = (postgres, PSQL) if number < 6 else (mariadb, (MYSQL, MARIADB_IN_A_SHELL)[number % 2])
+    why = list(WITHOUT_TLS)[number % 3]
+    way = "direct" if number % 6 < 3 else "port"
+    server = reached(world, database, sshd, way, tls=WITHOUT_TLS[why], ca_file=str(authority.ca))
+    if why == "seen before":
+        world.tools.known_tls.add(server)
+    outcome = canary("connect", "s1", "--", *command)
+    assert outcome.out == ""
+    assert outcome.status == (2 if database is postgres else 125), outcome.err
+    if why == "seen before":
+        world.tools.known_tls.forget(server)
+        assert canary("connect", "s1", "--", *command).out == f"{database.port}\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tls_that_was_seen_is_used(
+    way: str, world: World, sshd: Sshd, mariadb_tls: MariaDB, canary: Canary
+) -> None:
+    server = reached(world, mariadb_tls, sshd, way)
+    world.tools.known_tls.add(server)
+    outcome = canary("connect", "s1", "--", "mysql", "-BNe", "show status like 'Ssl_version'")
+    assert (outcome.status, outcome.out) == (0, "Ssl_version\tTLSv1.3\n"), outcome.err
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_password_file_of_the_user_is_not_asked_for_our_port(
     way: str, world: World, sshd: Sshd, postgres: Postgres, canary: Canary, home: Path

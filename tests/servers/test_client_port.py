@@ -103,6 +103,23 @@ def test_what_keeps_the_tunnel_down_is_said_and_a_bound_port_is_enough(
         assert (argv, given["PGPORT"]) == (["psql"], str(port))
 
 
+def test_a_client_is_not_started_without_tls_that_was_there(
+    world: World, sshd: Sshd, mariadb: MariaDB
+) -> None:
+    server = with_ssh(world.server(mariadb, sshd), local_port=free_port())
+    world.write(server)
+    world.tools.known_tls.add(server)
+    with running(world) as monitor:
+        monitor.hold("orders")
+        wait_until(monitor, lambda row: row.health is Health.DOWN)
+        assert refusal(monitor.client_env("orders")).cause is Cause.TLS_DOWNGRADED
+        world.tools.known_tls.forget(server)
+        monitor.probe_now("orders")
+        wait_until(monitor, lambda row: row.health is Health.UP)
+        argv, _ = monitor.client_env("orders").result(LIMIT)
+        assert argv[0].endswith("/mysql")
+
+
 @as_root
 def test_the_application_says_who_has_the_port_and_keeps_the_terminal(
     world: World, sshd: Sshd, postgres: Postgres
