@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.diagnosis.words import endpoint
+from canary_tui.diagnosis.words import endpoint, shell_word
 from canary_tui.paths import NoHome, expanded
 from canary_tui.servers.child_environment import without_other_passwords
 from canary_tui.servers.commands import first_line
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
-    from canary_tui.diagnosis.words import shell_word
-from canary_tui.servers.allowed import AllowedCommands
+    from canary_tui.servers.allowed import AllowedCommands
 
 T = TypeVar("T")
 
