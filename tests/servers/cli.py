@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import io
 import os
@@ -117,6 +118,7 @@ def at_terminal(world: World, arguments: Sequence[str], answers: dict[str, str],
     )
     os.close(terminal)
     shown, waiting, end = "", dict(answers), time.monotonic() + LIMIT
+    decode = codecs.getincrementaldecoder("utf-8")().decode  # what is read may end within a character
     try:
         while time.monotonic() < end:
             if not select.select([master], [], [], 0.1)[0]:
@@ -127,7 +129,7 @@ def at_terminal(world: World, arguments: Sequence[str], answers: dict[str, str],
                 break
             if not data:
                 break
-            shown += data.decode()
+            shown += decode(data)
             for question in [q for q in waiting if q in shown]:
                 os.write(master, waiting.pop(question).encode())
         return Outcome(process.wait(LIMIT), shown, "")

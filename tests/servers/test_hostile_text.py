@@ -5,6 +5,7 @@ Peers that cannot be had are stand-ins: SSH servers of asyncssh's, sockets that 
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -42,7 +43,7 @@ from canary_tui.tui.printing import PrintableOnly
 from canary_tui.tui.screens.connection_test import ConnectionTest
 from tests.harness.certs import Authority
 from tests.harness.ports import free_port, wait_for
-from tests.servers.cli import spawn, start
+from tests.servers.cli import at_terminal, spawn, start
 from tests.servers.hostile import (
     RAW,
     SSH_VERSION,
@@ -87,7 +88,7 @@ SEEN: dict[Source, tuple[str, ...]] = {
     Source.SSH_OUTPUT: ("mark-session",),
     Source.DATABASE_ERROR: (
         "mark-pg-early", "mark-pg-old", "mark-pg-login", "mark-pg-query", "mark-pg-long",
-        "mark-my-early", "mark-my-version", "mark-my-plugin", "mark-my-login", "mark-my-query",
+        "mark-my-early", "mark-my-plugin", "mark-my-login", "mark-my-query",
     ),
     Source.SETTINGS: ("mark-key", "mark-tag", "mark-value", "mark-host"),
     Source.KNOWN_HOSTS: ("mark-since",),
@@ -117,7 +118,6 @@ class Hostile:
             "USER": hostile("mark-user", without="\0"),
             "LC_MESSAGES": hostile("mark-locale", without="\0"),
             "EDITOR": hostile("mark-editor", without="\0"),
-            "TERM": "xterm",
             "CANARY_TEST_SECRET": "secret-word",
         } | broken_keyring(folder / "keyring", hostile("mark-keyring"))
         things.callback(self.world.close)
@@ -178,7 +178,7 @@ class Hostile:
             tls=TlsMode.PREFER,
         )
         self._add("pg-login", self._fake(pg_error("28000", said("mark-pg-login"))))
-        self._add("pg-long", self._fake(pg_error("3D000", said("mark-pg-long", 50_000))))
+        self._add("pg-long", self._fake(pg_error("3D000", said("mark-pg-long", 1_500))))
         query = pg_error("42601", said("mark-pg-query"))
         self._add("pg-query", self._fake(pg_welcome(said("mark-pg-parameter")), query))
         self._add("pg-babble", self._fake(said("mark-pg-babble")))
@@ -408,6 +408,19 @@ def test_nothing_but_text_comes_out_of_any_command(said: dict[str, str]) -> None
             check_json(text)
         else:
             assert not dirt(text), f"{words}: {dirt(text)!r} in {text!r}"
+
+
+@pytest.mark.parametrize("words", [(), ("probe",), ("trust", "ssh-early"), ("audit", "ssh-session")])
+def test_a_terminal_is_sent_text_and_our_own_sequences(user: Hostile, words: tuple[str, ...]) -> None:
+    """Byte for byte, at a real terminal: no title, no clipboard, no sequence that is not ours."""
+    outcome = at_terminal(user.world, words, {} if words else {"too many connections": "q"}, **user.variables)
+    sent = outcome.out.replace("\x1b]22;default\x07", "")  # Textual's pointer
+    sequences = re.findall(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|.)", sent, re.DOTALL)
+    assert not [sequence for sequence in sequences if sequence[1] != "["]
+    assert {sequence[-1] for sequence in sequences} <= set("m" if words else "mHhlpucn")
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", sent).replace("\r\n", "\n")
+    assert not unprintable(text), text
+    assert "mark-" in text or not words
 
 
 def test_each_source_was_heard(said: dict[str, str], wrong_files: str) -> None:
