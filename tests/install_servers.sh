@@ -9,6 +9,7 @@ has_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/in
 missing=""
 command -v sshd >/dev/null || missing="$missing openssh-server"
 { command -v ssh && command -v ssh-keygen; } >/dev/null || missing="$missing openssh-client"
+command -v pgbouncer >/dev/null || missing="$missing pgbouncer"
 command -v dropbear >/dev/null || missing="$missing dropbear-bin"
 has_postgres || missing="$missing postgresql"
 { command -v mariadbd || command -v mysqld; } >/dev/null || missing="$missing mariadb-server"

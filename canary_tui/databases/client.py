@@ -9,6 +9,7 @@ from canary_tui.servers.model import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from canary_tui.diagnosis.stages import Failed
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
@@ -60,6 +61,12 @@ class DatabaseClient(Protocol):
         closed; the caller finishes the trace and sets the limit of time by cancelling.
         Raises Failed; nothing that a driver raises comes through.
         """
+
+    def unsure(self, failed: Failed, server: Server) -> bool:
+        """Whether a failure may have another cause, which a second connection would tell."""
+
+    async def settle(self, link: Link, failed: Failed) -> Failed:
+        """Return what a failure was, by what the server answers over a second connection. Raises Failed."""
 
 
 def client_for(engine: Engine) -> DatabaseClient:

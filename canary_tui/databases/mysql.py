@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import aiomysql
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.mysql_refusals import cause_of
 from canary_tui.databases.mysql_session import GOODBYE, Session, new_session
 from canary_tui.databases.mysql_wire import (
     HEADER,
@@ -37,42 +38,6 @@ PATIENCE = 0.8
 OLD_LOGIN = "scramble_old_password"
 """What aiomysql looks for in PyMySQL when a server wants the login that is no longer there."""
 LOST_CODES = frozenset({2003, 2006, 2013})
-
-ANYWHERE: dict[int, Cause] = {
-    1040: Cause.DATABASE_TOO_MANY_CONNECTIONS,
-    1203: Cause.DATABASE_TOO_MANY_CONNECTIONS,
-    1226: Cause.DATABASE_TOO_MANY_CONNECTIONS,
-    1820: Cause.PASSWORD_EXPIRED,
-    1862: Cause.PASSWORD_EXPIRED,
-}
-AT_LOGIN: dict[int, Cause] = {
-    1045: Cause.PASSWORD_REJECTED,
-    1698: Cause.PASSWORD_REJECTED,
-    1044: Cause.DATABASE_ACCESS_DENIED,
-    1049: Cause.DATABASE_NOT_FOUND,
-    1053: Cause.DATABASE_STARTING,  # "server shutdown in progress"
-    1129: Cause.DATABASE_HOST_BLOCKED,
-    1130: Cause.DATABASE_HOST_NOT_ALLOWED,
-    1251: Cause.AUTH_METHOD_UNSUPPORTED,
-    1524: Cause.AUTH_METHOD_UNSUPPORTED,
-    2059: Cause.AUTH_METHOD_UNSUPPORTED,
-    3118: Cause.USER_NOT_ALLOWED,  # MySQL: account locked
-    3159: Cause.TLS_REQUIRED,
-    3955: Cause.USER_NOT_ALLOWED,  # MySQL: locked after too many wrong passwords
-    4150: Cause.USER_NOT_ALLOWED,  # MariaDB: the same
-    4151: Cause.USER_NOT_ALLOWED,  # MariaDB: account locked
-}
-AT_QUERY: dict[int, Cause] = {
-    1044: Cause.QUERY_DENIED,
-    1142: Cause.QUERY_DENIED,
-    1143: Cause.QUERY_DENIED,
-    1227: Cause.QUERY_DENIED,
-    1370: Cause.QUERY_DENIED,
-    1053: Cause.CONNECTION_LOST,
-    1927: Cause.CONNECTION_LOST,  # MariaDB: killed
-    1969: Cause.QUERY_TIMED_OUT,  # MariaDB: max_statement_time
-    3024: Cause.QUERY_TIMED_OUT,  # MySQL: max_execution_time
-}
 
 
 class MySQL:
@@ -106,6 +71,16 @@ class MySQL:
                 raise Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail="a login from before MySQL 4.1") from None
             raise stumbled(error, password) from None
 
+    def unsure(self, failed: Failed, server: Server) -> bool:
+        """See DatabaseClient.unsure: a second connection would count towards ``max_connect_errors``."""
+        del failed, server
+        return False
+
+    async def settle(self, link: Link, failed: Failed) -> Failed:
+        """See DatabaseClient.settle."""
+        del link
+        return failed
+
 
 async def _greeting(link: Link, patience: float, heard: Callable[[], None]) -> Greeting:
     try:
@@ -118,7 +93,7 @@ async def _greeting(link: Link, patience: float, heard: Callable[[], None]) -> G
     if said is None:
         raise Failed(Cause.WRONG_PROTOCOL, detail="the first bytes are no MySQL greeting")
     if isinstance(said, Refusal):
-        cause = (ANYWHERE | AT_LOGIN).get(said.code, Cause.INTERNAL_ERROR)
+        cause = cause_of(said.code, said.text, Stage.DATABASE)
         raise Failed(cause, stage=Stage.DATABASE, detail=one_line(f"{said.text} ({said.code})"))
     return said
 
@@ -191,8 +166,7 @@ def refused(error: Exception, trace: Trace, password: Secret | None) -> Failed:
         return Failed(
             Cause.QUERY_FAILED if trace.stage is Stage.QUERY else Cause.WRONG_PROTOCOL, detail=detail
         )
-    if trace.stage is Stage.QUERY:
-        return Failed((ANYWHERE | AT_QUERY).get(code, Cause.QUERY_FAILED), detail=detail)
-    if code in {1045, 1698} and password is None:
+    cause = cause_of(code, text, trace.stage)
+    if cause is Cause.PASSWORD_REJECTED and password is None:
         return Failed(Cause.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
-    return Failed((ANYWHERE | AT_LOGIN).get(code, Cause.INTERNAL_ERROR), detail=detail)
+    return Failed(cause, detail=detail)

@@ -31,6 +31,8 @@ HASHED = frozenset({"", "mysql_native_password", "caching_sha2_password"})
 """Plug-ins whose first answer is a hash. The empty name is of servers from before there were any."""
 READABLE = frozenset({"mysql_clear_password", "sha256_password"})
 """Plug-ins whose answer is the password: in clear, or for a key that the server chose."""
+MOST_PLUGINS = 8
+"""Login plug-ins of one account that are declined one after the other."""
 KNOWN = (HASHED | READABLE) - {""}
 FULL_LOGIN = b"\x01\x04"
 """What caching_sha2_password says when it does not have the hash at hand: it wants the password, too."""
@@ -68,6 +70,7 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
         super().__init__(**options)
         self._database = server.database
         self._secret = secret
+        self._declined = 0
 
     async def open(self) -> None:
         """Connect and log in."""
@@ -133,13 +136,24 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         name = plugin_name.decode(errors="replace")
         if name not in KNOWN:
-            await self._decline()
-            raise self._refusal(name)
+            return await self._next_plugin(name)
         if name in READABLE:
             await self._show_password_to(name)
         # The scramble's zero byte is no part of it; aiomysql computes with it.
         auth_packet._data = auth_packet._data.removesuffix(b"\0")  # noqa: SLF001
         return await super()._process_auth(plugin_name, auth_packet)
+
+    async def _next_plugin(self, unknown: str) -> Any:
+        """Decline a plug-in that is not known here; an account may have another one (MariaDB's ``OR``).
+
+        Raises Failed where it has none.
+        """
+        answer = await self._decline()
+        self._declined += 1
+        if answer is None or not answer.is_auth_switch_request() or self._declined > MOST_PLUGINS:
+            raise self._refusal(unknown)
+        answer.read_uint8()
+        return await self._process_auth(answer.read_string(), answer)
 
     async def caching_sha2_password_auth(self, pkt: Any) -> Any:
         """Log in with the hash; with the password itself only where it may be read."""
@@ -164,8 +178,10 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
         reason = why_unreadable(self._database, self._secret, encrypted=self._secure)
         return Failed(Cause.PASSWORD_NOT_SENT, detail=f"{plugin} asked for the password itself {reason}")
 
-    async def _decline(self) -> None:
-        """End the login with a wrong answer, so that it counts as a refused one.
+    async def _decline(self) -> Any:
+        """Answer wrongly, so that the login counts as a refused one; return what the server says to that.
+
+        None where it refuses, or says nothing.
 
         A handshake that is dropped, or an answer of a length that cannot be (ed25519's has 64 bytes), counts
         towards max_connect_errors.
@@ -173,4 +189,5 @@ class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no typ
         self.write_packet(bytes(64))
         with contextlib.suppress(aiomysql.MySQLError, TimeoutError):
             async with asyncio.timeout(GOODBYE):
-                await self._read_packet()
+                return await self._read_packet()
+        return None

@@ -12,7 +12,8 @@ from asyncpg.pgproto.pgproto import BufferError as TooShort
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
 from canary_tui.databases.postgresql_guard import Guard
-from canary_tui.databases.postgresql_wire import EARLY, POOLER_IS_FULL, offers_tls
+from canary_tui.databases.postgresql_refusals import Refusal, cause_of
+from canary_tui.databases.postgresql_wire import offers_tls
 from canary_tui.databases.tls import context_for, why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
@@ -29,36 +30,6 @@ OWN_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, TooShort, *ST
 """What asyncpg raises by itself, without a word of the server's."""
 GOODBYE = 0.5
 """Seconds that a server has to close the session after we said good-bye."""
-
-AT_LOGIN: dict[str, Cause] = EARLY | {
-    "28P01": Cause.PASSWORD_REJECTED,
-    "3D000": Cause.DATABASE_NOT_FOUND,
-    "42501": Cause.DATABASE_ACCESS_DENIED,
-    "55000": Cause.DATABASE_ACCESS_DENIED,  # ALLOW_CONNECTIONS false
-}
-AT_QUERY: dict[str, Cause] = {
-    "42501": Cause.QUERY_DENIED,
-    "57014": Cause.QUERY_TIMED_OUT,
-    "57P01": Cause.CONNECTION_LOST,
-    "57P02": Cause.CONNECTION_LOST,
-    "57P03": Cause.CONNECTION_LOST,
-    "57P05": Cause.CONNECTION_LOST,
-}
-AUTHORIZATION: tuple[tuple[str, Cause], ...] = (
-    ("client certificate", Cause.CLIENT_CERTIFICATE_REQUIRED),
-    ("certificate authentication failed", Cause.CLIENT_CERTIFICATE_REQUIRED),
-    ("pg_hba.conf", Cause.DATABASE_HOST_NOT_ALLOWED),
-    ("LDAP authentication failed", Cause.PASSWORD_REJECTED),
-    ("PAM authentication failed", Cause.PASSWORD_REJECTED),
-    ("RADIUS authentication failed", Cause.PASSWORD_REJECTED),
-)
-"""What SQLSTATE 28000 stands for, by its text; any other text is about the user."""
-POOLER: tuple[tuple[str, Cause], ...] = (
-    ("no such database", Cause.DATABASE_NOT_FOUND),
-    ("no such user", Cause.PASSWORD_REJECTED),
-    (POOLER_IS_FULL, Cause.DATABASE_TOO_MANY_CONNECTIONS),
-)
-"""What PgBouncer calls a protocol violation (08P01)."""
 
 
 class PostgreSQL:
@@ -89,6 +60,19 @@ class PostgreSQL:
             if guard is not None and guard.refused is not None:
                 raise guard.refused from None
             raise _translated(error, trace, password, tls_possible=offered is None) from None
+
+    def unsure(self, failed: Failed, server: Server) -> bool:
+        """See DatabaseClient.unsure.
+
+        A server that lets us in only with TLS, and one that has no line for us in pg_hba.conf, say the same.
+        """
+        return failed.cause is Cause.TLS_REQUIRED and server.database.tls is TlsMode.DISABLE
+
+    async def settle(self, link: Link, failed: Failed) -> Failed:
+        """Ask whether the server does TLS, which it cannot want where it has none."""
+        if await offers_tls(link):
+            return failed
+        return Failed(Cause.DATABASE_HOST_NOT_ALLOWED, detail=failed.detail, stage=failed.stage)
 
 
 def _without_tls(mode: TlsMode, trace: Trace, *, had_tls: bool) -> None:
@@ -176,30 +160,12 @@ def refused(
 
     ``tls_possible``: the connection is not encrypted and the server was not asked whether it could be.
     """
-    state, detail = error.sqlstate or "", one_line(str(error), password) or type(error).__name__
-    if stage is Stage.QUERY:
-        cause = AT_QUERY.get(state, Cause.QUERY_FAILED)
-        if cause is Cause.QUERY_TIMED_OUT and "user request" in detail:
-            cause = Cause.QUERY_FAILED  # somebody cancelled it
-        return Failed(cause, detail=detail)
-    if state == "28P01" and password is None:
+    detail = one_line(str(error), password) or type(error).__name__
+    routine = getattr(error, "server_source_function", None) or ""
+    cause = cause_of(Refusal(error.sqlstate or "", routine, detail), stage, tls_possible=tls_possible)
+    if cause is Cause.PASSWORD_REJECTED and password is None:
         return Failed(Cause.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
-    if state == "28000":
-        return Failed(_unauthorized(detail, tls_possible=tls_possible), detail=detail)
-    cause_at_login = AT_LOGIN.get(state) or _by_text(detail, POOLER) or Cause.INTERNAL_ERROR
-    return Failed(cause_at_login, detail=detail)
-
-
-def _unauthorized(text: str, *, tls_possible: bool) -> Cause:
-    cause = _by_text(text, AUTHORIZATION) or Cause.USER_NOT_ALLOWED
-    plain = "no encryption" in text or "SSL off" in text
-    if cause is Cause.DATABASE_HOST_NOT_ALLOWED and plain and tls_possible:
-        return Cause.TLS_REQUIRED
-    return cause
-
-
-def _by_text(text: str, table: tuple[tuple[str, Cause], ...]) -> Cause | None:
-    return next((cause for words, cause in table if words in text), None)
+    return Failed(cause, detail=detail)
 
 
 def _disconnected(error: asyncpg.PostgresError, trace: Trace, password: Secret | None) -> Failed:

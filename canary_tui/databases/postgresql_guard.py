@@ -120,6 +120,11 @@ class Guard:
             self._next_step += 1
         if step == SASL_CONTINUE:
             _check_rounds(body)
+        if step in {OK, SASL_FINAL}:
+            # A server lets its session begin in milliseconds; a pooler waits for a server of its own, and
+            # PgBouncer holds back even the last word of a login that is through.
+            silence = "let the user in, and then no session began: a pooler whose database does not answer?"
+            self._trace.expect(Failed(Cause.DATABASE_UNAVAILABLE, detail=silence))
         if step == OK and self._next_step in {SASL_CONTINUE, SASL_FINAL}:
             raise self._nonsense("ended the login without the proof that it knows the password (RFC 5802 §3)")
 

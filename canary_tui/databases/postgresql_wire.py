@@ -10,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.errors import one_line
+from canary_tui.databases.postgresql_refusals import Refusal, cause_of
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
@@ -21,17 +22,10 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """PostgreSQL 15 documentation §55.7, SSLRequest."""
 LONGEST_ERROR = 30_000
 """Bytes of a message that may come before the login is done; libpq's own limit for one."""
+EARLY = frozenset({Cause.DATABASE_TOO_MANY_CONNECTIONS, Cause.DATABASE_STARTING, Cause.DATABASE_UNAVAILABLE})
+"""What an error may say before the server knows who is there."""
 MYSQL_GREETS = b"\x00\x00\x00\x0a"
 """What follows the first byte of a MySQL greeting; to PostgreSQL, a message of six bytes."""
-EARLY: dict[str, Cause] = {
-    "53300": Cause.DATABASE_TOO_MANY_CONNECTIONS,
-    "57P01": Cause.DATABASE_STARTING,
-    "57P02": Cause.DATABASE_STARTING,
-    "57P03": Cause.DATABASE_STARTING,
-}
-"""What a server may say before it knows who is there, by SQLSTATE."""
-POOLER_IS_FULL = "no more connections allowed"
-"""PgBouncer's words for 53300."""
 
 
 async def offers_tls(link: Link) -> bool:
@@ -90,9 +84,9 @@ def is_text(head: bytes) -> bool:
 
 def early_failure(fields: Mapping[str, str]) -> Failed:
     """Return what an error that came instead of a login amounts to, by its fields (``C``, ``M``)."""
-    state, text = fields.get("C", ""), fields.get("M", "")
-    pooler = Cause.DATABASE_TOO_MANY_CONNECTIONS if POOLER_IS_FULL in text else Cause.DATABASE_CLOSED_EARLY
-    return Failed(EARLY.get(state, pooler), detail=one_line(text))
+    text = fields.get("M", "")
+    cause = cause_of(Refusal(fields.get("C", ""), "", text), Stage.DATABASE, tls_possible=False)
+    return Failed(cause if cause in EARLY else Cause.DATABASE_CLOSED_EARLY, detail=one_line(text))
 
 
 def error_fields(payload: bytes) -> dict[str, str]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 # OpenSSL's x509_vfy.h; Python has no names for them.
 DATE_CODES = frozenset({9, 10})  # not yet valid, has expired
 NAME_CODES = frozenset({62, 63, 64})  # host name, email address, IP address mismatch
+WEAK_CODES = frozenset(
+    {66, 67, 68}
+)  # key of the server's or an authority's certificate too small, its hash weak
 
 LONGEST_RECORD = 16 * 1024
 """Bytes of plaintext in a TLS record (RFC 8446 §5.1)."""
@@ -131,7 +134,7 @@ def cause_of(error: ssl.SSLError) -> Cause | None:
             return Cause.CERTIFICATE_EXPIRED
         if error.verify_code in NAME_CODES:
             return Cause.CERTIFICATE_NAME_MISMATCH
-        return Cause.CERTIFICATE_UNTRUSTED
+        return Cause.CERTIFICATE_TOO_WEAK if error.verify_code in WEAK_CODES else Cause.CERTIFICATE_UNTRUSTED
     reason = getattr(error, "reason", None) or ""  # Python sets it only where OpenSSL gave one
     if isinstance(error, ssl.SSLEOFError) or reason in CLOSED_REASONS:
         return None

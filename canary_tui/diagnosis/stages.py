@@ -73,6 +73,7 @@ class Cause(StrEnum):
     DATABASE_NAME_NOT_FOUND = "database_name_not_found"
     DATABASE_TIMED_OUT = "database_timed_out"
     DATABASE_UNREACHABLE = "database_unreachable"
+    FORWARD_REFUSED = "forward_refused"
 
     WRONG_PROTOCOL = "wrong_protocol"
     DATABASE_CLOSED_EARLY = "database_closed_early"
@@ -89,6 +90,7 @@ class Cause(StrEnum):
     CERTIFICATE_EXPIRED = "certificate_expired"
     CLIENT_CERTIFICATE_REQUIRED = "client_certificate_required"
     TLS_DOWNGRADED = "tls_downgraded"
+    CERTIFICATE_TOO_WEAK = "certificate_too_weak"
     TLS_TIMED_OUT = "tls_timed_out"
     TLS_FAILED = "tls_failed"
 
@@ -100,6 +102,8 @@ class Cause(StrEnum):
     DATABASE_NOT_FOUND = "database_not_found"
     DATABASE_ACCESS_DENIED = "database_access_denied"
     LOGIN_TIMED_OUT = "login_timed_out"
+    LOGIN_REFUSED = "login_refused"
+    DATABASE_UNAVAILABLE = "database_unavailable"
 
     QUERY_TIMED_OUT = "query_timed_out"
     QUERY_DENIED = "query_denied"
@@ -146,6 +150,7 @@ CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
         C.DATABASE_NAME_NOT_FOUND,
         C.DATABASE_TIMED_OUT,
         C.DATABASE_UNREACHABLE,
+        C.FORWARD_REFUSED,
     ),
     Stage.DATABASE: (
         C.WRONG_PROTOCOL,
@@ -164,6 +169,7 @@ CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
         C.CERTIFICATE_NAME_MISMATCH,
         C.CERTIFICATE_EXPIRED,
         C.CLIENT_CERTIFICATE_REQUIRED,
+        C.CERTIFICATE_TOO_WEAK,
         C.TLS_TIMED_OUT,
         C.TLS_FAILED,
     ),
@@ -176,6 +182,8 @@ CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
         C.DATABASE_NOT_FOUND,
         C.DATABASE_ACCESS_DENIED,
         C.LOGIN_TIMED_OUT,
+        C.LOGIN_REFUSED,
+        C.DATABASE_UNAVAILABLE,
     ),
     Stage.QUERY: (C.QUERY_TIMED_OUT, C.QUERY_DENIED, C.QUERY_FAILED, C.CONNECTION_LOST),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from canary_tui.tunnels.route import DirectRoute, SshRoute
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from canary_tui.databases.client import DatabaseClient
     from canary_tui.diagnosis.stages import StageResult
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
@@ -104,7 +106,8 @@ async def _all_stages(
             try:
                 await client.run(link, server, password, trace, had_tls=had_tls)
             except Failed as failed:
-                raise link.cut_off or _lost_on_the_way(failed, way) or failed from None
+                told = link.cut_off or _lost_on_the_way(failed, way)
+                raise told or await _settled(client, failed, server, way) from None
     except TimeoutError:
         if not limit.expired():
             raise
@@ -113,6 +116,15 @@ async def _all_stages(
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server)
         raise
+
+
+async def _settled(client: DatabaseClient, failed: Failed, server: Server, way: Route) -> Failed:
+    """Return a failure, looked at once more over a second connection where it may have another cause."""
+    if client.unsure(failed, server):
+        with contextlib.suppress(Failed):
+            async with await ProbeLink.through(way, Trace(time.perf_counter)) as link:
+                return await client.settle(link, failed)
+    return failed
 
 
 async def _remember_tls(server: Server, tools: Tools) -> None:

@@ -11,10 +11,10 @@ import re
 import socket
 
 import asyncssh
-from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.tunnels.channel_refusals import refusal
 from canary_tui.tunnels.metered import SentTooMuch
 from canary_tui.tunnels.open_files import unexpected
 
@@ -41,18 +41,6 @@ OTHERS = (
     b"rfb 0", b"@rsyncd:", b"info {", b"amqp", b"login:", b"invalid command",
 )  # fmt: skip
 """How others begin, in small letters: mail, news, web, Redis, memcached, VNC, rsync, NATS, a telnet login."""
-
-CHANNEL_WORDS = (
-    ("refused", Cause.DATABASE_REFUSED),
-    ("name or service not known", Cause.DATABASE_NAME_NOT_FOUND),
-    ("no address associated", Cause.DATABASE_NAME_NOT_FOUND),
-    ("temporary failure in name resolution", Cause.DATABASE_NAME_NOT_FOUND),
-    ("unknown host", Cause.DATABASE_NAME_NOT_FOUND),
-    ("timed out", Cause.DATABASE_TIMED_OUT),
-    ("unreachable", Cause.DATABASE_UNREACHABLE),
-    ("no route to host", Cause.DATABASE_UNREACHABLE),
-)
-"""What the SSH server's own connect said, as sshd passes it on (``strerror``, ``gai_strerror``)."""
 
 
 def resolve_failure(error: OSError) -> Failed:
@@ -167,14 +155,7 @@ def channel_failure(error: Exception, *, connection_open: bool) -> Failed:
     detail = words_of(error)
     if not connection_open or not isinstance(error, asyncssh.ChannelOpenError):
         return Failed(Cause.TUNNEL_LOST, detail=detail)
-    # A server that knows no forwards at all (a git host, an appliance) knows no such type of channel.
-    if error.code in {asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_UNKNOWN_CHANNEL_TYPE}:
-        return Failed(Cause.FORWARDING_NOT_PERMITTED, detail=detail)
-    if error.code == asyncssh.OPEN_CONNECT_FAILED:
-        said = detail.lower()
-        cause = next((cause for text, cause in CHANNEL_WORDS if text in said), Cause.DATABASE_UNREACHABLE)
-        return Failed(cause, detail=detail)
-    return Failed(Cause.INTERNAL_ERROR, detail=detail)
+    return Failed(refusal(error.code, detail), detail=detail)
 
 
 def words_of(error: BaseException) -> str:

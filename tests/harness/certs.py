@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.harness.process import run
+
 _DAY = dt.timedelta(days=1)
 
 
@@ -46,12 +48,13 @@ class Authority:
         not_after: dt.datetime | None = None,
         owner: tuple[int, int] | None = None,
         common_name: str | None = None,
+        weak: bool = False,
     ) -> Certificate:
         """A certificate for DNS names and IP addresses, for servers and clients alike.
 
         Valid from yesterday for 30 days by default; for an expired one give ``not_after`` (timezone-aware).
         ``owner`` (uid, gid) gets the private key. ``common_name`` (the first name by default) is the user
-        name when PostgreSQL asks for a client certificate.
+        name when PostgreSQL asks for a client certificate. A ``weak`` one is signed with SHA-1.
         """
         now = dt.datetime.now(dt.UTC)
         end = not_after or now + 30 * _DAY
@@ -65,7 +68,31 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
         )
-        return self._save(builder.sign(self._key, hashes.SHA256()), key, owner)
+        issued = self._save(builder.sign(self._key, hashes.SHA256()), key, owner)
+        if weak:
+            self._sign_with_sha1(issued)
+        return issued
+
+    def _sign_with_sha1(self, issued: Certificate) -> None:
+        key, request = self.folder / "authority.key", self.folder / "request.pem"
+        key.write_bytes(_pem(self._key))
+        extensions = ["-copy_extensions", "copyall"]
+        asking = ["-x509toreq", "-in", str(issued.cert), "-signkey", str(issued.key), "-out", str(request)]
+        signing = [
+            "-req",
+            "-in",
+            str(request),
+            "-CA",
+            str(self.ca),
+            "-CAkey",
+            str(key),
+            "-sha1",
+            "-days",
+            "30",
+        ]
+        run(["openssl", "x509", *asking, *extensions])
+        run(["openssl", "x509", *signing, "-out", str(issued.cert), *extensions])
+        key.unlink()
 
     def _self_signed(self) -> x509.Certificate:
         now = dt.datetime.now(dt.UTC)
@@ -99,16 +126,17 @@ class Authority:
         stem = f"{self.ca.stem}-{self._issued}"
         cert_file, key_file = self.folder / f"{stem}.crt", self.folder / f"{stem}.key"
         cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
         with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(pem)
+            file.write(_pem(key))
         if owner is not None:
             os.chown(key_file, *owner)
         return Certificate(cert_file, key_file, self.ca)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _name(name: str) -> x509.GeneralName:

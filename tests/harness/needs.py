@@ -15,6 +15,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "dropbear": ("dropbear", "dropbearkey"),
     "postgres": ("postgres", "initdb", "psql"),
     "psql": ("psql",),
+    "pgbouncer": ("pgbouncer",),
     "mariadb": ("mariadbd", "mariadb-install-db", "mariadb"),
 }
 """What can be needed, and the programs that it consists of."""

@@ -20,6 +20,7 @@ from tests.harness.dropbear import Dropbear
 from tests.harness.folders import workspace
 from tests.harness.mariadb import MariaDB
 from tests.harness.needs import require
+from tests.harness.pgbouncer import PgBouncer
 from tests.harness.postgres import Postgres
 from tests.harness.sshd import Sshd
 from tests.servers.scene import Scene
@@ -147,6 +148,13 @@ def make_dropbear(server_folder: Path) -> Iterator[Callable[..., Dropbear]]:
     """Start a dropbear of the test's own; takes what :class:`Dropbear` takes, but for the folder."""
     require("dropbear")
     yield from _factory(Dropbear, server_folder)
+
+
+@pytest.fixture
+def make_pgbouncer(server_folder: Path) -> Iterator[Callable[..., PgBouncer]]:
+    """Start a PgBouncer of the test's own; takes what :class:`PgBouncer` takes, but for the folder."""
+    require("pgbouncer")
+    yield from _factory(PgBouncer, server_folder)
 
 
 @pytest.fixture

@@ -270,17 +270,22 @@ async def test_a_certificate_that_is_asked_of_us_after_the_handshake_is_named(
 
 
 class TlsFront:
-    """A proxy in front of a database that wants a client's certificate (TLS 1.3), in a thread of its own."""
+    """A proxy in front of a database that wants a client's certificate (TLS 1.3), in a thread of its own.
 
-    def __init__(self, engine: Engine, authority: Authority) -> None:
-        certificate = authority.issue(["db.internal"])
+    With ``weak`` it shows a certificate that is signed with SHA-1, which databases themselves refuse to load.
+    """
+
+    def __init__(self, engine: Engine, authority: Authority, *, weak: bool = False) -> None:
+        certificate = authority.issue(["localhost"] if weak else ["db.internal"], weak=weak)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if weak:
+            self._context.set_ciphers("DEFAULT:@SECLEVEL=0")
         self._context.load_cert_chain(certificate.cert, certificate.key)
         self._context.load_verify_locations(authority.ca)
         self._context.verify_mode = ssl.CERT_REQUIRED
         self._engine = engine
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self.address: tuple[str, int] = self._listener.getsockname()
 
     def __enter__(self) -> Self:

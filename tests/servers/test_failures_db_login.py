@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import struct
 from functools import partial
 
 import pytest
 
+from canary_tui.databases.mysql_wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
 from tests.harness.misbehave import Says
@@ -155,6 +157,40 @@ async def hba_wants(method: str, scene: Scene, case: Case) -> None:
     await scene.passes(server)
 
 
+async def mariadb_wants_one_of_two_plugins(scene: Scene) -> None:
+    scene.mariadb.execute("INSTALL SONAME 'auth_ed25519'")
+    scene.undo.callback(scene.mariadb.execute, "UNINSTALL SONAME 'auth_ed25519'")
+    password = scene.mariadb.password
+    for first, second in (("ed25519", "mysql_native_password"), ("mysql_native_password", "ed25519")):
+        either = f"{first} USING PASSWORD('{password}') OR {second} USING PASSWORD('{password}')"
+        sql(scene, MY, f"ALTER USER canary@'%' IDENTIFIED VIA {either}", as_they_were(scene))
+        await scene.passes(scene.server(MY))
+
+
+async def library_is_missing(scene: Scene, case: Case) -> None:
+    """An error of the session's beginning, not of the query; the remedy takes the role's setting back."""
+    sql(
+        scene,
+        PG,
+        "ALTER ROLE canary SET session_preload_libraries = 'not_there'",
+        "ALTER ROLE canary RESET session_preload_libraries",
+    )
+    server = scene.server(PG)
+    await scene.fails(server, case)
+    assert "not_there" in scene.failure.detail
+    scene.postgres.execute(scene.advice("ALTER ROLE canary RESET ALL;"))
+    await scene.passes(server)
+
+
+async def says_unavailable(scene: Scene, case: Case) -> None:
+    """A hosted MySQL in offline mode, by its number: MariaDB has no such mode."""
+    said = packet(b"\xff" + struct.pack("<H", 3032) + b"#HY000Der Server ist im Offline-Modus", 0)
+    with Says(said, "close") as fake:
+        server = with_database(scene.server(MY, direct=True), host=fake.host, port=fake.port)
+        await scene.fails(server, case)
+        assert scene.failure.detail.endswith("(3032)")
+
+
 async def mariadb_wants_another_plugin(scene: Scene, case: Case) -> None:
     scene.mariadb.execute("INSTALL SONAME 'auth_ed25519'")
     scene.undo.callback(scene.mariadb.execute, "UNINSTALL SONAME 'auth_ed25519'")
@@ -258,6 +294,9 @@ CASES = (
     Case("PASSWORD EXPIRE, disconnects", C.PASSWORD_EXPIRED, S.LOGIN, partial(expired, "ON")),
     Case("pg_hba.conf: gss", UNSUPPORTED, S.LOGIN, partial(hba_wants, "gss")),
     Case("ed25519", UNSUPPORTED, S.LOGIN, mariadb_wants_another_plugin),
+    Case("pg_hba.conf: ident", UNSUPPORTED, S.LOGIN, partial(hba_wants, "ident")),
+    Case("session_preload_libraries", C.LOGIN_REFUSED, S.LOGIN, library_is_missing),
+    Case("offline mode", C.DATABASE_UNAVAILABLE, S.DATABASE, says_unavailable),
     *(
         Case(f"no such database, {engine}", C.DATABASE_NOT_FOUND, S.LOGIN, partial(no_such_database, engine))
         for engine in (PG, MY)
@@ -273,3 +312,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
     await case.run(scene, case)
+
+
+async def test_an_account_with_two_plugins_is_logged_in_by_the_one_that_is_known(scene: Scene) -> None:
+    await mariadb_wants_one_of_two_plugins(scene)

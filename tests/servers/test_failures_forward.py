@@ -169,6 +169,16 @@ def answered(code: int, words: str) -> Callable[[Stand], Awaitable[None]]:
     return run
 
 
+async def defect_of_ours(stand: Stand) -> None:
+    """What nobody foresaw is one failure with its words, and no end of anything."""
+    server = stand.server()
+    with stand.monkeypatch.context() as patch:
+        patch.setattr("canary_tui.monitor.probe.SshRoute.open", None)
+        failure = await stand.fails(server)
+    assert "TypeError" in failure.detail
+    await stand.works(server)
+
+
 CASES = (
     configured("forwarding_switched_off", "AllowTcpForwarding no", mended="AllowTcpForwarding yes"),
     configured("only_reverse_forwarding", "AllowTcpForwarding remote", mended="AllowTcpForwarding yes"),
@@ -188,10 +198,12 @@ CASES = (
     ),
     Case(
         "answer_that_nobody_knows",
-        Cause.INTERNAL_ERROR,
+        Cause.FORWARD_REFUSED,
         Stage.FORWARD,
         answered(asyncssh.OPEN_RESOURCE_SHORTAGE, "no more channels today"),
     ),
+    Case("words_that_nobody_knows", Cause.FORWARD_REFUSED, Stage.FORWARD, answered(2, "etwas Neues")),
+    Case("defect_of_ours", Cause.INTERNAL_ERROR, Stage.AUTH, defect_of_ours),
     *(
         Case(run.__name__, cause, Stage.FORWARD, run)
         for cause, runs in {

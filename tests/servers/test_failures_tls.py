@@ -23,6 +23,8 @@ from tests.servers.test_databases import GREETING, TlsFront
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from canary_tui.servers.model import Server
+
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
 DAY = dt.timedelta(days=1)
@@ -99,6 +101,19 @@ async def untrusted(engine: Engine, scene: Scene, case: Case, *, direct: bool = 
     assert scene.advice("database.ca_file")
     trusted = scene.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=str(scene.authority.ca))
     await scene.passes(trusted)
+
+
+async def too_weak(engine: Engine, scene: Scene, case: Case) -> None:
+    """A stand-in shows it: databases refuse to load such a certificate by themselves."""
+
+    def verified(port: int) -> Server:
+        ca_file = str(scene.authority.ca)
+        return scene.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=ca_file, port=port)
+
+    with TlsFront(engine, scene.authority, weak=True) as front:
+        await scene.fails(verified(front.address[1]), case)
+    assert scene.advice("openssl x509")
+    await scene.passes(verified(scene.real(engine).port))
 
 
 async def other_name(engine: Engine, scene: Scene, case: Case) -> None:
@@ -217,6 +232,7 @@ CASES = (
     Case("required, MySQL", C.TLS_REQUIRED, S.LOGIN, mysql_requires),
     *_each("untrusted", C.CERTIFICATE_UNTRUSTED, untrusted),
     Case("untrusted, direct", C.CERTIFICATE_UNTRUSTED, S.TLS, partial(untrusted, MY, direct=True)),
+    *_each("signed with SHA-1", C.CERTIFICATE_TOO_WEAK, too_weak),
     *_each("other name", C.CERTIFICATE_NAME_MISMATCH, other_name),
     *_each("expired", C.CERTIFICATE_EXPIRED, partial(outside_its_dates, early=False)),
     *_each("not yet valid", C.CERTIFICATE_EXPIRED, partial(outside_its_dates, early=True)),

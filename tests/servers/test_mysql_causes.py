@@ -167,7 +167,8 @@ async def test_the_password_is_never_sent_in_the_clear(plugin: bytes) -> None:
         (1040, Cause.DATABASE_TOO_MANY_CONNECTIONS),
         (1129, Cause.DATABASE_HOST_BLOCKED),
         (1130, Cause.DATABASE_HOST_NOT_ALLOWED),
-        (9999, Cause.INTERNAL_ERROR),
+        (3032, Cause.DATABASE_UNAVAILABLE),
+        (9999, Cause.LOGIN_REFUSED),
     ],
 )
 async def test_a_refusal_before_the_greeting_has_its_cause(code: int, cause: Cause) -> None:

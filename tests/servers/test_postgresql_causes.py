@@ -212,18 +212,21 @@ async def test_a_server_that_closes_in_the_login_closed_early() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "cause"),
     [
-        b"R\0\0\0\x08\0\0\0\0T\0\0\0\x0b\x81\xd6\xa6\x87Wiv" + b"Z\0\0\0\x04",
-        b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I",
-        b"E\0\0\0\x05\0",
+        (
+            b"R\0\0\0\x08\0\0\0\0T\0\0\0\x0b\x81\xd6\xa6\x87Wiv" + b"Z\0\0\0\x04",
+            Cause.INTERNAL_ERROR,
+        ),
+        (b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", Cause.INTERNAL_ERROR),
+        (b"E\0\0\0\x05\0", Cause.LOGIN_REFUSED),
     ],
 )
-async def test_nonsense_in_the_login_is_an_internal_error_with_words(said: bytes) -> None:
+async def test_nonsense_in_the_login_is_told_with_words(said: bytes, cause: Cause) -> None:
     with Says(said, "close", after_client=True) as fake:
         address = (fake.host, fake.port)
         outcome = await probe(Target(Engine.POSTGRESQL, address, "u", "p", tls=TlsMode.DISABLE))
-    assert outcome.blame == (Stage.LOGIN, Cause.INTERNAL_ERROR)
+    assert outcome.blame == (Stage.LOGIN, cause)
     assert outcome.detail
 
 
@@ -233,7 +236,7 @@ async def test_nonsense_in_the_login_is_an_internal_error_with_words(said: bytes
         (b"no such database: orders", Cause.DATABASE_NOT_FOUND),
         (b"no such user: canary", Cause.PASSWORD_REJECTED),
         (b"no more connections allowed (max_client_conn)", Cause.DATABASE_TOO_MANY_CONNECTIONS),
-        (b"something new", Cause.INTERNAL_ERROR),
+        (b"something new", Cause.LOGIN_REFUSED),
     ],
 )
 async def test_a_pooler_that_calls_everything_a_violation_is_understood(words: bytes, cause: Cause) -> None:

@@ -145,14 +145,39 @@ CONNECT_FAILED = asyncssh.OPEN_CONNECT_FAILED
         (CONNECT_FAILED, "Connection timed out", Cause.DATABASE_TIMED_OUT),
         (CONNECT_FAILED, "No route to host", Cause.DATABASE_UNREACHABLE),
         (CONNECT_FAILED, "Network is unreachable", Cause.DATABASE_UNREACHABLE),
-        (CONNECT_FAILED, "words of another server", Cause.DATABASE_UNREACHABLE),
+        (CONNECT_FAILED, "Name does not resolve", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "Try again", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "nodename nor servname provided, or not known", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "dial tcp: lookup db on 10.0.0.2:53: no such host", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "dial tcp: lookup db on 10.0.0.2:53: i/o timeout", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "lookup db: read udp: connection refused", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "No such host is known.", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "java.net.UnknownHostException: db", Cause.DATABASE_NAME_NOT_FOUND),
+        (CONNECT_FAILED, "dial tcp 10.0.0.5:5432: i/o timeout", Cause.DATABASE_TIMED_OUT),
+        (CONNECT_FAILED, "Operation timed out", Cause.DATABASE_TIMED_OUT),
+        (CONNECT_FAILED, "context deadline exceeded", Cause.DATABASE_TIMED_OUT),
+        (CONNECT_FAILED, "dial tcp 10.0.0.5:5432: connect: connection refused", Cause.DATABASE_REFUSED),
+        (
+            CONNECT_FAILED,
+            "No connection could be made because the target machine actively refused it.",
+            Cause.DATABASE_REFUSED,
+        ),
+        (CONNECT_FAILED, "dial tcp 10.0.0.5:5432: connect: no route to host", Cause.DATABASE_UNREACHABLE),
+        (CONNECT_FAILED, "Host is down", Cause.DATABASE_UNREACHABLE),
+        (CONNECT_FAILED, "words of another server", Cause.FORWARD_REFUSED),
         (OPEN_UNKNOWN_CHANNEL_TYPE, "unknown", Cause.FORWARDING_NOT_PERMITTED),
-        (OPEN_RESOURCE_SHORTAGE, "resource shortage", Cause.INTERNAL_ERROR),
+        (OPEN_RESOURCE_SHORTAGE, "resource shortage", Cause.FORWARD_REFUSED),
     ],
 )
 def test_a_refused_channel_keeps_its_reason(code: int, said: str, cause: Cause) -> None:
     failed = channel_failure(asyncssh.ChannelOpenError(code, said), connection_open=True)
     assert (failed.cause, failed.detail) == (cause, said)
+
+
+@given(code=st.integers(0, 2**32 - 1), said=st.text(max_size=80))
+def test_no_refusal_of_a_channel_is_a_defect_of_ours(code: int, said: str) -> None:
+    failed = channel_failure(asyncssh.ChannelOpenError(code, said), connection_open=True)
+    assert failed.cause in CAUSES_BY_STAGE[Stage.FORWARD]
 
 
 @pytest.mark.parametrize(

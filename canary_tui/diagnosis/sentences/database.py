@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.sentences.entry import Entry, entry, mysql, postgresql, when
-from canary_tui.diagnosis.sentences.ssh import RELOAD
+from canary_tui.diagnosis.sentences.ssh import LOG, RELOAD
 from canary_tui.diagnosis.stages import Cause
 
 REACHED_FROM = "`nc -vz {db_host!sh} {db_port!sh}` on {origin} tells whether it is reached from there."
@@ -79,6 +79,14 @@ FORWARD: dict[Cause, Entry] = {
         "Look for the route there: `ip route get ADDRESS`, with an address that `getent ahosts "
         "{db_host!sh}` prints.",
         "If {origin} reaches that network over a VPN or a peering, bring it up.",
+    ),
+    Cause.FORWARD_REFUSED: entry(
+        "forward refused",
+        "The SSH server {ssh_at} did not open the connection to the database {db_at}; its own words say why.",
+        "Try the way that it was to go: " + REACHED_FROM,
+        "See the reason in the SSH server's log: " + LOG + " on {ssh_host}.",
+        "If that server has no connections or memory left, close sessions that are not needed there; `canary "
+        "probe {server!sh}` tries again.",
     ),
 }
 

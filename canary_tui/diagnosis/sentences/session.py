@@ -116,6 +116,18 @@ TLS: dict[Cause, Entry] = {
         ),
         "Or make a user for canary-tui that needs none, and set `database.user` to it.",
     ),
+    Cause.CERTIFICATE_TOO_WEAK: entry(
+        "certificate too weak",
+        "The certificate of {db_at}, or of an authority that signed it, is made with a key or a hash that "
+        "counts as broken. No password was sent.",
+        "Have it made anew with SHA-256 and an RSA key of 2048 bits or more (or ECDSA P-256), by the same "
+        "authority if that is not too weak itself: `openssl x509 -in FILE -noout -text | grep -E "
+        "'Signature Algorithm|Public-Key'` shows both.",
+        CERTIFICATE_POSTGRESQL,
+        CERTIFICATE_MYSQL,
+        "If the network to {db_host} is trusted meanwhile, `database.tls: require` encrypts without checking "
+        "it.",
+    ),
     Cause.TLS_TIMED_OUT: entry(
         "TLS timed out",
         "The database {db_at} began the TLS handshake and did not finish it within the time limit.",
@@ -261,6 +273,37 @@ LOGIN: dict[Cause, Entry] = {
             "restart it."
         ),
         "If a login takes that long there, allow more time: `probe.timeout` in servers.yaml ({timeout} now).",
+    ),
+}
+
+# Its own words say what is wrong: the remedies are where to look.
+LOGIN |= {
+    Cause.LOGIN_REFUSED: entry(
+        "login refused",
+        "The database {db_at} does not let {db_user} in; its own words say why.",
+        "Check `database.user` and `database.name` with the database's administrator or provider: a hosted "
+        "pooler may want the project's name in the user (`USER.PROJECT`).",
+        LOG_POSTGRESQL,
+        LOG_MYSQL,
+        postgresql(
+            "If a setting of the role or the database is wrong: `SELECT * FROM pg_db_role_setting;`, and "
+            "`ALTER ROLE {db_user!sql} RESET ALL;` takes the role's back."
+        ),
+        mysql("If a statement of `init_connect` is wrong: `SHOW VARIABLES LIKE 'init_connect';`."),
+    ),
+    Cause.DATABASE_UNAVAILABLE: entry(
+        "database unavailable",
+        "Something answers for the database on {db_at}, but the database itself cannot be used now.",
+        "If {db_at} is a pooler or a proxy, look at the database behind it: its address in the pooler's "
+        "settings, whether it runs, whether it lets the pooler in.",
+        postgresql(
+            "PgBouncer tells: `SHOW SERVERS;` and `SHOW DATABASES;` on its `pgbouncer` database, and its log."
+        ),
+        mysql(
+            "A cluster's node tells: `SHOW STATUS LIKE 'wsrep_ready';`; offline mode: `SET GLOBAL "
+            "offline_mode = OFF;`; ProxySQL: `SELECT * FROM runtime_mysql_servers;`."
+        ),
+        "If its disk or memory is full, make room: `df -h`, `free -m` on {db_host}.",
     ),
 }
 

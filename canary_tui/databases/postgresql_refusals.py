@@ -1,0 +1,142 @@
+"""What PostgreSQL, or a pooler in front of it, means by an error: by SQLSTATE and routine, then by its words.
+
+SQLSTATE and the routine that raised an error are the same in every language (``lc_messages``); the message is
+translated, but for names in it: ``pg_hba.conf``, and login methods such as ``Ident``. Poolers have one
+SQLSTATE for nearly everything and no routine: there the words must tell.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from canary_tui.diagnosis.stages import Cause, Stage
+
+C = Cause
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An ErrorResponse (PostgreSQL 17, "Error and Notice Message Fields")."""
+
+    state: str
+    """SQLSTATE."""
+    routine: str
+    """The function that raised it; poolers and proxies name none."""
+    text: str
+
+
+BY_STATE: dict[str, Cause] = {
+    "28P01": C.PASSWORD_REJECTED,
+    "3D000": C.DATABASE_NOT_FOUND,
+    "57P04": C.DATABASE_NOT_FOUND,  # dropped meanwhile
+    "53300": C.DATABASE_TOO_MANY_CONNECTIONS,
+    "53100": C.DATABASE_UNAVAILABLE,  # disk full
+    "53200": C.DATABASE_UNAVAILABLE,  # out of memory
+    "57P01": C.DATABASE_STARTING,
+    "57P02": C.DATABASE_STARTING,
+    "57P03": C.DATABASE_STARTING,
+}
+"""Before a session stands, whoever says it."""
+
+OF_THE_DATABASE = frozenset({"CheckMyDatabase", "InitPostgres", ""})
+"""The routines that decide whether a user may use a database; the same SQLSTATEs come from elsewhere too."""
+DATABASE_STATES = frozenset({"42501", "55000"})
+"""No CONNECT privilege; ALLOW_CONNECTIONS false."""
+
+AT_QUERY: dict[str, Cause] = {
+    "42501": C.QUERY_DENIED,
+    "25006": C.QUERY_DENIED,  # a write, in a transaction that is read only
+    "57014": C.QUERY_TIMED_OUT,
+    "57P01": C.CONNECTION_LOST,
+    "57P02": C.CONNECTION_LOST,
+    "57P03": C.CONNECTION_LOST,
+    "57P05": C.CONNECTION_LOST,
+    "53300": C.DATABASE_TOO_MANY_CONNECTIONS,
+}
+
+METHODS: tuple[tuple[str, Cause], ...] = (
+    ("Ident", C.AUTH_METHOD_UNSUPPORTED),
+    ("Peer", C.AUTH_METHOD_UNSUPPORTED),
+    ("GSSAPI", C.AUTH_METHOD_UNSUPPORTED),
+    ("SSPI", C.AUTH_METHOD_UNSUPPORTED),
+    ("OAuth", C.AUTH_METHOD_UNSUPPORTED),
+    ("LDAP", C.PASSWORD_REJECTED),
+    ("PAM", C.PASSWORD_REJECTED),
+    ("RADIUS", C.PASSWORD_REJECTED),
+    ("BSD", C.PASSWORD_REJECTED),
+)
+"""The login methods of pg_hba.conf as ``auth_failed`` names them in every language."""
+CERTIFICATES = (
+    "certificate",
+    "zertifikat",
+    "certificat",
+    "certificado",
+    "сертификат",
+    "証明書",
+    "证书",
+    "인증서",
+)
+"""``cert`` has no name of its own: the word in the languages that have a translation."""
+
+POOLERS: tuple[tuple[str, Cause], ...] = (
+    (r"no such database|unknown database|database .* does not exist", C.DATABASE_NOT_FOUND),
+    (r"auth\w* failed|no such user|(wrong|invalid) (password|credentials)", C.PASSWORD_REJECTED),
+    (r"no more connections|too many connections|max(imum)? client", C.DATABASE_TOO_MANY_CONNECTIONS),
+    (
+        r"server_login_retry|server login|server_connect|cannot connect to server|could not connect to server"
+        r"|connect timeout|query_wait_timeout|server conn crashed|server closed the connection"
+        r"|no server available|pool timeout|all (servers|replicas) (are )?down|is paused",
+        C.DATABASE_UNAVAILABLE,
+    ),
+    (r"shut(ting)? down|starting up", C.DATABASE_STARTING),
+    (r"(ssl|tls)( connection)?( is)? required", C.TLS_REQUIRED),
+    (r"not allowed|hba", C.DATABASE_HOST_NOT_ALLOWED),
+)
+"""What PgBouncer, Pgpool-II, Odyssey and the poolers of hosts say, in their one SQLSTATE (08P01, XX000 …)."""
+
+_QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“”]*[“”]|“[^”]*”|「[^」]*」")
+"""Names that an error quotes: a user may be called ``Peer``."""
+
+
+def cause_of(said: Refusal, stage: Stage, *, tls_possible: bool) -> Cause:
+    """Return the cause that an error stands for; one that is not listed is a refusal with its own words.
+
+    ``tls_possible``: the connection is not encrypted, and the server was not asked whether it could be.
+    """
+    pooler = not said.routine
+    if stage is Stage.QUERY:
+        cause = AT_QUERY.get(said.state)
+        if cause is C.QUERY_TIMED_OUT and said.routine == "ProcessInterrupts" and not _by_limit(said.text):
+            return C.QUERY_FAILED  # somebody cancelled it
+        return cause or (_by_words(said.text) if pooler else None) or C.QUERY_FAILED
+    if said.state == "28000" and not pooler:
+        return _unauthorized(said, tls_possible=tls_possible)
+    if said.state in BY_STATE:
+        return BY_STATE[said.state]
+    if said.state in DATABASE_STATES and said.routine in OF_THE_DATABASE:
+        return C.DATABASE_ACCESS_DENIED
+    return (_by_words(said.text) if pooler else None) or C.LOGIN_REFUSED
+
+
+def _unauthorized(said: Refusal, *, tls_possible: bool) -> Cause:
+    """Tell apart what SQLSTATE 28000 stands for."""
+    words = _QUOTED.sub(" ", said.text)
+    if "pg_hba.conf" in words:
+        return C.TLS_REQUIRED if tls_possible else C.DATABASE_HOST_NOT_ALLOWED
+    if said.routine == "ClientAuthentication" or any(word in words.lower() for word in CERTIFICATES):
+        return C.CLIENT_CERTIFICATE_REQUIRED
+    if said.routine == "InitializeSessionUserId":  # no such role, or it may not log in
+        return C.USER_NOT_ALLOWED
+    method = next((cause for name, cause in METHODS if name in words), None)
+    return method or (C.DATABASE_HOST_NOT_ALLOWED if "host" in words.lower() else C.LOGIN_REFUSED)
+
+
+def _by_limit(text: str) -> bool:
+    """Whether a statement was ended by its time limit; the two have one SQLSTATE and one routine."""
+    return "user request" not in text
+
+
+def _by_words(text: str) -> Cause | None:
+    said = text.lower()
+    return next((cause for pattern, cause in POOLERS if re.search(pattern, said)), None)

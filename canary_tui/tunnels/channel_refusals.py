@@ -1,0 +1,81 @@
+"""Why an SSH server did not open a forward: by the code of its refusal, then by its words.
+
+The codes are those of RFC 4254 §5.1. With *connect failed* (2) a server passes on what its own system said:
+the words of ``strerror`` and ``gai_strerror`` in glibc, musl, BSD, macOS and Windows, and of the libraries of
+servers that are written in Go, Java, Rust and Python.
+"""
+
+from __future__ import annotations
+
+import asyncssh
+from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
+
+from canary_tui.diagnosis.stages import Cause
+
+LOOK_UP = (
+    "name or service not known",  # glibc
+    "name does not resolve",  # musl
+    "nodename nor servname",  # BSD, macOS
+    "no address associated",
+    "non-recoverable failure in name resolution",
+    "temporary failure in name resolution",
+    "hostname nor servname",
+    "try again",  # musl, for a name server that does not answer
+    "no such host",  # Go, Windows
+    "host not found",
+    "unknown host",
+    "unknownhost",  # Java
+    "nxdomain",
+    "unresolved address",  # Java NIO
+    "could not resolve",
+    "cannot resolve",
+    "failed to lookup address",  # Rust
+    "server misbehaving",  # Go
+    "getaddrinfo",
+    "no data record of the requested type",  # Windows
+    "no name servers",
+    "dns",
+    "lookup ",  # Go says what it looked up, whatever came of that
+)
+REFUSED = ("refused", "wsaeconnrefused", "10061")
+TIMED_OUT = (
+    "timed out",
+    "timeout",
+    "deadline exceeded",  # Go
+    "did not properly respond after a period of time",  # Windows
+    "10060",
+)
+UNREACHABLE = (
+    "unreachable",
+    "no route to host",
+    "host is down",
+    "network is down",
+    "cannot assign requested address",
+    "address family not supported",
+    "10051",
+    "10065",
+)
+
+NO_WORDS = frozenset({"", "open failed", "connect failed"})
+"""What sshd says where its connect failed at once, which it does without a route."""
+
+WORDS: tuple[tuple[tuple[str, ...], Cause], ...] = (
+    # A look-up first: its own words may say that the name server refused or timed out.
+    (LOOK_UP, Cause.DATABASE_NAME_NOT_FOUND),
+    (REFUSED, Cause.DATABASE_REFUSED),
+    (TIMED_OUT, Cause.DATABASE_TIMED_OUT),
+    (UNREACHABLE, Cause.DATABASE_UNREACHABLE),
+)
+
+
+def refusal(code: int, text: str) -> Cause:
+    """Return what a refused channel stands for; ``forward_refused`` for what nobody has listed."""
+    # A server that knows no forwards at all (a git host, an appliance) knows no such type of channel.
+    if code in {asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_UNKNOWN_CHANNEL_TYPE}:
+        return Cause.FORWARDING_NOT_PERMITTED
+    if code != asyncssh.OPEN_CONNECT_FAILED:
+        return Cause.FORWARD_REFUSED
+    said = text.lower().strip()
+    if said in NO_WORDS:
+        return Cause.DATABASE_UNREACHABLE
+    return next((cause for words, cause in WORDS if any(w in said for w in words)), Cause.FORWARD_REFUSED)
