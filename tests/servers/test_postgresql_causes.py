@@ -218,7 +218,7 @@ async def test_a_server_that_closes_in_the_login_closed_early() -> None:
             b"R\0\0\0\x08\0\0\0\0T\0\0\0\x0b\x81\xd6\xa6\x87Wiv" + b"Z\0\0\0\x04",
             Cause.INTERNAL_ERROR,
         ),
-        (b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", Cause.INTERNAL_ERROR),
+        (b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", Cause.WRONG_PROTOCOL),
         (b"E\0\0\0\x05\0", Cause.LOGIN_REFUSED),
     ],
 )
