@@ -110,7 +110,7 @@ def wanted_signals(*numbers: signal.Signals) -> list[signal.Signals]:
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def when_terminal_goes(call: Callable[[], None], over: threading.Event) -> None:
+def when_terminal_goes(call: Callable[[], object], over: threading.Event) -> None:
     """Call ``call`` on another thread when the terminal at standard input hangs up; not after ``over``.
 
     A window that is killed sends SIGHUP to the session's leader only; what ``su -c`` starts, or where the

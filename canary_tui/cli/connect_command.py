@@ -7,7 +7,9 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ import click
 from canary_tui.cli.common import ServerName, find_server, open_tools
 from canary_tui.cli.errors import in_words
 from canary_tui.paths import private_folder
+from canary_tui.surroundings import in_front, wanted_signals, when_terminal_goes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 
 OUR_FAILURE = 125
 """Exit status when the command was not run, as ``env`` and ``docker run`` have it."""
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What ends a tunnel that stands, besides its command: a defect, or that nobody is there any more."""
+
+    running: asyncio.Task[None]
+    deserted: asyncio.Event
 
 
 @click.command("connect", context_settings={"ignore_unknown_options": True})
@@ -47,24 +58,30 @@ def command(paths: Paths, name: str, command_line: tuple[str, ...]) -> int:
 
 
 async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
-    from canary_tui.diagnosis.stages import Failed
+    from canary_tui.monitor.breakdowns import ENDING
     from canary_tui.monitor.supervisor import Supervisor
-    from canary_tui.servers.file import BadFile
 
     failing = asyncio.Event()
     tools = open_tools(paths)
     supervisor = Supervisor(server, tools, _teller(failing), chance=random.random, any_port=True)
     running = asyncio.create_task(supervisor.run())
+    over, loop, deserted = threading.Event(), asyncio.get_running_loop(), asyncio.Event()
+    if in_front():  # its end is noticed from now on, for later it is no terminal any more
+        when_terminal_goes(lambda: loop.call_soon_threadsafe(deserted.set), over)
     try:
-        failure = await _up_or_failure(supervisor, failing)
+        failure = await _up_or_failure(supervisor, failing, running)
         if failure is not None:
             _tell(server, failure)
             return OUR_FAILURE if argv else 1
-        return await _use(server, supervisor, tools, argv)
-    except (Failed, BadFile, OSError) as error:  # no password for the command, no room for its files
-        click.echo(in_words(error)[0], err=True)
-        return OUR_FAILURE if argv else 1
+        return await _use(server, supervisor, tools, argv, _Ends(running, deserted))
+    except ENDING:
+        raise
+    except BaseException as error:  # noqa: BLE001 - no password for the command, or a defect
+        words, status = in_words(error, paths.state)
+        click.echo(words, err=True)
+        return OUR_FAILURE if argv else status
     finally:
+        over.set()
         running.cancel()
         await asyncio.wait({running})
 
@@ -94,16 +111,21 @@ def _teller(failing: asyncio.Event) -> Callable[[AnyEvent], None]:
     return tell
 
 
-async def _up_or_failure(supervisor: Supervisor, failing: asyncio.Event) -> Failure | None:
+async def _up_or_failure(
+    supervisor: Supervisor, failing: asyncio.Event, running: asyncio.Task[None]
+) -> Failure | None:
+    """Return why the tunnel does not stand, None when it does. Raises what ended the supervisor."""
     up = asyncio.ensure_future(supervisor.until_up())
     failed = asyncio.ensure_future(failing.wait())
-    await asyncio.wait({up, failed}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({up, failed, running}, return_when=asyncio.FIRST_COMPLETED)
     for waiting in (up, failed):
         waiting.cancel()
+    if running.done():
+        running.result()
     return supervisor.failure
 
 
-async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str]) -> int:
+async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str], ends: _Ends) -> int:
     from canary_tui.diagnosis.stages import Cause, Failed
     from canary_tui.monitor.clients import Setting
     from canary_tui.monitor.ways import way_at
@@ -119,13 +141,15 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
         setting = Setting(way=way, servers=servers, known_tls=tools.known_tls, folder=Path(folder))
         if argv:
             await _see_tls(server, supervisor, tools)
+            ends.running.add_done_callback(_say_why_closed)
             return await _run(*await setting.call(server, tools.passwords.find, argv))
         client = await setting.client(server)
         at = supervisor.local or "directly (no tunnel)"
         click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
         click.echo(client.shell_line())
-        await _interrupted()
-        click.echo("closed", err=True)
+        await _interrupted(ends)
+        with suppress(OSError):  # the terminal may be what ended
+            click.echo("closed", err=True)
         return 130
 
 
@@ -141,11 +165,22 @@ async def _see_tls(server: Server, supervisor: Supervisor, tools: Tools) -> None
         check_tls((await probe(server, tools, route=supervisor.route())).failure)
 
 
-async def _interrupted() -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+async def _interrupted(ends: _Ends) -> None:
+    """Wait for Ctrl-C, a signal or the end of the terminal. Raises what ended the supervisor."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, *wanted_signals(signal.SIGINT, signal.SIGHUP)):
+        loop.add_signal_handler(number, ends.deserted.set)
+    stopped = asyncio.ensure_future(ends.deserted.wait())
+    await asyncio.wait({stopped, ends.running}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if ends.running.done():
+        ends.running.result()
+
+
+def _say_why_closed(running: asyncio.Task[None]) -> None:
+    """Say why the tunnel was closed under the command, which may go on without it."""
+    if not running.cancelled() and (error := running.exception()) is not None:
+        click.echo(in_words(error)[0], err=True)
 
 
 async def _run(argv: list[str], environment: dict[str, str]) -> int:
@@ -158,7 +193,7 @@ async def _run(argv: list[str], environment: dict[str, str]) -> int:
         started.add_done_callback(lambda child: _send(child.result(), number))
 
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, *wanted_signals(signal.SIGHUP)):
         loop.add_signal_handler(number, pass_on, number)
     sys.stdout.flush()
     try:

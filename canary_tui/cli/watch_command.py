@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from canary_tui.surroundings import wanted_signals
+
 if TYPE_CHECKING:
     from types import FrameType
 
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.watch import Watch
     from canary_tui.paths import Paths
+
+log = logging.getLogger(__name__)
 
 STOP_SECONDS = 2.4
 """Of the three seconds in which a signal ends the process, what closing the tunnels may take."""
@@ -50,7 +55,7 @@ def command(paths: Paths, as_json: bool) -> int:
 
     watch = Watch(paths, lock)
     ending = _Ending(watch)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in (signal.SIGTERM, *wanted_signals(signal.SIGHUP, signal.SIGINT)):
         signal.signal(number, ending.heard)
     watch.start()
     try:
@@ -58,6 +63,11 @@ def command(paths: Paths, as_json: bool) -> int:
     finally:
         watch.stop(STOP_SECONDS)
         ending.over.set()
+    if watch.failure is not None:
+        from canary_tui.cli.errors import in_words
+
+        click.echo(f"The monitor ended. {in_words(watch.failure, paths.state)[0]}", err=True)
+        return 1
     return ending.status
 
 
@@ -92,12 +102,22 @@ def _print(watch: Watch, *, as_json: bool) -> None:
     for event in watch.events():
         text = json_line(event_json(event)) if as_json else words.of(event)
         if text:
-            click.echo(text)
+            _say(text)
         if watch.left_out != left_out:
             click.echo(
                 f"{watch.left_out - left_out} events were left out: they were not read in time", err=True
             )
             left_out = watch.left_out
+
+
+def _say(text: str) -> None:
+    """Print a line. A service goes on when what it writes to is full, or a terminal that is gone."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        log.debug("a line could not be written", exc_info=True)
 
 
 class _Words:

@@ -14,6 +14,7 @@ from canary_tui.databases.tls import check_authorities
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
 from canary_tui.diagnosis.trace import Trace
+from canary_tui.monitor.breakdowns import ENDING
 from canary_tui.servers.model import TlsMode
 from canary_tui.tunnels.link import ProbeLink
 from canary_tui.tunnels.open_files import unexpected
@@ -62,7 +63,9 @@ async def probe(
         trace.finish()
     except Failed as error:
         failed = error
-    except Exception as error:
+    except ENDING:
+        raise
+    except BaseException as error:
         log.debug("probe of %s", server.name, exc_info=True)
         failed = unexpected(error)
     failure = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from canary_tui.monitor import edits, rotation
@@ -78,6 +79,7 @@ class Monitor(Past):
             board=board,
             fleet=fleet,
         )
+        self._told_of_end: list[Callable[[BaseException], None]] = []
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
 
@@ -103,14 +105,22 @@ class Monitor(Past):
         """
         if not self._thread.is_alive():
             return True
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        with suppress(RuntimeError):  # The loop is closed: the thread has ended a moment ago.
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(limit)
         return not self._thread.is_alive()
+
+    def when_broken(self, call: Callable[[BaseException], None]) -> None:
+        """Have ``call`` told, on the monitor's thread, when that ends by a defect; before ``start``."""
+        self._told_of_end.append(call)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._works.live(self._stopping))
+        except BaseException as error:  # noqa: BLE001 - the edge of this thread
+            for call in self._told_of_end:
+                call(error)
         finally:
             self._loop.close()
 

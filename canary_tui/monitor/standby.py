@@ -73,6 +73,7 @@ class Standby(Past):
         """Why this copy could not take over, though nobody else monitors."""
         self._held: dict[str, Future[None]] = {}
         """What was opened at the taking over and is not asked for yet."""
+        self._told_of_end: list[Callable[[BaseException], None]] = []
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="standby", daemon=True)
 
@@ -84,7 +85,7 @@ class Standby(Past):
         with suppress(OSError):
             self._holder = self._lock.acquire()
         if self._holder is None:
-            self._monitor = Monitor(self._paths, lock=self._lock)
+            self._monitor = self._told(Monitor(self._paths, lock=self._lock))
             self._monitor.start()
         else:
             self._loop = asyncio.new_event_loop()
@@ -108,9 +109,21 @@ class Standby(Past):
             self._thread.join(max(0.0, end - time.monotonic()))
         return stopped and not self._thread.is_alive()
 
+    def when_broken(self, call: Callable[[BaseException], None]) -> None:
+        """Have ``call`` told, on another thread, when what monitors, or follows, ends by a defect."""
+        self._told_of_end.append(call)
+
+    def _told(self, monitor: Monitor) -> Monitor:
+        for call in self._told_of_end:
+            monitor.when_broken(call)
+        return monitor
+
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._follow())
+        except BaseException as error:  # noqa: BLE001 - the edge of this thread
+            for call in self._told_of_end:
+                call(error)
         finally:
             self._loop.close()
 
@@ -165,7 +178,7 @@ class Standby(Past):
     def _take_over(self) -> None:
         """Monitor from now on. Raises OSError and RuntimeError; nothing has begun then."""
         fleet = self._follower.fleet
-        monitor = Monitor(self._paths, lock=self._lock, board=self._follower.board, fleet=fleet)
+        monitor = self._told(Monitor(self._paths, lock=self._lock, board=self._follower.board, fleet=fleet))
         monitor.start()
         # At once, and not when the application has time: its terminal may not be read just now.
         self._held = {server.name: monitor.hold(server.name) for server in fleet.servers if server.enabled}

@@ -11,6 +11,7 @@ from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.backoff import Retry, delay, retry_of_tunnel
+from canary_tui.monitor.breakdowns import ENDING
 from canary_tui.monitor.doorway import Doorway, Down
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.paths import file_state
@@ -108,7 +109,7 @@ class Supervisor:
                 await asyncio.Event().wait()
             self._become(TunnelState.OPENING)
             while True:
-                await self._steps[self.state]()
+                await self._step()
         finally:
             self._check.end()
             await self._door.close()
@@ -165,6 +166,19 @@ class Supervisor:
 
     # The steps, one for each state
 
+    async def _step(self) -> None:
+        """Do this state's step. A tunnel is held for weeks: what nobody has thought of does not end it."""
+        try:
+            await self._steps[self.state]()
+        except ENDING:
+            raise
+        except BaseException as error:
+            log.debug("tunnel of %s", self.server.name, exc_info=True)
+            if self._ssh is not None:
+                self._ssh.abort()
+                self._ssh = None
+            self._put_off(explain(unexpected(error), Stage.SETTINGS, self.server.words))
+
     async def _open(self) -> None:
         """Bind the local end, log in; then up, or put off."""
         ssh = self.server.tunnel
@@ -190,10 +204,9 @@ class Supervisor:
         self._seen = self._files()  # the key may just have been made
         try:
             return await self._tools.logins.log_in(ssh, key, trace, patient=True)
-        except Failed:
+        except (Failed, *ENDING):
             raise
-        except Exception as error:
-            # A tunnel is held for weeks: what nobody has thought of must not end that.
+        except BaseException as error:  # its stage is known here
             log.debug("tunnel of %s", self.server.name, exc_info=True)
             raise unexpected(error) from None
 

@@ -29,6 +29,8 @@ class Watch:
 
     def __init__(self, paths: Paths, lock: Lock) -> None:
         self.monitor = Monitor(paths, lock=lock)
+        self.failure: BaseException | None = None
+        """The defect by which the monitor ended by itself."""
         self.left_out = 0
         """How many events were not handed over because nobody read."""
         # SimpleQueue: a signal's handler may put into it while this very thread is inside it.
@@ -40,10 +42,11 @@ class Watch:
     def start(self) -> None:
         """Start the monitor."""
         self.monitor.listen(self._heard)
+        self.monitor.when_broken(self._broke)
         self.monitor.start()
 
     def events(self) -> Iterator[AnyEvent]:
-        """Give the events as they come, until ``stop``."""
+        """Give the events as they come, until ``stop``, or until the monitor ends by a defect."""
         while (event := self._events.get()) is not None:
             yield event
 
@@ -61,6 +64,10 @@ class Watch:
         """Close everything; True when that was done within ``limit`` seconds."""
         self.end()
         return self.monitor.stop(limit)
+
+    def _broke(self, error: BaseException) -> None:
+        self.failure = error
+        self._events.put(None)
 
     def _heard(self, event: AnyEvent) -> None:
         """Take an event over; on the monitor's thread."""

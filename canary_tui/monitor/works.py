@@ -9,10 +9,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from canary_tui.defects import defect_words
 from canary_tui.diagnosis.printable import system_words
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
+from canary_tui.monitor.breakdowns import ENDING, Breakdowns
 from canary_tui.monitor.events import FleetLoaded, Noted, ProbeFinished, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.fleet_file import FleetFile
 from canary_tui.monitor.memory import keep_lean
@@ -84,28 +86,35 @@ class Works:
         self._tools: Tools | None = None
         self._watchers: dict[str, Watcher] = {}
         self._holds: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, Server] = {}
+        """The servers whose watching failed by a defect and is not begun again yet."""
         self._publishing = False
         self._lost = False
         """Whether a tunnel was lost since memory was last tidied."""
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._choosing_port = asyncio.Lock()
+        self._broken = Breakdowns(self.emit, paths.state)
 
     async def live(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then everything is closed."""
-        recording = asyncio.create_task(self._record(), name="history")
-        recording.add_done_callback(self._history_ended)
-        watching = asyncio.create_task(self._file.watch(), name="servers file")
-        sleeping = asyncio.create_task(self._watch_sleep(), name="sleep")
-        tidying = asyncio.create_task(keep_lean(self._littered), name="memory")
+        recording = self._begin("the history", self._record)
+        parts = {
+            self._begin("looking at servers.yaml", self._file.watch),
+            self._begin("noticing sleep", self._watch_sleep),
+            self._begin("tidying memory", lambda: keep_lean(self._littered)),
+        }
         await stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
-        await _cancel({watching, sleeping, tidying, *self.tasks})
+        await _cancel(parts | self.tasks)
         if self._recorder is not None:
             self._recorder.close()
             await asyncio.wait({recording}, timeout=RECORD_SECONDS)
         self._lock.release()
         await _cancel({task for task in asyncio.all_tasks() if task is not asyncio.current_task()})
         await asyncio.get_running_loop().shutdown_default_executor()
+
+    def _begin(self, what: str, work: Callable[[], Coroutine[object, object, None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._broken.keep(what, work), name=what)
 
     async def tracked(self, work: Coroutine[object, object, T]) -> T:
         """Do a call's work; it is cancelled, and waited for, at the end."""
@@ -114,6 +123,11 @@ class Works:
         self.tasks.add(task)
         try:
             return await work
+        except (Exception, *ENDING):
+            raise
+        except BaseException as error:
+            # Whoever waits for the answer looks for exceptions, and would wait for ever.
+            raise RuntimeError(defect_words(error)) from error
         finally:
             self.tasks.discard(task)
 
@@ -121,19 +135,31 @@ class Works:
         """Fold an event, keep it, and publish the board soon."""
         # Before anything that happens on waking: the time asleep belongs to nothing else.
         self._notice_sleep()
-        self.board.apply(event)
+        self._take("the board", self.board.apply, event)
         for listener in self.listeners:
-            listener(event)
+            self._take("what listens to events", listener, event)
         if isinstance(event, TunnelChanged) and event.state is TunnelState.LOST:
             self._lost = True
+        self._take("the history", self._keep, event)
+        if not self._publishing:
+            self._publishing = True
+            asyncio.get_running_loop().call_later(PUBLISH_SECONDS, self._publish)
+
+    def _take(self, what: str, take: Callable[[AnyEvent], None], event: AnyEvent) -> None:
+        """Hand an event on. Where that fails, the tunnel or probe that it is about goes on."""
+        try:
+            take(event)
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001 - said as a breakdown
+            self._broken.say(what, error)
+
+    def _keep(self, event: AnyEvent) -> None:
         if self._recorder is not None:
             self._recorder.feed(event)
             for line in self.board.log_after(self._recorded, 100):
                 self._recorder.keep(line)
                 self._recorded = line.seq
-        if not self._publishing:
-            self._publishing = True
-            asyncio.get_running_loop().call_later(PUBLISH_SECONDS, self._publish)
 
     def _littered(self) -> bool:
         lost, self._lost = self._lost, False
@@ -141,7 +167,10 @@ class Works:
 
     def _publish(self) -> None:
         self._publishing = False
-        self.snapshot = self.board.publish()
+        try:
+            self.snapshot = self.board.publish()
+        except Exception as error:  # noqa: BLE001 - said as a breakdown
+            self._broken.say("the board", error)
 
     # The history, and sleep
 
@@ -152,11 +181,6 @@ class Works:
         if self._file.fleet.servers:  # a follower has read it; it may be wrong now, and tell nothing
             self._recorder.feed(FleetLoaded(at=time.time(), fleet=self._file.fleet))
         await self._recorder.run()
-
-    def _history_ended(self, recording: asyncio.Task[None]) -> None:
-        if not recording.cancelled() and (error := recording.exception()) is not None:
-            text = f"the history is not kept any more: {type(error).__name__}: {error}"
-            self.emit(Noted(at=time.time(), server="", text=text))
 
     async def _watch_sleep(self) -> None:
         while True:
@@ -187,6 +211,9 @@ class Works:
         self._publish()
         for name, watcher in list(self._watchers.items()):
             self._apply(watcher, fleet.get(name))
+        for name, server in list(self._failed.items()):
+            if fleet.get(name) != server:
+                self._broken.again(name)
 
     def _apply(self, watcher: Watcher, server: Server | None) -> None:
         """Bring a running watcher to what the file says now."""
@@ -212,10 +239,24 @@ class Works:
                 before.cancel()
                 await asyncio.wait({before})
             while (server := self._file.fleet.get(name)) is not None and server.enabled:
-                await self._watch(server)
+                await self._watch_or_wait(server)
         finally:
             if self._holds.get(name) is task:
                 del self._holds[name]
+
+    async def _watch_or_wait(self, server: Server) -> None:
+        """Watch a server; where that fails by a defect, say so and wait before the next try."""
+        began = time.monotonic()
+        try:
+            await self._watch(server)
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001 - said as a breakdown
+            self._failed[server.name] = server
+            try:
+                await self._broken.tunnel(server, error, time.monotonic() - began)
+            finally:
+                self._failed.pop(server.name, None)
 
     async def _watch(self, server: Server) -> None:
         """Watch a server until its settings ask for another tunnel, or it is closed."""
@@ -268,6 +309,7 @@ class Works:
 
     def retry_now(self, name: str) -> None:
         """Stop waiting and try a server's tunnel and probe at once."""
+        self._broken.again(name)
         if name in self._watchers:
             self._watchers[name].retry_now()
 

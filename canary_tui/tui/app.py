@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -15,6 +15,7 @@ from textual.worker import Worker, WorkerState
 
 from canary_tui.diagnosis.printable import filtered
 from canary_tui.monitor.board import Snapshot
+from canary_tui.tui.driver import TerminalDriver
 from canary_tui.tui.files import Choices, read_choices, write_choices
 from canary_tui.tui.holding import Holding
 from canary_tui.tui.key_gate import KeyGate
@@ -73,7 +74,9 @@ class CanaryApp(App[None]):
     def __init__(
         self, monitor: MonitorApi, state: Path | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
-        super().__init__(css_path=style_sheets())
+        super().__init__(css_path=style_sheets(), driver_class=TerminalDriver)
+        self.crash: BaseException | None = None
+        """The defect by which the application, or the monitor behind it, ends."""
         self.monitor = monitor
         self.clock = clock
         self.facts = Snapshot()
@@ -96,6 +99,8 @@ class CanaryApp(App[None]):
     def on_mount(self) -> None:
         """Show the list and begin to look at the monitor."""
         self.loop = asyncio.get_running_loop()
+        if self.crash is not None:
+            self.exit(return_code=1)
         # Before the first paint: nothing is offered for a moment that is then taken back.
         self.facts = Snapshot(monitored_by=self.monitor.snapshot().monitored_by)
         self.theme_changed_signal.subscribe(self, lambda _theme: self._remember())
@@ -112,6 +117,22 @@ class CanaryApp(App[None]):
         """Give the terminal away."""
         with self.keys.terminal_away(), super().suspend():
             yield
+
+    def end_for(self, error: BaseException) -> None:
+        """End because of a defect, from any thread; who started the application says so then."""
+        self.crash = self.crash or error
+        if self.loop is not None:
+            with suppress(RuntimeError):  # The loop is closed: the application has ended already.
+                self.loop.call_soon_threadsafe(partial(self.exit, return_code=1))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End where nobody caught an error; Textual would print the values of variables, passwords too."""
+        self._return_code = 1
+        if self._exception is None:  # the pilot of a test raises it
+            self._exception = error
+            self._exception_event.set()
+        self.crash = self.crash or error
+        self._close_messages_no_wait()
 
     # Facts
 

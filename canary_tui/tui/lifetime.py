@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from canary_tui.defects import told
+from canary_tui.surroundings import when_terminal_goes
 from canary_tui.tui.api import MonitorApi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from canary_tui.paths import Paths
@@ -43,6 +46,9 @@ class Stoppable(Protocol):
     def stop(self, limit: float = 3.0) -> bool:
         """Close everything."""
 
+    def when_broken(self, call: Callable[[BaseException], None]) -> None:
+        """Have ``call`` told, from another thread, when it ends by a defect."""
+
 
 class LiveMonitor(MonitorApi, Stoppable, Protocol):
     """A monitor whose life is in our hands."""
@@ -63,6 +69,8 @@ class Terminal:
         """Put the settings back and leave the alternate screen, as far as the terminal takes it."""
         if self._attributes is None:
             return
+        # Where another program is in front, this would stop us instead of being done (termios(3), SIGTTOU).
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         with suppress(OSError, termios.error):
             # TCSANOW: the other two wait until everything written has been read.
             termios.tcsetattr(self._fd, termios.TCSANOW, self._attributes)
@@ -76,7 +84,10 @@ class Terminal:
 
 
 class Ending:
-    """Ends the process on SIGTERM and SIGHUP within three seconds, whatever the terminal does."""
+    """Ends the process on a signal within three seconds, whatever the terminal does.
+
+    The end of the terminal is as SIGHUP, which not everybody is sent whose terminal goes.
+    """
 
     def __init__(self, app: CanaryApp, monitor: Stoppable, terminal: Terminal) -> None:
         self._app = app
@@ -88,8 +99,9 @@ class Ending:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Listen to the signals. Leaving says that the process ends by itself."""
-        numbers = (signal.SIGTERM, signal.SIGHUP)
+        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
         before = [signal.signal(number, self._heard) for number in numbers]
+        when_terminal_goes(lambda: os.kill(os.getpid(), signal.SIGHUP), self._over)
         try:
             yield
         finally:
@@ -126,13 +138,26 @@ def run_to_the_end(paths: Paths, monitor: LiveMonitor | None) -> int:
         from canary_tui.monitor.standby import Standby
 
         monitor = Standby(paths)
+    for told_by_shell in ("COLUMNS", "LINES"):  # Rich believes them, whatever the terminal says
+        os.environ.pop(told_by_shell, None)
     app = CanaryApp(monitor, paths.state)
-    ending = Ending(app, monitor, Terminal())
+    terminal = Terminal()
+    ending = Ending(app, monitor, terminal)
+    monitor.when_broken(app.end_for)
     with ending.on_signals():
         monitor.start()
         try:
             app.run()
+        except BaseException as error:  # noqa: BLE001 - the edge of the application
+            terminal.restore()
+            app.crash = app.crash or error
         finally:
             # On the main thread: the application's end waits for none of its workers.
             monitor.stop(STOP_SECONDS)
-    return 128 + ending.signal if ending.signal else app.return_code or 0
+    if ending.signal:
+        return 128 + ending.signal
+    if app.crash is not None:
+        with suppress(OSError):
+            print(told(app.crash, paths.state), file=sys.stderr)  # noqa: T201 - the screens are gone
+        return 1
+    return app.return_code or 0

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import resource
 
+from canary_tui.defects import defect_words
 from canary_tui.diagnosis.stages import Cause, Failed
 
 USED_UP = frozenset({errno.EMFILE, errno.ENFILE})
@@ -24,12 +25,12 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def unexpected(error: Exception) -> Failed:
+def unexpected(error: BaseException) -> Failed:
     """Return ``internal_error`` for an error that nobody has thought of, or for no descriptor left.
 
     The latter can hit whatever is opened, in any stage; the facts then have the limit.
     """
-    failed = Failed(Cause.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}")
+    failed = Failed(Cause.INTERNAL_ERROR, detail=defect_words(error))
     if isinstance(error, OSError) and error.errno in USED_UP:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         failed.facts["open_files"] = str(soft)

@@ -22,6 +22,8 @@ from canary_tui.tui.lifetime import LiveMonitor
 from canary_tui.tui.log_book import LogFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from canary_tui.tunnels.audit import AuditReport
 
 T = TypeVar("T")
@@ -129,6 +131,9 @@ class FakeMonitor:
     def start(self) -> None:
         """Start."""
         self.asked.append(("start",))
+
+    def when_broken(self, call: Callable[[BaseException], None]) -> None:
+        """Never told: nothing here breaks."""
 
     def stop(self, limit: float = 3.0) -> bool:
         """Stop."""

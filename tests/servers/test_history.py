@@ -256,7 +256,7 @@ def test_watch_ends_when_nobody_reads_it_any_more(home: World, sshd: Sshd, postg
         assert watching.process.stdout is not None
         assert watching.process.stdout.readline()
         watching.process.stdout.close()
-        assert watching.process.wait(15) == 1
+        assert watching.process.wait(15) == 141
     wait_for(lambda: not sshd.sessions(), 10, "no SSH session is left")
 
 

@@ -83,11 +83,11 @@ class Home:
     def start(self, *arguments: str | bytes, **how: Any) -> subprocess.Popen[bytes]:
         """Start a command line, as the user ``uid`` where one is given (by root only).
 
-        ``variables`` are of the environment; the rest is Popen's.
+        ``variables`` are of the environment, ``program`` stands for ``canary``; the rest is Popen's.
         """
-        variables, uid = how.pop("variables", {}), how.pop("uid", None)
+        variables, uid, program = how.pop("variables", {}), how.pop("uid", None), how.pop("program", COMMAND)
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = [*(as_user(uid) if uid else ()), *COMMAND, *arguments]
+        command = [*(as_user(uid) if uid else ()), *program, *arguments]
         environment = self.environment(**variables)
         return subprocess.Popen(command, env=environment, **{"cwd": self.folder, **streams, **how})
 
