@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.known_tls import KnownTls
 
 PASSWORDS = {Engine.POSTGRESQL: "PGPASSWORD", Engine.MYSQL: "MYSQL_PWD"}
+PLAIN_NAMES = frozenset({"psql", "pg_dump"})
+"""Programs that take ``PGDATABASE`` for a name, whatever is in it; vacuumdb, reindexdb and pgcli do not."""
 SHOWN = frozenset({"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT"})
 SHOWN |= {"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_HOME"}
 """What a person is shown of the environment; the rest keeps other settings out."""
@@ -99,10 +101,21 @@ class DatabaseClient:
             self._own = self._mysql.environment()
 
     def command(self, argv: Sequence[str] = ()) -> list[str]:
-        """Return the command line of ``argv``; of the engine's own client when that is empty."""
-        if self._mysql is None:
-            return list(argv) or ["psql"]
-        return self._mysql.command(argv or ["mysql"])
+        """Return the command line of ``argv``; of the engine's own client when that is empty.
+
+        Raises Failed where a program might take the database's name for a connection string.
+        """
+        if self._mysql is not None:
+            return self._mysql.command(argv or ["mysql"])
+        argv = argv or ["psql"]
+        name = self._own["PGDATABASE"]
+        if ("=" in name or "://" in name) and Path(argv[0]).name not in PLAIN_NAMES:
+            programs = " and ".join(sorted(PLAIN_NAMES))
+            detail = (
+                f"a program could take the database name {name!r} for a connection string; {programs} do not"
+            )
+            raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail)
+        return list(argv)
 
     def environment(self, password: Secret | None) -> dict[str, str]:
         """Return the whole environment of the child process.

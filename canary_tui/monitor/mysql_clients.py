@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
 from canary_tui.paths import private_folder, replace_file
 from canary_tui.servers.model import Engine, TlsMode, default_user
@@ -68,6 +69,7 @@ class MysqlClients:
         self._way = way
         self._folder = private_folder(folder)
         self._file = folder / "my.cnf"
+        self._script = folder / "client"
         user = database.user or default_user(Engine.MYSQL)
         self._options: list[Option] = [("user", user), *_address(database, way)]
         self._options += _tls(database.tls, authorities, mariadb=self._is_mariadb("mysql"))
@@ -76,10 +78,16 @@ class MysqlClients:
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return ``argv`` with our options in it, where it is one of ``CLIENTS``.
 
-        An option file that the user names stands for ours in everything but where to go, and as whom.
+        An option file that the user names stands for ours in everything but where to go, and as whom. Raises
+        Failed for other programs where clients that they start could not be reached by wrappers.
         """
         program, *rest = argv
         if Path(program).name not in CLIENTS:
+            if not os.access(self._script, os.X_OK):
+                detail = (
+                    f"{self._folder} is mounted noexec: a client started by {program} would read ~/.my.cnf"
+                )
+                raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=detail)
             return list(argv)
         program = shutil.which(program, path=self._path) or program
         kind, _, file = (rest or [""])[0].partition("=")
@@ -109,7 +117,8 @@ class MysqlClients:
             "MYSQL_HOME": str(self._folder),
             # MySQL's clients read it even with --defaults-file (MySQL manual, "mysql_config_editor").
             "MYSQL_TEST_LOGIN_FILE": NOWHERE,
-            "PATH": f"{self._folder / WRAPPERS}{os.pathsep}{self._path}",
+            # Never an empty element, which would mean the folder that we are in.
+            "PATH": os.pathsep.join(filter(None, [str(self._folder / WRAPPERS), self._path])),
         }
 
     def _write(self) -> None:
@@ -123,11 +132,11 @@ class MysqlClients:
             file=shlex.quote(str(self._file)),
         )
         wrappers = private_folder(self._folder / WRAPPERS)
-        replace_file(self._folder / "client", script.encode(), mode=0o700)
+        replace_file(self._script, script.encode(), mode=0o700)
         for name in CLIENTS:
             if shutil.which(name, path=self._path):
                 with suppress(FileExistsError):
-                    (wrappers / name).symlink_to(self._folder / "client")
+                    (wrappers / name).symlink_to(self._script)
 
     def _is_mariadb(self, program: str) -> bool:
         found = shutil.which(program, path=self._path)

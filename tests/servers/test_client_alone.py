@@ -6,7 +6,9 @@ followed would end well.
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from canary_tui.servers.model import Listen, TlsMode
 from tests.harness.certs import Authority
 from tests.servers.cli import Canary
+from tests.servers.test_terminal import Terminal
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
@@ -198,6 +201,27 @@ def test_mysql_and_mariadb_are_not_led_elsewhere_by_any_file(
     assert mariadb_tls.connections_attempted() == before
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_the_applications_own_client_is_not_led_elsewhere(
+    engine: str, way: str, world: World, sshd: Sshd, postgres: Postgres, postgres_tls: Postgres,
+    mariadb: MariaDB, mariadb_tls: MariaDB, home: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    database, other = (postgres, postgres_tls) if engine == "postgresql" else (mariadb, mariadb_tls)
+    reached(world, database, sshd, way)
+    lead_to(other, home, monkeypatch, {".my.cnf": MY_CNF, ".pg_service.conf": SERVICE, "PGSERVICE": "prod"})
+    terminal = Terminal(world.folder)
+    try:
+        terminal.wait_for(b" ms")
+        os.write(terminal.ours, b"s")
+        terminal.wait_for(b"orders=>" if engine == "postgresql" else b"MariaDB [orders]>")
+        port = "inet_server_port()" if engine == "postgresql" else "@@port"
+        os.write(terminal.ours, f"select 'port', 1 + {port};\n".encode())
+        terminal.wait_for(str(database.port + 1).encode())
+    finally:
+        terminal.close()
+
+
 def test_a_service_that_the_command_names_is_not_found_rather_than_followed(
     world: World, sshd: Sshd, postgres: Postgres, postgres_tls: Postgres, canary: Canary, home: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -283,6 +307,25 @@ def test_a_password_file_of_the_user_is_not_asked_for_our_port(
     outcome = canary("connect", "s1", "--", "sh", "-c", 'test ! -e "$PGPASSFILE" && psql -wXAtc "select 1"')
     assert (outcome.status, outcome.out) == (2, "")
     assert "no password supplied" in outcome.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_where_nothing_can_be_run_a_script_is_not_started_and_a_client_is(
+    world: World, sshd: Sshd, mariadb: MariaDB, canary: Canary
+) -> None:
+    reached(world, mariadb, sshd, "port")
+    state = world.paths.state
+    state.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "noexec,mode=700", "none", str(state)]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        refused = canary("connect", "s1", "--", *MARIADB_IN_A_SHELL)
+        assert canary("connect", "s1", "--", *MYSQL).out == f"{mariadb.port}\n"
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+    assert (refused.status, refused.out) == (125, "")
+    assert "mounted noexec" in refused.err
 
 
 # Passwords of others

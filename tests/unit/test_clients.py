@@ -200,6 +200,24 @@ def test_libpq_is_told_not_to_send_the_password_in_clear_where_nobody_verified_t
     assert "PGREQUIREAUTH" not in postgresql(PORT, tmp_path, tls=tls, allow_cleartext=True)
 
 
+@pytest.mark.parametrize("name", ["host=evil", "postgresql://evil/x", "a=b"])
+def test_a_database_name_is_no_connection_string(name: str, tmp_path: Path) -> None:
+    """vacuumdb, reindexdb and pgcli would follow it; psql and pg_dump do not."""
+    made = client(Engine.POSTGRESQL, PORT, tmp_path, None, name=name)
+    assert made.command() == ["psql"]
+    assert made.command(["/opt/pg_dump", "-s"]) == ["/opt/pg_dump", "-s"]
+    for argv in (["vacuumdb"], ["sh", "-c", "psql"], ["/opt/pgcli"]):
+        with pytest.raises(Failed, match="settings_invalid"):
+            made.command(argv)
+    assert client(Engine.MYSQL, PORT, tmp_path, None, name=name).command(["sh"]) == ["sh"]
+
+
+@pytest.mark.parametrize("path", ["", ":", ":/usr/bin:", "/usr/bin"])
+def test_the_folder_that_we_are_in_is_not_looked_in_for_programs(path: str, tmp_path: Path) -> None:
+    given = client(Engine.MYSQL, PORT, tmp_path, {"PATH": path}).environment(None)["PATH"]
+    assert "" not in given.split(":")
+
+
 # Tunnelled is not direct
 
 
