@@ -83,7 +83,7 @@ class MysqlClients:
         """
         program, *rest = argv
         if Path(program).name not in CLIENTS:
-            if not os.access(self._script, os.X_OK):
+            if os.statvfs(self._folder).f_flag & getattr(os, "ST_NOEXEC", 0):
                 detail = (
                     f"{self._folder} is mounted noexec: a client started by {program} would read ~/.my.cnf"
                 )
