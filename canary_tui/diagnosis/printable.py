@@ -85,9 +85,12 @@ def system_words(error: OSError) -> str:
 
 
 def filtered(text: str) -> str:
-    """Return ``text`` as a sink may pass it on: its lines stay, a space stands for what cannot be shown."""
+    """Return ``text`` as a sink may pass it on, with a space for what cannot be shown.
+
+    Its lines stay, and its tabs: a shell's completion has one between a word and what that means.
+    """
     if not text.isprintable():
-        text = "".join(c if c == "\n" else _shown(c) for c in text)
+        text = "".join(c if c in "\n\t" else _shown(c) for c in text)
     return text if text.isascii() else _thinned(text)
 
 

@@ -26,4 +26,4 @@ class PrintableOnly(LineFilter):
 
 
 def _same_width(text: str) -> str:
-    return "".join(c if c.isprintable() else filtered(c).strip("\n") * cell_len(c) for c in text)
+    return "".join(c if c.isprintable() else filtered(c).strip("\n\t") * cell_len(c) for c in text)

@@ -277,6 +277,8 @@ def test_server_names_are_completed(canary: Canary, user: World) -> None:
     more = {"_CANARY_COMPLETE": "bash_complete", "COMP_WORDS": "canary probe ord", "COMP_CWORD": "2"}
     outcome = spawn(user, **more)
     assert outcome.out.splitlines() == ["plain,orders", "plain,orders-eu"]
+    words = {"_CANARY_COMPLETE": "fish_complete", "COMP_WORDS": "canary probe ord", "COMP_CWORD": "ord"}
+    assert spawn(user, **words).out.splitlines() == ["plain,orders\tdirect", "plain,orders-eu\tdirect"]
     other = user.folder / "other.yaml"
     other.write_text("servers: [{name: else, engine: mysql, database: {host: db}}]\n")
     more |= {"COMP_WORDS": f"canary --config {other} probe ", "COMP_CWORD": "4"}
