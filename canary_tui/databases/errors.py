@@ -35,7 +35,7 @@ SHORT = 8
 LOST: dict[Stage, Cause] = {Stage.TLS: Cause.TLS_FAILED, Stage.QUERY: Cause.CONNECTION_LOST}
 
 
-def one_line(text: str, password: Secret | None = None) -> str:
+def redacted(text: str, password: Secret | None = None) -> str:
     """Return a database's words on one printable line, the password taken out where it was repeated."""
     if password is not None and (secret := password.reveal()):
         # A short one only as a whole word, or the password "e" would leave no sentence readable.
@@ -54,14 +54,14 @@ def broken(error: BaseException, trace: Trace) -> Failed:
     """Return the failure behind a connection that broke: what TLS says about it, or just lost."""
     for reason in chain(error):
         if isinstance(reason, ssl.SSLError) and (cause := cause_of(reason)) is not None:
-            return Failed(cause, detail=one_line(str(reason)))
+            return Failed(cause, detail=redacted(str(reason)))
     words = [str(reason) for reason in chain(error) if isinstance(reason, OSError) and str(reason)]
-    return lost(trace, one_line(words[-1] if words else str(error)))
+    return lost(trace, redacted(words[-1] if words else str(error)))
 
 
 def stumbled(error: BaseException, password: Secret | None) -> Failed:
     """Return ``internal_error`` with the library's words: nothing is known about this one."""
-    return Failed(Cause.INTERNAL_ERROR, detail=one_line(f"{type(error).__name__}: {error}", password))
+    return Failed(Cause.INTERNAL_ERROR, detail=redacted(f"{type(error).__name__}: {error}", password))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiomysql
 
-from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.errors import STUMBLES, broken, lost, redacted, stumbled
 from canary_tui.databases.mysql_refusals import cause_of
 from canary_tui.databases.mysql_session import GOODBYE, Session, new_session
 from canary_tui.databases.mysql_wire import (
@@ -94,7 +94,7 @@ async def _greeting(link: Link, patience: float, heard: Callable[[], None]) -> G
         raise Failed(Cause.WRONG_PROTOCOL, detail="the first bytes are no MySQL greeting")
     if isinstance(said, Refusal):
         cause = cause_of(said.code, said.text, Stage.DATABASE)
-        raise Failed(cause, stage=Stage.DATABASE, detail=one_line(f"{said.text} ({said.code})"))
+        raise Failed(cause, stage=Stage.DATABASE, detail=redacted(f"{said.text} ({said.code})"))
     return said
 
 
@@ -161,7 +161,7 @@ def refused(error: Exception, trace: Trace, password: Secret | None) -> Failed:
     text = " ".join(str(arg) for arg in error.args[1:]) if code else str(error)
     if code in LOST_CODES or isinstance(error, aiomysql.InterfaceError):
         return broken(error, trace)
-    detail = one_line(f"{text} ({code})" if code else text, password)
+    detail = redacted(f"{text} ({code})" if code else text, password)
     if isinstance(error, aiomysql.InternalError) and not code:  # packets that are numbered wrong
         return Failed(
             Cause.QUERY_FAILED if trace.stage is Stage.QUERY else Cause.WRONG_PROTOCOL, detail=detail

@@ -10,7 +10,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pgproto.pgproto import BufferError as TooShort
 
-from canary_tui.databases.errors import STUMBLES, broken, lost, one_line, stumbled
+from canary_tui.databases.errors import STUMBLES, broken, lost, redacted, stumbled
 from canary_tui.databases.postgresql_guard import Guard
 from canary_tui.databases.postgresql_refusals import Refusal, cause_of
 from canary_tui.databases.postgresql_wire import offers_tls
@@ -160,7 +160,7 @@ def refused(
 
     ``tls_possible``: the connection is not encrypted and the server was not asked whether it could be.
     """
-    detail = one_line(str(error), password) or type(error).__name__
+    detail = redacted(str(error), password) or type(error).__name__
     routine = getattr(error, "server_source_function", None) or ""
     cause = cause_of(Refusal(error.sqlstate or "", routine, detail), stage, tls_possible=tls_possible)
     if cause is Cause.PASSWORD_REJECTED and password is None:
@@ -183,7 +183,7 @@ def _disconnected(error: asyncpg.PostgresError, trace: Trace, password: Secret |
 
 def _misunderstood(error: Exception, trace: Trace, password: Secret | None) -> Failed:
     """An error of asyncpg's own: a login method that it cannot do, an end, or words that make no sense."""
-    text = one_line(str(error), password)
+    text = redacted(str(error), password)
     if "authentication method" in text.lower() or "asyncpg[gssauth]" in text:
         return Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail=text)
     if "server_version" in text:

@@ -9,7 +9,7 @@ import asyncio
 import struct
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.errors import one_line
+from canary_tui.databases.errors import redacted
 from canary_tui.databases.postgresql_refusals import Refusal, cause_of
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
@@ -86,7 +86,7 @@ def early_failure(fields: Mapping[str, str]) -> Failed:
     """Return what an error that came instead of a login amounts to, by its fields (``C``, ``M``)."""
     text = fields.get("M", "")
     cause = cause_of(Refusal(fields.get("C", ""), "", text), Stage.DATABASE, tls_possible=False)
-    return Failed(cause if cause in EARLY else Cause.DATABASE_CLOSED_EARLY, detail=one_line(text))
+    return Failed(cause if cause in EARLY else Cause.DATABASE_CLOSED_EARLY, detail=redacted(text))
 
 
 def error_fields(payload: bytes) -> dict[str, str]:

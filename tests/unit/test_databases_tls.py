@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from canary_tui.databases.errors import broken, one_line
+from canary_tui.databases.errors import broken, redacted
 from canary_tui.databases.tls import cause_of, check_authorities, context_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
@@ -104,6 +104,6 @@ def test_a_connection_that_breaks_is_named_by_where_it_was(stage: Stage, cause: 
 
 
 def test_a_message_is_one_line_without_the_password() -> None:
-    assert one_line("no\n 'hunter2-hunter2'\tat all", Secret("hunter2-hunter2")) == "no '•••' at all"
-    assert one_line("ask e, never else", Secret("e")) == "ask •••, never else"
-    assert one_line("a b", Secret("")) == "a b"
+    assert redacted("no\n 'hunter2-hunter2'\tat all", Secret("hunter2-hunter2")) == "no '•••' at all"
+    assert redacted("ask e, never else", Secret("e")) == "ask •••, never else"
+    assert redacted("a b", Secret("")) == "a b"
