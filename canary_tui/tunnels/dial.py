@@ -21,7 +21,7 @@ from canary_tui.tunnels.algorithms import (
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
-from canary_tui.tunnels.metered import metered, offered_algorithms
+from canary_tui.tunnels.metered import MeteredConnection, metered, offered_algorithms
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
@@ -245,7 +245,12 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             offer = offered_algorithms(client.connection)
             if lacking := nothing_in_common(offer, HOST_KEY_ALGORITHMS, CIPHERS):
                 raise Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=lacking) from None
-        failed = login_failure(error, trace.stage, key_requests=client.key_requests)
+        failed = login_failure(
+            error,
+            trace.stage,
+            key_requests=client.key_requests,
+            key_accepted=isinstance(client.connection, MeteredConnection) and client.connection.key_accepted,
+        )
         failed.facts["known_hosts_path"] = target.known_hosts_path
         if trace.stage is Stage.AUTH and client.connection is not None:
             # Only behind a host key that is trusted: anybody can claim to be an old version.

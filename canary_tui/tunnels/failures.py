@@ -110,14 +110,17 @@ def is_foreign(greeting: bytes) -> bool:
     return BINARY.search(greeting) is not None or greeting.lower().lstrip().startswith(OTHERS)
 
 
-def login_failure(error: Exception, stage: Stage, *, key_requests: int) -> Failed:
+def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_accepted: bool = False) -> Failed:
     """Translate what asyncssh raised between the version lines and the end of the login.
 
-    ``key_requests`` is how often a key was asked for: there is one to give, the first time.
+    ``key_requests`` is how often a key was asked for, ``key_accepted`` whether the server took it and wants
+    something else as well.
     """
     detail = words_of(error)
     if isinstance(error, asyncssh.PermissionDenied):
-        return Failed(_denied(key_requests), detail=detail)
+        if key_accepted:
+            return Failed(Cause.MORE_AUTHENTICATION_REQUIRED, detail=detail)
+        return Failed(Cause.KEY_NOT_ACCEPTED if key_requests else Cause.KEY_LOGIN_NOT_OFFERED, detail=detail)
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         cause = Cause.HOST_KEY_REVOKED if is_revoked(error) else Cause.HOST_KEY_UNKNOWN
         return Failed(cause, stage=Stage.HOST_KEY, detail=detail)
@@ -140,14 +143,6 @@ def login_failure(error: Exception, stage: Stage, *, key_requests: int) -> Faile
 def is_revoked(error: asyncssh.HostKeyNotVerifiable) -> bool:
     """Whether a host key, or the authority that signed it, was refused because it is marked as revoked."""
     return "revoked" in str(error).lower()
-
-
-def _denied(key_requests: int) -> Cause:
-    if key_requests == 0:
-        return Cause.KEY_LOGIN_NOT_OFFERED
-    # A server that refuses a key goes on to offer logins with a key. One that does not has taken it,
-    # and wants something else as well (partial success, RFC 4252 §5.1).
-    return Cause.MORE_AUTHENTICATION_REQUIRED if key_requests == 1 else Cause.KEY_NOT_ACCEPTED
 
 
 def channel_failure(error: Exception, *, connection_open: bool) -> Failed:

@@ -6,6 +6,7 @@ when the library changes it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,16 @@ from asyncssh.constants import (
     MSG_GLOBAL_REQUEST,
     MSG_IGNORE,
     MSG_KEXINIT,
+    MSG_USERAUTH_FAILURE,
 )
+from asyncssh.packet import PacketDecodeError, SSHPacket
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from asyncssh.packet import SSHPacket, SSHPacketLogger
+    from asyncssh.packet import SSHPacketLogger
 
 LOGIN_BYTES = 256 * 1024
 """What a server may send up to the end of the login. It is 5 kB as a rule, and what its banner takes."""
@@ -101,6 +104,10 @@ class MeteredConnection(asyncssh.SSHClientConnection):
     _pktlen: int
     """Bytes of the packet that was received last."""
 
+    _keepalive_count: int
+    key_accepted = False
+    """Whether the server took the key and wants something else as well (*partial success*, RFC 4252 §5.1)."""
+
     def begin(self) -> None:
         """Begin to count."""
         self.allowance = Allowance()
@@ -115,6 +122,8 @@ class MeteredConnection(asyncssh.SSHClientConnection):
                 self._cut_off(f"it sent more than {LOGIN_BYTES // 1024} kB before the end of the login")
                 return
         self._turn = 0
+        # Not only the answer to a keepalive is a sign of life: some servers never answer one.
+        self._keepalive_count = 0
         super().data_received(data, datatype)
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
@@ -163,6 +172,16 @@ class MeteredConnection(asyncssh.SSHClientConnection):
             count = KEY_EXCHANGE if pkttype == MSG_KEXINIT else 1
             self.allowance.take(count + self._pktlen // 1024)
         super()._finish_recv_packet(pkttype, *args, **named)
+
+    def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
+        """Look at how a login fails, which asyncssh keeps to itself, and process the packet."""
+        if pkttype == MSG_USERAUTH_FAILURE:
+            copy = SSHPacket(packet.get_full_payload())
+            copy.get_byte()
+            with contextlib.suppress(PacketDecodeError):
+                copy.get_namelist()
+                self.key_accepted = copy.get_boolean() or self.key_accepted
+        return super().process_packet(pkttype, pktid, packet)
 
     def _cut_off(self, words: str) -> None:
         self._force_close(SentTooMuch(f"cut off: {words}"))

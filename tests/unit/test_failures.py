@@ -94,15 +94,19 @@ DENIED = asyncssh.PermissionDenied("Permission denied for user u on host h")
 
 
 @pytest.mark.parametrize(
-    ("requests", "cause"),
+    ("requests", "accepted", "cause"),
     [
-        (0, Cause.KEY_LOGIN_NOT_OFFERED),
-        (1, Cause.MORE_AUTHENTICATION_REQUIRED),
-        (2, Cause.KEY_NOT_ACCEPTED),
+        (0, False, Cause.KEY_LOGIN_NOT_OFFERED),
+        (1, False, Cause.KEY_NOT_ACCEPTED),  # the server wants no other key
+        (2, False, Cause.KEY_NOT_ACCEPTED),
+        (1, True, Cause.MORE_AUTHENTICATION_REQUIRED),
+        (2, True, Cause.MORE_AUTHENTICATION_REQUIRED),  # it wants another key as well
     ],
 )
-def test_a_refused_login_is_told_apart_by_how_often_a_key_was_asked_for(requests: int, cause: Cause) -> None:
-    failed = login_failure(DENIED, Stage.AUTH, key_requests=requests)
+def test_a_refused_login_is_told_apart_by_partial_success(
+    requests: int, accepted: bool, cause: Cause
+) -> None:
+    failed = login_failure(DENIED, Stage.AUTH, key_requests=requests, key_accepted=accepted)
     assert (failed.cause, failed.detail) == (cause, "Permission denied for user u on host h")
 
 
