@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from canary_tui.servers.model import Listen, TlsMode
 from tests.harness.certs import Authority
-from tests.servers.cli import Canary
+from tests.servers.cli import LIMIT, Canary, finish, start
 from tests.servers.test_terminal import Terminal
 from tests.servers.world import World, with_ssh
 
@@ -326,6 +327,52 @@ def test_where_nothing_can_be_run_a_script_is_not_started_and_a_client_is(
         subprocess.run(["umount", str(state)], check=True)
     assert (refused.status, refused.out) == (125, "")
     assert "mounted noexec" in refused.err
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_the_line_that_connect_prints_works_in_a_shell_beside_it(
+    engine: str, way: str, world: World, sshd: Sshd, postgres: Postgres, postgres_tls: Postgres,
+    mariadb: MariaDB, mariadb_tls: MariaDB, home: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    database, other = (postgres, postgres_tls) if engine == "postgresql" else (mariadb, mariadb_tls)
+    reached(world, database, sshd, way)
+    things = {".my.cnf": MY_CNF, ".pg_service.conf": SERVICE, "PGSERVICE": "prod", "PGHOSTADDR": "127.0.0.9"}
+    lead_to(other, home, monkeypatch, things)
+    process = start(world, "connect", "s1", HOME=str(home))
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert database.password not in line
+    password = "PGPASSWORD" if engine == "postgresql" else "MYSQL_PWD"
+    query = "-XAtc 'select inet_server_port()'" if engine == "postgresql" else "-BNe 'select @@port'"
+    done = subprocess.run(
+        ["sh", "-c", f"{line.rstrip()} {query}"],
+        env=os.environ | {password: database.password},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{database.port}\n"), done.stderr
+    process.send_signal(signal.SIGINT)
+    assert finish(process).status == 130
+    assert not list((world.folder / "clients").iterdir()), "nothing is left behind"
+
+
+@pytest.mark.parametrize("way", ["port", "direct"])
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_nor_is_a_probe_led_elsewhere(
+    engine: str, way: str, world: World, sshd: Sshd, postgres: Postgres, postgres_tls: Postgres,
+    mariadb: MariaDB, mariadb_tls: MariaDB, canary: Canary, home: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    database, other = (postgres, postgres_tls) if engine == "postgresql" else (mariadb, mariadb_tls)
+    reached(world, database, sshd, way)
+    for things in (TO_ANOTHER_POSTGRESQL | TO_ANOTHER_MYSQL).values():
+        lead_to(other, home, monkeypatch, things)
+    before = database.logins_seen()
+    outcome = canary("probe", "s1")
+    assert outcome.status == 0, outcome.out
+    assert database.logins_seen() == before + 1
 
 
 # Passwords of others
