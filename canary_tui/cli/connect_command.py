@@ -127,7 +127,7 @@ async def _up_or_failure(
 
 async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[str], ends: _Ends) -> int:
     from canary_tui.diagnosis.stages import Cause, Failed
-    from canary_tui.monitor.clients import Setting
+    from canary_tui.monitor.clients import ClientStart
     from canary_tui.monitor.ways import way_at
 
     async def way() -> Way:
@@ -138,12 +138,12 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
     # Not in /tmp, which may be mounted so that nothing in it can be run.
     clients = private_folder(tools.paths.state / "clients")
     with tempfile.TemporaryDirectory(prefix=f"{server.name}-", dir=clients) as folder:
-        setting = Setting(way=way, servers=servers, known_tls=tools.known_tls, folder=Path(folder))
+        start = ClientStart(way=way, servers=servers, known_tls=tools.known_tls, folder=Path(folder))
         if argv:
             await _see_tls(server, supervisor, tools)
             ends.running.add_done_callback(_say_why_closed)
-            return await _run(*await setting.call(server, tools.passwords.find, argv))
-        client = await setting.client(server)
+            return await _run(*await start.call(server, tools.passwords.find, argv))
+        client = await start.client(server)
         at = supervisor.local or "directly (no tunnel)"
         click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
         click.echo(client.shell_line())

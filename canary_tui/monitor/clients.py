@@ -37,8 +37,8 @@ SHOWN |= {"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_HOME"}
 """What a person is shown of the environment; the rest keeps other settings out."""
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """What is around a server when a client of it is started."""
+class ClientStart(msgspec.Struct, frozen=True):
+    """What is needed to start a client of a server, beside the server."""
 
     way: Callable[[], Awaitable[Way]]
     """Finds where it is to connect to. Raises Failed."""

@@ -47,7 +47,7 @@ class View:
 
         Raises Failed where the other process has not bound it, or a source of the password fails.
         """
-        from canary_tui.monitor.clients import Setting
+        from canary_tui.monitor.clients import ClientStart
         from canary_tui.monitor.ways import check_tls
         from canary_tui.servers.allowed import AllowedCommands
         from canary_tui.servers.secrets import Passwords
@@ -56,14 +56,14 @@ class View:
         server, servers = self._known(name), self._follower.fleet.named
         row = self._follower.snapshot.row(name)
         check_tls(row.failure if row else None)
-        setting = Setting(
+        start = ClientStart(
             way=lambda: self._way(server),
             servers=servers,
             known_tls=KnownTls(self._paths.known_tls),
             folder=self._paths.state / "clients" / name,
         )
         passwords = Passwords(allowed=AllowedCommands(self._paths), listed=lambda: servers)
-        return await setting.call(server, passwords.find)
+        return await start.call(server, passwords.find)
 
     async def _way(self, server: Server) -> Way:
         from canary_tui.monitor.ways import way_at

@@ -394,18 +394,18 @@ class Works:
 
         Raises Failed where nothing of ours is bound, before a password is looked for.
         """
-        from canary_tui.monitor.clients import Setting
+        from canary_tui.monitor.clients import ClientStart
         from canary_tui.monitor.ways import check_tls, own_way
 
         server, tools, row = self._known(name), self._ready_tools(), self.board.row(name)
         check_tls(row.failure if row else None)
-        setting = Setting(
+        start = ClientStart(
             way=lambda: own_way(server, self._watchers.get(name)),
             servers=self._file.fleet.named,
             known_tls=tools.known_tls,
             folder=tools.paths.state / "clients" / name,
         )
-        return await setting.call(server, tools.passwords.find)
+        return await start.call(server, tools.passwords.find)
 
     def _known(self, name: str) -> Server:
         return self._file.fleet.need(name)
