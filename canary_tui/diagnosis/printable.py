@@ -25,8 +25,10 @@ _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
 )
-_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_BLANK_LETTERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
 """Letters and marks by category that show nothing."""
+_MAY_FLOOD = re.compile(f"[\u0300-\U0010ffff]{{{MOST_MARKS + 1}}}")
+"""No mark comes before U+0300: most text is seen at a glance to have no flood."""
 
 
 class Source(Enum):
@@ -44,7 +46,7 @@ class Source(Enum):
     KNOWN_HOSTS = ("lines of known_hosts files", 255)
     KEY_COMMENT = ("the comment of a key", 255)
     PATH = ("names of files and folders", VALUE_LIMIT)
-    PROGRAM = ("the name of another process", 64)
+    PROGRAM = ("the name of another process, or of its user", 64)
     COMMAND_ERRORS = ("what a password command complains about", 200)
     KEYRING = ("what the keyring complains about", 500)
     HISTORY = ("rows of the history, whoever wrote them", 4 * VALUE_LIMIT)
@@ -68,11 +70,9 @@ def one_line(raw: str | bytes, limit: int = VALUE_LIMIT) -> str:
     text = raw[: 4 * SLACK * limit].decode(errors="replace") if isinstance(raw, bytes) else raw
     head = text[: SLACK * limit]
     cut = len(head) < len(text) or (isinstance(raw, bytes) and len(raw) > 4 * SLACK * limit)
-    if not (head.isascii() and head.isprintable()):
-        head = _SEQUENCE.sub(" ", _COLOUR.sub("", head))
-        head = "".join(map(_shown, head))
-        head = head if head.isascii() else _thinned(head)
-    line = " ".join(head.split())
+    if not head.isprintable():
+        head = "".join(map(_shown, _SEQUENCE.sub(" ", _COLOUR.sub("", head))))
+    line = " ".join(_readable(head).split())
     if len(line) > limit or (cut and len(line) == limit):
         return line[: limit - 1].rstrip() + "…"
     return line + "…" if cut else line
@@ -91,16 +91,22 @@ def filtered(text: str) -> str:
     """
     if not text.isprintable():
         text = "".join(c if c in "\n\t" else _shown(c) for c in text)
-    return text if text.isascii() else _thinned(text)
+    return _readable(text)
 
 
 def _shown(char: str) -> str:
     if char.isprintable():
-        return " " if char in _BLANK_LETTERS else char
+        return char
     return "\ufffd" if "\ud800" <= char <= "\udfff" else " "
 
 
-def _thinned(text: str) -> str:
+def _readable(text: str) -> str:
+    """Return printable text without letters that are blank and without floods of marks."""
+    if text.isascii():
+        return text
+    text = _BLANK_LETTERS.sub(" ", text)
+    if not _MAY_FLOOD.search(text):
+        return text
     kept: list[str] = []
     marks = 0
     for char in text:

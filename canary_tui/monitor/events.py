@@ -88,6 +88,9 @@ class ClientRefused(Event, frozen=True, kw_only=True, tag="client_refused"):
     server: str
     reason: str
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "reason", one_line(self.reason))
+
 
 class LocalEndChanged(Event, frozen=True, kw_only=True, tag="local_end_changed"):
     """Something is wrong with a local port that is open all the same, or not any more."""

@@ -15,6 +15,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from canary_tui.diagnosis.printable import Source
 from canary_tui.tunnels.open_files import NO_ROOM
 
 if TYPE_CHECKING:
@@ -143,6 +144,6 @@ def has_left(transport: asyncio.Transport) -> bool:
 def name_of(uid: int) -> str:
     """Return the account's name; a uid without one is said to have none."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return Source.PROGRAM.text(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return "no account"

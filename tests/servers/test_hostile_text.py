@@ -117,7 +117,10 @@ class Hostile:
         self.variables = {
             "LOGNAME": hostile("mark-user", without="\0"),
             "USER": hostile("mark-user", without="\0"),
+            "LANG": hostile("mark-locale", without="\0"),
             "LC_MESSAGES": hostile("mark-locale", without="\0"),
+            "TZ": hostile("mark-zone", without="\0"),
+            "TMPDIR": hostile("mark-temporary", without="\0"),
             "EDITOR": hostile("mark-editor", without="\0"),
             "CANARY_TEST_SECRET": "secret-word",
         } | broken_keyring(folder / "keyring", hostile("mark-keyring"))
@@ -586,6 +589,16 @@ async def look_at_the_key(looking: Looking) -> None:
     await looking.read("[red]its title[/red]")
 
 
+async def look_at_a_wrong_file(looking: Looking, user: Hostile) -> None:
+    """Somebody overwrites the servers file: its mistakes are told above the list, and in full."""
+    while looking.app.screen is not looking.app.home:
+        await looking.press("escape")
+    user.world.paths.servers.write_text(WRONG_FILES["key"] + "\n" + WRONG_FILES["value"], "utf-8")
+    await looking.read("servers.yaml:")
+    await looking.press("!")
+    await looking.look(picture=True)
+
+
 async def test_nothing_but_text_reaches_a_screen_the_clipboard_or_an_export(
     user: Hostile, said: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -612,6 +625,7 @@ async def test_nothing_but_text_reaches_a_screen_the_clipboard_or_an_export(
             )
             await look_at_the_log(looking, file)
             await look_at_the_key(looking)
+            await look_at_a_wrong_file(looking, user)
     finally:
         monitor.stop()
     assert "[red]markup[/red][@click=app.quit]x[/]" in looking.seen  # words, and nothing to be carried out
