@@ -149,6 +149,7 @@ def test_a_key_that_was_revoked_for_somebody_who_cannot_be_known_is_trusted_nowh
         (f"# bastion garbage\n\n \n#\n bastion {KEY} a \x0c comment \x85 \u2028 here\n", Trust.TRUSTED),
         (f"bastion2 {KEY}\n[bastion]:22 {KEY}\n", Trust.UNKNOWN),
     ],
+    ids=lambda value: str(value).split(KEY.split()[1])[0],
 )
 def test_what_is_only_unusual_is_understood(known: KnownHosts, file: str, trust: Trust) -> None:
     said: list[str] = []
