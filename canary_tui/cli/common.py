@@ -9,6 +9,7 @@ import click
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.paths import Paths
+from canary_tui.servers.fields import masked
 from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.fleet import BrokenServer
 
@@ -44,7 +45,9 @@ def find_entry(paths: Paths, name: str) -> Server | BrokenServer:
     fleet = load_fleet(paths)
     entry = fleet.find(name)
     if entry is None:
-        raise click.UsageError(f"there is no server {name!r} in {path_words(paths.servers)}{_names(fleet)}")
+        raise click.UsageError(
+            f"there is no server {masked(name)!r} in {path_words(paths.servers)}{_names(fleet)}"
+        )
     return entry
 
 

@@ -149,6 +149,12 @@ class _Words:
                 text = tunnel_words(event)
                 new = self._is_new(f"tunnel {event.server}", event.state)
                 return (event.server, text) if new else None
+            case events.FleetLoaded(fleet=fleet):
+                wrong = [f"✕ {entry.mistakes}" for entry in fleet.broken]
+                wrong += [f"warning: {warning}" for warning in fleet.warnings]
+                watched = f"{sum(server.enabled for server in fleet.servers)} servers are watched"
+                new = self._is_new("servers file", "; ".join(wrong))
+                return "", "; ".join([watched, *wrong] if new else [watched])
             case events.PasswordWanted():
                 text = "no source has its database password"
                 return (event.server, text) if self._is_new(f"password {event.server}", text) else None
@@ -173,12 +179,6 @@ def _always_said(event: AnyEvent) -> tuple[str, str] | None:
             end = f" after {duration_words(incident.ended - incident.started)}" if incident.ended else ""
             text = f"incident {event.change}{end}: {incident.place} ({_names(incident.servers)})"
             return "", f"{text}; {incident.ended_by}" if incident.ended_by else text
-        case events.FleetLoaded():
-            return "", "; ".join(
-                [f"{sum(server.enabled for server in event.fleet.servers)} servers are watched"]
-                + [f"✕ {entry.mistakes}" for entry in event.fleet.broken]
-                + [f"warning: {warning}" for warning in event.fleet.warnings]
-            )
         case events.FileRejected():
             return "", "; ".join(event.problems)
         case events.ClientRefused():

@@ -36,12 +36,14 @@ OTHERS: dict[str, dict[str, str]] = {
         "name": "title label id alias",
         "engine": "type driver kind dialect dbms adapter protocol scheme",
         "enabled": "active",
+        "url": "uri dsn connection_string connection_url conninfo jdbc_url",
         "tags": "labels groups",
         "database": "db target",
         "ssh": "tunnel ssh_tunnel jumpbox bastion jump_host jump_server gateway",
         "probe": "check health_check monitor monitoring",
     },
     "database": {
+        "url": "uri dsn connection_string connection_url conninfo jdbc_url",
         "host": HOST,
         "name": "dbname database db database_name db_name schema catalog",
         "user": USER,
@@ -81,7 +83,10 @@ LATER: dict[tuple[str, str], str] = {
 }
 """Settings of later versions, and what this one does instead."""
 
+NO_URL = "an entry has no URL; the form of the application fills its fields from one that is pasted"
 NEVER: dict[tuple[str, str], str] = {
+    ("server", "url"): NO_URL,
+    ("database", "url"): NO_URL,
     ("ssh", "password"): "canary-tui logs in over SSH with a key only",
     ("ssh", "passphrase"): "canary-tui logs in over SSH with a key of its own, which has no passphrase",
 }

@@ -10,7 +10,7 @@ import pytest
 
 from canary_tui.monitor.board import Health
 from tests.harness.ports import wait_for
-from tests.servers.cli import COMMAND, TUNNEL, Canary, environment
+from tests.servers.cli import COMMAND, TUNNEL, Canary, environment, finish, start
 from tests.servers.test_monitor import port_of, psql, row, running, wait_until
 
 if TYPE_CHECKING:
@@ -189,3 +189,25 @@ def test_one_that_was_never_good_is_listed_and_begins_when_it_is_put_right(
         wait_until(monitor, lambda found: found.health is Health.UNKNOWN)
         monitor.hold("orders")
         wait_until(monitor, lambda found: found.health is Health.UP)
+
+
+def test_watch_says_what_is_wrong_and_what_has_no_effect_and_goes_on(
+    world: World, postgres: Postgres
+) -> None:
+    world.write(world.server(postgres, name="direct"))
+    edit(world, "    database:\n", "    database:\n      sslmode: require\n")
+    append(world, WRONG)
+    process = start(world, "watch")
+    assert process.stdout is not None
+    try:
+        first, said = process.stdout.readline(), ""
+        while "✓ answers" not in said:
+            said += (line := process.stdout.readline())
+            assert line
+    finally:
+        process.terminate()
+        outcome = finish(process)
+    assert outcome.status == 0
+    assert "1 servers are watched; " in first
+    assert MISTAKE in first
+    assert "sslmode: has no effect; our word is tls" in first

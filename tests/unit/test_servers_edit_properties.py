@@ -184,6 +184,29 @@ def test_a_changed_entry_reads_back_and_other_lines_stay(text: str, index: int, 
 
 
 @thorough
+@given(documents(), st.permutations(range(3)), servers)
+def test_so_does_one_beside_an_entry_that_is_wrong(text: str, order: list[int], wanted: Server) -> None:
+    index, wrong, _ = order
+    where = span_of(text, wrong)
+    lines = text.splitlines(keepends=True)
+    entry = "".join(lines[where.start : where.stop]).replace("engine: ", "engine: oracle # ", 1)
+    if "{name:" in entry:  # on one line: nothing may follow a comment there
+        entry = entry.replace("engine: oracle # mysql", "engine: oracle", 1)
+    text = "".join([*lines[: where.start], entry, *lines[where.stop :]])
+    before = parse(text, "f").fleet
+    assert [broken.index for broken in before.broken] == [wrong]
+    name = before.named[index].name
+    new, after = changed(text, "f", name, wanted)
+    lines, span = text.splitlines(keepends=True), span_of(text, index)
+    assert new.startswith("".join(lines[: span.start]))
+    assert new.endswith("".join(lines[span.stop :]))
+    assert after.get(wanted.name) == wanted
+    new, after = removed(text, "f", before.broken[0].name)
+    assert (after.servers, after.broken) == (before.servers, ())
+    assert new.startswith("".join(lines[: span_of(text, wrong).start]))
+
+
+@thorough
 @given(
     documents(),
     st.integers(0, 2),

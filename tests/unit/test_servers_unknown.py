@@ -71,6 +71,8 @@ def test_a_jump_host_that_is_not_supported_is_not_passed_over(key: str) -> None:
         (in_ssh("ProxyCommand: nc"), "has no effect; our word is proxy; this version has no"),
         (in_ssh("IdentityFile: x"), "ssh.IdentityFile: has no effect; our word is key"),
         (in_ssh("password: x"), "ssh.password: has no effect: canary-tui logs in over SSH with a key only"),
+        (in_database("url: 'postgresql://u:p@h'"), "database.url: has no effect: an entry has no URL"),
+        (HOSTED + "  dsn: x\n", "servers[0].dsn: has no effect: an entry has no URL"),
         (in_ssh("Local-Port: 1"), "ssh.Local-Port: has no effect; our word is local_port"),
         (in_ssh("sslmode: require"), "ssh.sslmode: has no effect: it is no setting of canary-tui"),
         (HOSTED + "  tls: require\n", "[0].tls: has no effect here; it would be database.tls"),
