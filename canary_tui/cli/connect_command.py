@@ -140,7 +140,7 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
     with tempfile.TemporaryDirectory(prefix=f"{server.name}-", dir=clients) as folder:
         start = ClientStart(way=way, servers=servers, known_tls=tools.known_tls, folder=Path(folder))
         if argv:
-            await _see_tls(server, supervisor, tools)
+            await _probe_first(server, supervisor, tools)
             ends.running.add_done_callback(_say_why_closed)
             return await _run(*await start.call(server, tools.passwords.find, argv))
         client = await start.client(server)
@@ -153,16 +153,19 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
         return 130
 
 
-async def _see_tls(server: Server, supervisor: Supervisor, tools: Tools) -> None:
-    """Raise Failed where a client that cannot insist on TLS would be without: psql can."""
+async def _probe_first(server: Server, supervisor: Supervisor, tools: Tools) -> None:
+    """Raise Failed where it is not safe to log in and the client could not be told so (``check_safe``)."""
     from canary_tui.monitor.probe import probe
-    from canary_tui.monitor.ways import check_tls
+    from canary_tui.monitor.ways import check_safe
     from canary_tui.servers.model import Engine, TlsMode
 
-    tls = server.database.tls
+    database = server.database
+    tls = database.tls
     wanted = tls.required or (tls is TlsMode.PREFER and tools.known_tls.seen(server))
-    if server.engine is Engine.MYSQL and wanted:
-        check_tls((await probe(server, tools, route=supervisor.route())).failure)
+    # The local end of a tunnel cuts a client off that is asked for its password in clear; here is none.
+    open_to_all = server.tunnel is None and not (tls.verifies or database.allow_cleartext)
+    if open_to_all or (server.engine is Engine.MYSQL and wanted):
+        check_safe((await probe(server, tools, route=supervisor.route())).failure)
 
 
 async def _interrupted(ends: _Ends) -> None:

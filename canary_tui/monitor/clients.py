@@ -160,13 +160,11 @@ def _postgresql_certificates(database: Database, found: Path) -> dict[str, str]:
     It checks against authorities that it finds whatever ``sslmode`` says. When that fails, or a client's
     certificate that it finds cannot be used, it goes on without TLS with ``prefer``, and says nothing.
     """
-    required = database.tls.required
-    authorities = _authorities(database) if required else ""
+    authorities = _authorities(database) if database.tls.required else ""
     files = {"PGSSLROOTCERT": authorities} if authorities else {}
-    if not authorities and os.access(found / "root.crt", os.F_OK):
-        files["PGSSLROOTCERT"] = NOWHERE
-    if not required and os.access(found / "postgresql.crt", os.F_OK):
-        files["PGSSLCERT"] = NOWHERE
+    if not database.tls.verifies:
+        own = {"PGSSLROOTCERT": "root.crt", "PGSSLCERT": "postgresql.crt"}
+        files = {name: NOWHERE for name, file in own.items() if os.access(found / file, os.F_OK)} | files
     return files
 
 

@@ -48,14 +48,14 @@ class View:
         Raises Failed where the other process has not bound it, or a source of the password fails.
         """
         from canary_tui.monitor.clients import ClientStart
-        from canary_tui.monitor.ways import check_tls
+        from canary_tui.monitor.ways import check_safe
         from canary_tui.servers.allowed import AllowedCommands
         from canary_tui.servers.secrets import Passwords
         from canary_tui.tunnels.known_tls import KnownTls
 
         server, servers = self._known(name), self._follower.fleet.named
         row = self._follower.snapshot.row(name)
-        check_tls(row.failure if row else None)
+        check_safe(row.failure if row else None)
         start = ClientStart(
             way=lambda: self._way(server),
             servers=servers,

@@ -36,7 +36,7 @@ class Direct(msgspec.Struct, frozen=True):
 
 
 Way = LocalPort | LocalSocket | Direct
-WITHOUT_TLS = frozenset({Cause.TLS_NOT_OFFERED, Cause.TLS_DOWNGRADED})
+UNSAFE = frozenset({Cause.TLS_NOT_OFFERED, Cause.TLS_DOWNGRADED, Cause.PASSWORD_NOT_SENT})
 
 
 def way_to(server: Server, local: str, why: Failed) -> Way:
@@ -62,13 +62,13 @@ async def way_at(server: Server, local: str, why: Failed, monitor: int | None = 
     return way
 
 
-def check_tls(failure: Failure | None) -> None:
-    """Raise Failed where the last probe found no TLS that the settings, or the past, ask for.
+def check_safe(failure: Failure | None) -> None:
+    """Raise Failed where the last probe did not log in because it was not safe: a client would.
 
-    MariaDB's clients before 11.4 cannot be told to insist on it without checking the host's name, and go on
-    without a word.
+    Neither MariaDB's clients before 11.4 nor psql before 16 can be told to insist on TLS without checking the
+    host's name, and on a password that is not in clear, respectively. They go on without a word.
     """
-    if failure is not None and failure.cause in WITHOUT_TLS:
+    if failure is not None and failure.cause in UNSAFE:
         raise Failed(failure.cause, stage=failure.stage, detail=failure.summary)
 
 

@@ -395,10 +395,10 @@ class Works:
         Raises Failed where nothing of ours is bound, before a password is looked for.
         """
         from canary_tui.monitor.clients import ClientStart
-        from canary_tui.monitor.ways import check_tls, own_way
+        from canary_tui.monitor.ways import check_safe, own_way
 
         server, tools, row = self._known(name), self._ready_tools(), self.board.row(name)
-        check_tls(row.failure if row else None)
+        check_safe(row.failure if row else None)
         start = ClientStart(
             way=lambda: own_way(server, self._watchers.get(name)),
             servers=self._file.fleet.named,

@@ -10,11 +10,13 @@ import pytest
 
 from canary_tui.servers.model import TlsMode
 from tests.harness.certs import Authority
+from tests.harness.mysql8 import Mysql8
 from tests.servers.cli import Canary
 from tests.servers.elsewhere import MARIADB_IN_A_SHELL, MYSQL, PSQL, TLS, WAYS, reached
 from tests.servers.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.harness.mariadb import MariaDB
@@ -53,7 +55,8 @@ def test_authorities_in_the_home_folder_do_not_take_tls_away(
     (home / ".postgresql").mkdir()
     stranger = Authority(tmp_path / "stranger")
     (home / ".postgresql/root.crt").write_bytes(stranger.ca.read_bytes())
-    assert canary("connect", "s1", "--", *TLS).out == "t\n"
+    outcome = canary("connect", "s1", "--", *TLS)
+    assert (outcome.status, outcome.out) == (0, "t\n"), outcome.err
 
 
 def test_a_certificate_in_the_home_folder_does_not_take_tls_away(
@@ -63,7 +66,8 @@ def test_a_certificate_in_the_home_folder_does_not_take_tls_away(
     reached(world, postgres_tls, sshd, "direct", tls=TlsMode.PREFER)
     (home / ".postgresql").mkdir()
     (home / ".postgresql/postgresql.crt").write_text("no certificate")
-    assert canary("connect", "s1", "--", *TLS).out == "t\n"
+    outcome = canary("connect", "s1", "--", *TLS)
+    assert (outcome.status, outcome.out) == (0, "t\n"), outcome.err
 
 
 WITHOUT_TLS = {"require": TlsMode.REQUIRE, "verify-ca": TlsMode.VERIFY_CA, "seen before": TlsMode.PREFER}
@@ -83,10 +87,42 @@ def test_a_client_does_not_do_without_tls_that_is_asked_for_or_was_there(
         world.tools.known_tls.add(server)
     outcome = canary("connect", "s1", "--", *command)
     assert outcome.out == ""
-    assert outcome.status == (2 if database is postgres else 125), outcome.err
+    # psql says so itself where no probe comes first.
+    assert outcome.status in ({2, 125} if database is postgres else {125}), outcome.err
     if why == "seen before":
         world.tools.known_tls.forget(server)
         assert canary("connect", "s1", "--", *command).out == f"{database.port}\n"
+
+
+CLEAR = ("host all all 127.0.0.0/8 password",)
+
+
+@pytest.mark.parametrize("mode", [TlsMode.DISABLE, TlsMode.PREFER, TlsMode.REQUIRE])
+def test_psql_gives_no_direct_server_the_password_in_clear(
+    mode: TlsMode, world: World, sshd: Sshd, make_postgres: Callable[..., Postgres], authority: Authority,
+    canary: Canary,
+) -> None:  # fmt: skip
+    """There is no local end of ours that would cut it off, and psql 15 knows no PGREQUIREAUTH."""
+    database = make_postgres(hba=CLEAR, tls=authority.issue(["db.internal"]))
+    reached(world, database, sshd, "direct", tls=mode)
+    outcome = canary("connect", "s1", "--", *PSQL)
+    assert (outcome.status, outcome.out) == (125, ""), outcome.err
+    assert "password" in outcome.err
+    assert database.logins_seen() == 0
+    world.write(world.server(database, name="allowed", tls=mode, allow_cleartext=True))
+    assert canary("connect", "allowed", "--", *PSQL).out == f"{database.port}\n"
+
+
+@pytest.mark.parametrize("plugin", ["mysql_clear_password", "sha256_password", "caching_sha2_password"])
+@pytest.mark.parametrize("command", [MYSQL, MARIADB_IN_A_SHELL], ids=["mysql", "sh"])
+def test_mysql_gives_no_direct_server_a_password_that_it_could_read(
+    command: list[str], plugin: str, world: World, mariadb: MariaDB, canary: Canary
+) -> None:
+    with Mysql8(plugin, mariadb.password) as server:
+        world.write(world.server(mariadb, name="s1", host=server.host, port=server.port))
+        outcome = canary("connect", "s1", "--", *command)
+        assert (outcome.status, outcome.out) == (125, ""), outcome.err
+        assert server.shown == []
 
 
 @pytest.mark.parametrize("way", WAYS)

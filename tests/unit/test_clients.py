@@ -186,7 +186,7 @@ def test_certificates_in_the_home_folder_do_not_take_tls_away(tmp_path: Path) ->
         assert postgresql(PORT, tmp_path, home=str(tmp_path), tls=tls)["PGSSLROOTCERT"] == NOWHERE
     (tmp_path / ".postgresql/postgresql.crt").touch()
     assert postgresql(PORT, tmp_path, home=str(tmp_path), tls=TlsMode.PREFER)["PGSSLCERT"] == NOWHERE
-    assert "PGSSLCERT" not in postgresql(PORT, tmp_path, home=str(tmp_path), tls=TlsMode.REQUIRE)
+    assert "PGSSLCERT" not in postgresql(PORT, tmp_path, home=str(tmp_path), tls=TlsMode.VERIFY_CA)
     prefer = postgresql(PORT, tmp_path, tls=TlsMode.PREFER, ca_file="/ca.pem")
     assert "PGSSLROOTCERT" not in prefer, "nor do the authorities of the settings"
 
