@@ -111,6 +111,8 @@ class Doorway:
             self._ipv6 = None
         await self._relay.close()
         self._strangers.close()
+        if not self.local.startswith("/"):
+            self._tools.own_ports.forget(int(self.local.rpartition(":")[2] or 0))
         self.local = ""
         if self._own_folder is not None:
             with suppress(OSError):  # it was not made
@@ -136,6 +138,7 @@ class Doorway:
             self._relay.listen(sock)
         if not ipv6:
             self._ipv6 = Ipv6End(port, self._relay.listen, self._tell_trouble)
+        self._tools.own_ports.note(port)
         return f"{LOOPBACK}:{port}"
 
     async def _not_bound(self, ssh: SshServer, error: OSError) -> Failed:
@@ -154,7 +157,7 @@ class Doorway:
     def _who_has(self, port: int) -> dict[str, str]:
         """Return who listens on the port, as far as the system tells, and the next one that is free."""
         facts = {}
-        if (holder := holder_of(port)) is not None:
+        if (holder := holder_of(port) or self._tools.own_ports.holder(port)) is not None:
             facts = {"program": holder.program, "pid": str(holder.pid)}
         try:
             servers = self._tools.file.load().named

@@ -12,6 +12,7 @@ from canary_tui.keys.ssh_software import SshSoftware, software
 from canary_tui.keys.store import KeyStore, StoredKey
 from canary_tui.monitor.local_ports import LocalPorts
 from canary_tui.monitor.logins import SshLogins
+from canary_tui.monitor.own_ports import OwnPorts
 from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.file import BadFile, NotListed, ServersFile
 from canary_tui.servers.secrets import Passwords
@@ -37,6 +38,7 @@ class Tools:
         self.passwords = passwords or Passwords(allowed=AllowedCommands(paths), listed=self._listed)
         self.file = ServersFile(paths.servers)
         self.ports = LocalPorts()
+        self.own_ports = OwnPorts(paths.known_hosts.parent / "ports")
         self.key_comment = "querycanary.com"
         self.removed_keys: dict[str, dict[str, Path]] = {}
         """Where the keys of servers that were removed in this run were moved to, by their entries."""
