@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -11,7 +12,9 @@ from tests.harness import needs
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Make the mark known, and Ctrl-C heard."""
+    # What `nohup make test &` ignores, the programs that the tests start would ignore too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*what): skipped unless sshd, postgres, mariadb… is installed")
 
 
