@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 @click.argument("name", type=ServerName())
 @click.option("--fingerprint", metavar="SHA256:…", help="Trust the host key only if it has this fingerprint.")
 @click.option("--replace", is_flag=True, help="Take it in the place of a key that was trusted before.")
+@click.option("--add", is_flag=True, help="Trust it beside those: several machines answer at one address.")
 @click.option("--no-tls", is_flag=True, help="Let the database, which had TLS, be without from now on.")
 @click.option("--yes", is_flag=True, help="With --no-tls: do not ask.")
 @click.pass_obj
 def command(
-    paths: Paths, name: str, *, fingerprint: str | None, replace: bool, no_tls: bool, yes: bool
+    paths: Paths, name: str, *, fingerprint: str | None, replace: bool, add: bool, no_tls: bool, yes: bool
 ) -> int:
     """Show an SSH server's host key and ask whether to trust it.
 
     Without a terminal nobody is asked: --fingerprint is needed then, and it trusts only that key.
     """
     server = find_server(paths, name)
+    if add and replace:
+        raise click.UsageError("--add keeps the keys that are trusted, --replace does not; give one of them")
     if no_tls:
-        if fingerprint is not None or replace:
-            raise click.UsageError(
-                "--no-tls is about the database; give it without --fingerprint and --replace"
-            )
+        if fingerprint is not None or replace or add:
+            raise click.UsageError("--no-tls is about the database; give it without options for a host key")
         return no_tls_at_database.accept(server, open_tools(paths), yes=yes)
     if yes:
         raise click.UsageError("--yes goes with --no-tls; a host key is trusted by its --fingerprint")
@@ -50,8 +51,11 @@ def command(
         click.echo(f"The host key of {server.tunnel.host} is trusted already.", err=True)
         return 0
     _show(offer)
-    if offer.known and not replace:
-        raise click.UsageError("another key is trusted for this host; compare both, then add --replace")
+    if offer.known and not (replace or add):
+        raise click.UsageError(
+            "another key is trusted for this host; compare both, then give --replace, or --add where several "
+            "machines answer at this address"
+        )
     if fingerprint is not None:
         if fingerprint != offer.fingerprint:
             click.echo(f"Not trusted: the server shows {offer.fingerprint}, not {fingerprint}.", err=True)

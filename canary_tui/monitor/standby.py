@@ -274,9 +274,9 @@ class Standby(Past):
         """Test the whole way over a fresh SSH connection."""
         return self._now(lambda monitor: monitor.start_test(name))
 
-    def trust(self, name: str, offer: HostKeyOffer) -> Future[None]:
+    def trust(self, name: str, offer: HostKeyOffer, *, replace: bool = True) -> Future[None]:
         """Pin this host key."""
-        return self._ask(lambda monitor: monitor.trust(name, offer))
+        return self._ask(lambda monitor: monitor.trust(name, offer, replace=replace))
 
     def give_password(self, name: str, password: Secret) -> None:
         """Keep a database password in memory."""

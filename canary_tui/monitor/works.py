@@ -349,9 +349,9 @@ class Works:
 
     # What a person decides
 
-    async def trust(self, offer: HostKeyOffer) -> None:
-        """Pin exactly the offered host key and try again."""
-        await asyncio.to_thread(self._ready_tools().known_hosts.pin, offer, replace=True)
+    async def trust(self, offer: HostKeyOffer, *, replace: bool) -> None:
+        """Pin exactly the offered host key, in place of others or beside them, and try again."""
+        await asyncio.to_thread(self._ready_tools().known_hosts.pin, offer, replace=replace)
         for watcher in self._watchers.values():
             ssh = watcher.server.tunnel
             if ssh and (ssh.host.lower(), ssh.port) == (offer.host.lower(), offer.port):

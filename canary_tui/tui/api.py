@@ -83,8 +83,8 @@ class MonitorApi(Protocol):
     def start_test(self, name: str) -> RunningTest:
         """Test the whole way over a fresh SSH connection."""
 
-    def trust(self, name: str, offer: HostKeyOffer) -> Future[None]:
-        """Pin this host key."""
+    def trust(self, name: str, offer: HostKeyOffer, *, replace: bool = True) -> Future[None]:
+        """Pin this host key, in place of those that are trusted, or beside them."""
 
     def give_password(self, name: str, password: Secret) -> None:
         """Keep a database password in memory."""

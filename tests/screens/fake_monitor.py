@@ -215,9 +215,9 @@ class FakeMonitor:
         self.tests.append(FakeTest(row.server))
         return self.tests[-1]
 
-    def trust(self, name: str, offer: HostKeyOffer) -> Future[None]:
+    def trust(self, name: str, offer: HostKeyOffer, *, replace: bool = True) -> Future[None]:
         """Write it down."""
-        return self._answer(None, "trust", name, offer)
+        return self._answer(None, "trust", name, offer, replace)
 
     def give_password(self, name: str, password: Secret) -> None:
         """Write it down."""

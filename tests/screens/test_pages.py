@@ -120,11 +120,12 @@ async def test_unknown_host_key_is_asked_about_and_the_test_runs_again(
         await until(pilot, lambda: "Unknown SSH host key" in screen_text(pilot))
         await pilot.press("y")
         await until(pilot, lambda: len(monitor.tests) == 2)
-    assert monitor.asked_for("trust") == [("orders-prod", samples.offer())]
+    assert monitor.asked_for("trust") == [("orders-prod", samples.offer(), True)]
 
 
+@pytest.mark.parametrize("word", ["replace", "add"])
 async def test_changed_host_key_takes_a_word_and_no_single_key(
-    app: CanaryApp, monitor: FakeMonitor, opened: Open
+    app: CanaryApp, monitor: FakeMonitor, opened: Open, word: str
 ) -> None:
     offer = samples.offer(changed=True)
     async with opened() as pilot:
@@ -136,8 +137,8 @@ async def test_changed_host_key_takes_a_word_and_no_single_key(
         await until(pilot, lambda: app.focused is not None)
         await pilot.press("y", "enter")
         assert monitor.asked_for("trust") == []
-        await pilot.press("backspace", *"replace", "enter")
-        await until(pilot, lambda: monitor.asked_for("trust") == [("orders-prod", offer)])
+        await pilot.press("backspace", *word, "enter")
+        await until(pilot, lambda: monitor.asked_for("trust") == [("orders-prod", offer, word == "replace")])
 
 
 @pytest.mark.parametrize("size", [(40, 10), (60, 16), (80, 24), (120, 40)])
@@ -150,10 +151,12 @@ async def test_the_answer_to_a_host_key_and_its_keys_are_always_in_view(
         await until(pilot, lambda: monitor.tests)
         monitor.tests[0].end(samples.refused(offer=samples.offer(changed=changed)))
         words = (
-            ["esc do not trust it", "type replace"] if changed else ["y it is the same", "do not trust it"]
+            ["esc do not trust it", "Type replace, or add"]
+            if changed
+            else ["y it is the same", "do not trust it"]
         )
         if size[0] < 60:
-            words = ["replace and press", "esc"] if changed else ["y it is the same"]
+            words = ["Type replace, or add", "esc"] if changed else ["y it is the same"]
         await until(pilot, lambda: all(word in screen_text(pilot) for word in words))
 
 

@@ -102,7 +102,9 @@ HOST_KEY: dict[Cause, Entry] = {
         "Compare the fingerprints on its console: `for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen "
         '-lf "$f"; done`.',
         "If the new key is there, trust it in place of the old one: `canary trust {server!sh} --replace`.",
-        "If it is not, check where the name leads: `getent hosts {ssh_host!sh}`.",
+        "If several machines answer at this address (a load balancer), each with a key of its own, trust "
+        "them beside each other: `canary trust {server!sh} --add`. If none has it, check where the name "
+        "leads: `getent hosts {ssh_host!sh}`.",
     ),
     Cause.HOST_KEY_REVOKED: entry(
         "host key revoked",

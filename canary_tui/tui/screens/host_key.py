@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from canary_tui.tui.app import CanaryApp
     from canary_tui.tui.key_gate import KeyGate
 
-WORD = "replace"
+REPLACE, ADD = "replace", "add"
 BROAD, NARROW, FRAME = 116, 76, 6
 """Widths of the dialog in the style sheet, and what its border and padding take of them."""
 SHORT = 16
@@ -32,7 +32,11 @@ SHORT = 16
 
 
 class HostKeyQuestion(ModalScreen[bool]):
-    """``y`` accepts an unknown key; a changed one takes typing a word. Time spent here counts nowhere."""
+    """``y`` accepts an unknown key; a changed one takes typing a word. Time spent here counts nowhere.
+
+    The word says whether the key replaces those that are trusted or stands beside them: several machines may
+    answer at one address.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "accept", "it is the same: trust it"),
@@ -46,6 +50,7 @@ class HostKeyQuestion(ModalScreen[bool]):
         self._monitor = monitor
         self._server = server
         self._offer = offer
+        self._replaces = True
 
     @property
     def _gate(self) -> KeyGate:
@@ -66,8 +71,9 @@ class HostKeyQuestion(ModalScreen[bool]):
                 # A good guess until the dialog has its size: the question must not come a frame late.
                 yield Words(*host_key_lines(self._offer, guess), id="question")
             if self.changed:
-                yield Words(line(f"If the change is meant, type {WORD} and press enter:"), id="how")
-                yield Input(compact=True, id="answer", placeholder=WORD)
+                how = f"Type {REPLACE}, or {ADD} to trust both keys, and press enter:"
+                yield Words(line(how), id="how")
+                yield Input(compact=True, id="answer", placeholder=REPLACE)
             yield Words(id="trouble", classes="hidden")
             yield KeyBar()
 
@@ -93,13 +99,15 @@ class HostKeyQuestion(ModalScreen[bool]):
 
     @on(Input.Submitted, "#answer")
     def _typed(self, event: Input.Submitted) -> None:
-        if event.value.strip().lower() == WORD:
+        word = event.value.strip().lower()
+        if word in {REPLACE, ADD}:
+            self._replaces = word == REPLACE
             self._gate.carry_out(self, self._trust, "trust")
         else:
-            self._say(f"Nothing was changed: the word is {WORD}.")
+            self._say(f"Nothing was changed: the word is {REPLACE}, or {ADD}.")
 
     async def _trust(self) -> None:
-        await done(self._monitor.trust(self._server, self._offer))
+        await done(self._monitor.trust(self._server, self._offer, replace=self._replaces))
         self.dismiss(True)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
