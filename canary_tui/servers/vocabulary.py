@@ -72,33 +72,33 @@ OTHERS: dict[str, dict[str, str]] = {
 }
 """What others call our settings, by kind of block."""
 
-LATER: dict[tuple[str, str], str] = {
-    ("", "after_terminal"): "this version ends with its last window",
-    ("", "signs"): "this version chooses its signs by itself",
-    ("ssh", "via"): "this version has no jump hosts yet; it connects to the SSH server directly",
-    ("ssh", "proxy"): "this version has no proxy commands yet; it connects to the SSH server directly",
-    ("ssh", "auth"): "this version logs in with a key of its own only",
-    ("ssh", "identity"): "this version logs in with a key of its own only",
-    ("password", "valid_for"): "this version keeps what the command printed until it is rejected",
+LATER: dict[str, str] = {
+    ".after_terminal": "this version ends with its last window",
+    ".signs": "this version chooses its signs by itself",
+    "ssh.via": "this version has no jump hosts yet; it connects to the SSH server directly",
+    "ssh.proxy": "this version has no proxy commands yet; it connects to the SSH server directly",
+    "ssh.auth": "this version logs in with a key of its own only",
+    "ssh.identity": "this version logs in with a key of its own only",
+    "password.valid_for": "this version keeps what the command printed until it is rejected",
 }
-"""Settings of later versions, and what this one does instead."""
+"""Settings of later versions by their block, and what this one does instead."""
 
 NO_URL = "an entry has no URL; the form of the application fills its fields from one that is pasted"
-NEVER: dict[tuple[str, str], str] = {
-    ("server", "url"): NO_URL,
-    ("database", "url"): NO_URL,
-    ("ssh", "password"): "canary-tui logs in over SSH with a key only",
-    ("ssh", "passphrase"): "canary-tui logs in over SSH with a key of its own, which has no passphrase",
+NEVER: dict[str, str] = {
+    "server.url": NO_URL,
+    "database.url": NO_URL,
+    "ssh.password": "canary-tui logs in over SSH with a key only",
+    "ssh.passphrase": "canary-tui logs in over SSH with a key of its own, which has no passphrase",
 }
 """What will be no setting, and why."""
 
 INSIDE: dict[str, tuple[str, ...]] = {
-    "": ("defaults", "history"),
+    "": ("defaults", "history", "database", "ssh", "probe"),
     "server": ("database", "ssh", "probe"),
     "database": ("ssh", "probe", "server"),
-    "ssh": ("probe", "server"),
-    "probe": ("server",),
-    "defaults": ("probe",),
+    "ssh": ("database", "probe", "server"),
+    "probe": ("database", "ssh", "server"),
+    "defaults": ("probe", "database", "ssh", "server"),
 }
 """Where else a setting is looked for that stands in the wrong block."""
 
@@ -113,7 +113,8 @@ def fold(word: str) -> str:
 
 def _folded(kind: str) -> dict[str, str]:
     words = {fold(word): ours for ours, known in OTHERS.get(kind, {}).items() for word in known.split()}
-    others = {fold(key): key for block, key in (*LATER, *NEVER) if block == kind}
+    places = (place.partition(".") for place in (*LATER, *NEVER))
+    others = {fold(key): key for block, _, key in places if block == kind}
     return words | others | {fold(key): key for key in KEYS[kind]}
 
 
@@ -142,7 +143,8 @@ def ours(kind: str, key: str) -> str:
 def elsewhere(kind: str, key: str) -> tuple[str, ...]:
     """Return the settings of other blocks that ``key`` is a name of, such as ``database.tls``."""
     found = ((block, FOLDED[block].get(fold(key), "")) for block in INSIDE.get(kind, ()))
-    return tuple(f"{block}.{name}" for block, name in found if name in KEYS[block] or (block, name) in LATER)
+    places = ((f"{block}.{name}", name in KEYS[block]) for block, name in found)
+    return tuple(place for place, known in places if known or place in LATER)
 
 
 def unknown(kind: str, key: str, tls: str) -> str:
@@ -150,13 +152,17 @@ def unknown(kind: str, key: str, tls: str) -> str:
 
     ``tls`` is how the block's connections are made as things are.
     """
-    if not (name := ours(kind, key)):
-        if places := elsewhere(kind, key):
-            return f"has no effect here; it would be {' or '.join(places)}"
+    name = ours(kind, key)
+    place = f"{kind}.{name}"
+    places = () if name else elsewhere(kind, key)
+    if place in NEVER:
+        return f"has no effect: {NEVER[place]}"
+    if places:
+        later = [LATER[place] for place in places if place in LATER]
+        return "; ".join(["has no effect here", f"it would be {' or '.join(places)}", *later])
+    if not name:
         return "has no effect: it is no setting of canary-tui (keys that begin with x- are left to others)"
-    if why := NEVER.get((kind, name)):
-        return f"has no effect: {why}"
     said = "has no effect" if name == key else f"has no effect; our word is {name}"
-    if name in KEYS[kind]:
-        return f"{said} (the connection is made with tls: {tls})" if name == "tls" else said
-    return f"{said}; {LATER[kind, name]}"
+    if name == "tls":
+        return f"{said} (the connection is made with tls: {tls})"
+    return f"{said}; {LATER[place]}" if place in LATER and name not in KEYS[kind] else said
