@@ -17,6 +17,7 @@ from canary_tui.databases.mysql_wire import packet
 from canary_tui.monitor.events import TunnelState
 from canary_tui.servers.model import Listen
 from tests.harness.misbehave import Fake
+from tests.harness.mysql8 import Mysql8
 from tests.harness.needs import give_up
 from tests.harness.ports import eventually
 from tests.harness.proxy import Proxy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from canary_tui.servers.model import Server
     from tests.harness.certs import Authority
     from tests.harness.mariadb import MariaDB
+    from tests.harness.pgbouncer import PgBouncer
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
     from tests.servers.local import Held
@@ -138,6 +140,23 @@ async def test_methods_that_keep_the_password_are_left_alone(
         assert at_work.refused == []
 
 
+@pytest.mark.parametrize(("auth_type", "cut_off"), [("plain", True), ("scram-sha-256", False)])
+async def test_a_pooler_is_no_exception(
+    world: World,
+    sshd: Sshd,
+    postgres: Postgres,
+    make_pgbouncer: Callable[..., PgBouncer],
+    auth_type: str,
+    cut_off: bool,
+) -> None:
+    users = {postgres.user: postgres.password}
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), users, {"auth_type": auth_type})
+    async with up(world, world.server(postgres, sshd, port=pgbouncer.port)) as at_work:
+        said = await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
+        assert (CLEARTEXT in said) is cut_off
+        assert (said == "hello") is not cut_off
+
+
 # Somebody between the SSH server and the database (a stand-in)
 
 
@@ -216,6 +235,38 @@ async def test_a_key_that_nobody_verified_is_not_asked_for(
                 assert bool(at_work.refused) is not asked
                 assert ("a key that nobody verified" in str(failed.value)) is not asked
             assert thief.received.endswith(packet(b"\2", 3)) is asked
+
+
+@pytest.mark.parametrize("plugin", ["caching_sha2_password", "sha256_password"])
+async def test_the_key_of_mysql_8_is_one_that_nobody_verified(
+    world: World, sshd: Sshd, mariadb: MariaDB, plugin: str
+) -> None:
+    with Mysql8(plugin, "daisy") as mysql8:
+        server = world.server(mariadb, sshd, port=mysql8.port)
+        async with up(world, server) as at_work:
+            with pytest.raises(aiomysql.OperationalError, match=f"nobody verified .{plugin}"):
+                await log_in(at_work.port)
+            assert mysql8.shown == []
+            at_work.supervisor.adopt(allowing(server))
+            await log_in(at_work.port)
+            assert mysql8.shown == ["daisy"]
+
+
+async def test_a_password_that_mysql_8_knows_the_hash_of_is_not_asked_for(
+    world: World, sshd: Sshd, mariadb: MariaDB
+) -> None:
+    with Mysql8("caching_sha2_password", "daisy", cached=True) as mysql8:
+        async with up(world, world.server(mariadb, sshd, port=mysql8.port)) as at_work:
+            await log_in(at_work.port)
+            assert at_work.refused == []
+
+
+async def log_in(port: int) -> None:
+    """Log in with aiomysql, and leave."""
+    connection = await aiomysql.connect(
+        host="127.0.0.1", port=port, user="me", password="daisy", connect_timeout=10, autocommit=None
+    )
+    connection.close()
 
 
 # MariaDB itself, with PAM
