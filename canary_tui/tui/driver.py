@@ -14,10 +14,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
 from canary_tui.signs import IN_CELLS
+from canary_tui.tui.terminal_input import TerminalInput
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -42,7 +42,7 @@ class TerminalDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Hand on what is typed, until the application ends or the terminal does."""
-        parser = XTermParser(self._debug)
+        parser = TerminalInput(self._debug)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         typed = select.poll()
         typed.register(self.fileno, select.POLLIN)

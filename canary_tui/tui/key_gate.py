@@ -71,6 +71,9 @@ class KeyGate:
             return True
         if self.closed or self._app._exit:  # noqa: SLF001 - after *quit* nothing more is carried out
             return False
+        if isinstance(event, events.Key) and event.key == "ctrl+j":
+            # Enter, typed before the terminal was ours: its own line editing made it a line feed.
+            event.key, event.character = "enter", "\r"
         alone = not self._held and self._release is None
         if event is self._released or (alone and self._may_go(event, asked_by_app=True)):
             self._released = None

@@ -57,10 +57,11 @@ class ServerForm(Page):
     """Each field is checked as it is left; nothing that was typed is ever lost."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "save", "save", priority=True),
-        # Priority: what is typed ahead after the key belongs to the next field already.
-        Binding("tab,down,enter", "app.focus_next", "next field", show=False, priority=True),
-        Binding("shift+tab,up", "app.focus_previous", "previous field", show=False, priority=True),
+        Binding("ctrl+s", "save", "save"),
+        Binding("tab,down", "app.focus_next", "next field", show=False),
+        # Priority: a text field has something else to do with it.
+        Binding("enter", "app.focus_next", "next field", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", "previous field", show=False),
     ]
 
     def __init__(self, server: Server | None, taken: frozenset[str]) -> None:
