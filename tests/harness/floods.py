@@ -56,6 +56,8 @@ class Floods:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(tls.cert, tls.key)
         self._stop = threading.Event()
+        self._client = socket.socket()
+        self._client.close()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.host, self.port = self._listener.getsockname()
@@ -81,28 +83,34 @@ class Floods:
             except OSError:
                 return
             client.settimeout(LIMIT)
+            self._client = client
             with contextlib.suppress(OSError):
-                client = self._follow(client)
-                self._pour(client)
-            client.close()
+                for step in self.script:
+                    self._take(step)
+                self._pour()
+            self._client.close()
 
-    def _follow(self, client: socket.socket) -> socket.socket:
-        for step in self.script:
-            if isinstance(step, bytes):
-                client.sendall(step)
-            elif isinstance(step, int):
-                self.heard += client.recv(step, socket.MSG_WAITALL)
-            elif step is Does.HEARS:
-                self.heard += client.recv(CHUNK)
-            else:
-                assert self._context is not None
-                client = self._context.wrap_socket(client, server_side=True)
-        return client
+    def _take(self, step: Step) -> None:
+        """Take one step of the script."""
+        if isinstance(step, bytes):
+            self._client.sendall(step)
+        elif isinstance(step, int):
+            self.heard += self._client.recv(step, socket.MSG_WAITALL)
+        elif step is Does.HEARS:
+            self.heard += self._client.recv(CHUNK)
+        else:
+            assert self._context is not None
+            plain, self._client = (
+                self._client,
+                self._context.wrap_socket(self._client, server_side=True, do_handshake_on_connect=False),
+            )
+            plain.close()
+            self._client.do_handshake()
 
-    def _pour(self, client: socket.socket) -> None:
+    def _pour(self) -> None:
         self.sent = 0
         for piece in self.flood():
-            client.sendall(piece)
+            self._client.sendall(piece)
             self.sent += len(piece)
             if self.sent > MOST or self._stop.wait(self.pause):
                 return
