@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.report import load, write
 
-NAMES = ("tunnels", "bulk", "query", "connect", "strangers", "recovery", "many", "soak", "history")
+NAMES = ("tunnels", "bulk", "query", "connect", "strangers", "attacks", "recovery", "many", "soak", "history")
 
 
 def main() -> None:

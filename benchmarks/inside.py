@@ -38,7 +38,7 @@ def main() -> None:
         if isinstance(event, ProbeFinished):
             result = event.result
             cause = result.failure.cause if result.failure else None
-            _say(at=event.at, server=result.server, probe=cause or "passed")
+            _say(at=event.at, began=result.started_at, server=result.server, probe=cause or "passed")
         elif isinstance(event, TunnelChanged):
             _say(at=event.at, server=event.server, tunnel=event.state)
     watch.stop(10)

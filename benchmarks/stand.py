@@ -126,6 +126,15 @@ class User:
         entries = "".join(self._entry(tunnel, every) for tunnel in self.tunnels)
         (self._files / "servers.yaml").write_text(f"version: 1\nservers:\n{entries}")
 
+    def append(self, entry: str) -> None:
+        """Add an entry to the servers file."""
+        with (self._files / "servers.yaml").open("a") as file:
+            file.write(entry)
+
+    def password(self, database: Postgres | MariaDB) -> str:
+        """Return where a database's password is found, as the servers file says it."""
+        return f"{{env: {PASSWORD}{database.port}}}"
+
     def environment(self) -> list[str]:
         """Return the variables that lead canary-tui to this user's files."""
         folders = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
@@ -159,9 +168,7 @@ class User:
     def _entry(self, tunnel: Tunnel, every: str) -> str:
         database, ssh = tunnel.database, self.sshd
         engine = "postgresql" if isinstance(database, Postgres) else "mysql"
-        login = (
-            f"name: {database.database}, user: {database.user}, password: {{env: {PASSWORD}{database.port}}}"
-        )
+        login = f"name: {database.database}, user: {database.user}, password: {self.password(database)}"
         return (
             f"  - name: {tunnel.name}\n    engine: {engine}\n    database: {{host: {database.host}, "
             f"port: {database.port}, {login}}}\n"

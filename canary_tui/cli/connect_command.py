@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import click
 
 from canary_tui.cli.common import ServerName, find_server, open_tools
 from canary_tui.cli.errors import in_words
+from canary_tui.ending import Ending
 from canary_tui.paths import private_folder
 from canary_tui.surroundings import in_front, wanted_signals, when_terminal_goes
 
@@ -31,16 +33,21 @@ if TYPE_CHECKING:
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
+INTERRUPTED = 130
 OUR_FAILURE = 125
 """Exit status when the command was not run, as ``env`` and ``docker run`` have it."""
 
 
 @dataclass(frozen=True)
 class _Ends:
-    """What ends a tunnel that stands, besides its command: a defect, or that nobody is there any more."""
+    """What ends a tunnel that stands, besides its command: a defect, or that nobody is there any more.
+
+    ``listening`` holds what listens to signals, until the very end.
+    """
 
     running: asyncio.Task[None]
     deserted: asyncio.Event
+    listening: ExitStack
 
 
 @click.command("connect", context_settings={"ignore_unknown_options": True})
@@ -54,10 +61,11 @@ def command(paths: Paths, name: str, command_line: tuple[str, ...]) -> int:
     exit status; 125 when the tunnel could not be opened.
     """
     server = find_server(paths, name)
-    return asyncio.run(_connect(paths, server, list(command_line)))
+    with ExitStack() as listening:  # also while asyncio waits for the threads of its pool
+        return asyncio.run(_connect(paths, server, list(command_line), listening))
 
 
-async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
+async def _connect(paths: Paths, server: Server, argv: list[str], listening: ExitStack) -> int:
     from canary_tui.monitor.breakdowns import ENDING
     from canary_tui.monitor.supervisor import Supervisor
 
@@ -73,7 +81,7 @@ async def _connect(paths: Paths, server: Server, argv: list[str]) -> int:
         if failure is not None:
             _tell(server, failure)
             return OUR_FAILURE if argv else 1
-        return await _use(server, supervisor, tools, argv, _Ends(running, deserted))
+        return await _use(server, supervisor, tools, argv, _Ends(running, deserted, listening))
     except ENDING:
         raise
     except BaseException as error:  # noqa: BLE001 - no password for the command, or a defect
@@ -142,7 +150,8 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
         if argv:
             await _probe_first(server, supervisor, tools)
             ends.running.add_done_callback(_say_why_closed)
-            return await _run(*await start.call(server, tools.passwords.find, argv))
+            call = await start.call(server, tools.passwords.find, argv)
+            return await _run(*call, ends.listening)
         client = await start.client(server)
         at = supervisor.local or "directly (no tunnel)"
         click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
@@ -150,7 +159,7 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
         await _interrupted(ends)
         with suppress(OSError):  # the terminal may be what ended
             click.echo("closed", err=True)
-        return 130
+        return INTERRUPTED
 
 
 async def _probe_first(server: Server, supervisor: Supervisor, tools: Tools) -> None:
@@ -171,8 +180,9 @@ async def _probe_first(server: Server, supervisor: Supervisor, tools: Tools) -> 
 async def _interrupted(ends: _Ends) -> None:
     """Wait for Ctrl-C, a signal or the end of the terminal. Raises what ended the supervisor."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, *wanted_signals(signal.SIGINT, signal.SIGHUP)):
-        loop.add_signal_handler(number, ends.deserted.set)
+    ending = Ending(lambda _: loop.call_soon_threadsafe(ends.deserted.set), status=lambda _: INTERRUPTED)
+    numbers = (signal.SIGTERM, *wanted_signals(signal.SIGINT, signal.SIGHUP))
+    ends.listening.enter_context(ending.on(numbers))
     stopped = asyncio.ensure_future(ends.deserted.wait())
     await asyncio.wait({stopped, ends.running}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -186,29 +196,36 @@ def _say_why_closed(running: asyncio.Task[None]) -> None:
         click.echo(in_words(error)[0], err=True)
 
 
-async def _run(argv: list[str], environment: dict[str, str]) -> int:
-    """Run a command in the foreground; it gets the terminal's signals itself, SIGTERM is passed on."""
-    loop = asyncio.get_running_loop()
-    started: asyncio.Future[asyncio.subprocess.Process] = loop.create_future()
+async def _run(argv: list[str], environment: dict[str, str], listening: ExitStack) -> int:
+    """Run a command in the foreground; it gets the terminal's signals itself, SIGTERM is passed on.
 
-    def pass_on(number: int) -> None:
-        # Also what came while the command was being started: ending then would leave it alone behind.
-        started.add_done_callback(lambda child: _send(child.result(), number))
-
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    for number in (signal.SIGTERM, *wanted_signals(signal.SIGHUP)):
-        loop.add_signal_handler(number, pass_on, number)
+    One that does not end by it in time is left alone, without its tunnel.
+    """
     sys.stdout.flush()
     try:
-        process = await asyncio.create_subprocess_exec(*argv, env=environment)
+        child = _begun(argv, environment)
     except OSError as error:
         click.echo(f"{argv[0]}: {error.strerror}", err=True)
         return OUR_FAILURE
-    started.set_result(process)
-    status = await process.wait()
-    return 128 - status if status < 0 else status
+
+    def status(number: int) -> int:
+        code = child.poll()
+        return 128 + number if code is None else _status(code)
+
+    def say() -> None:
+        if child.poll() is None:
+            click.echo(f"{argv[0]} goes on (process {child.pid}); its tunnel is closed.", err=True)
+
+    ending = Ending(child.send_signal, last=say, status=status)
+    listening.enter_context(ending.on((signal.SIGTERM, *wanted_signals(signal.SIGHUP))))
+    listening.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: None))
+    return _status(await asyncio.to_thread(child.wait))
 
 
-def _send(process: asyncio.subprocess.Process, number: int) -> None:
-    with suppress(ProcessLookupError):  # it has just ended by itself
-        process.send_signal(number)
+def _begun(argv: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    # Not asyncio's own: what it knows of a child it knows by the event loop, which may hang.
+    return subprocess.Popen(argv, env=environment)  # noqa: S603 - the user's own command
+
+
+def _status(code: int) -> int:
+    return 128 - code if code < 0 else code

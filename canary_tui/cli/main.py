@@ -13,6 +13,7 @@ import click
 
 from canary_tui.cli import output
 from canary_tui.defects import catch_what_escapes
+from canary_tui.ending import ENDING_SIGNALS, Ending, leave_in_time
 from canary_tui.paths import Paths
 from canary_tui.surroundings import keep_private, put_right
 
@@ -102,8 +103,12 @@ def main() -> None:
     keep_private()
     output.install()
     catch_what_escapes(_state())
-    status = run(sys.argv[1:])
-    sys.exit(status if _flushed() else status or UNWRITTEN)
+    # Ctrl-C means something to prompts and to asyncio, and SIGTERM ends most commands at once: that is left.
+    with Ending().on(ENDING_SIGNALS, handle=False):
+        status = run(sys.argv[1:])
+        status = status if _flushed() else status or UNWRITTEN
+    leave_in_time(status)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:

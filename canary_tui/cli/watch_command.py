@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import threading
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from canary_tui.ending import END_SECONDS, Ending
 from canary_tui.surroundings import wanted_signals
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.watch import Watch
     from canary_tui.paths import Paths
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 2.4
-"""Of the three seconds in which a signal ends the process, what closing the tunnels may take."""
-LAST_WORDS_SECONDS = 0.4
+STOP_SECONDS = END_SECONDS - 0.4
+"""What closing the tunnels may take."""
 INTERRUPTED = 130
 NAMES = 5
 """How many servers of an incident are named in a line."""
@@ -54,43 +50,24 @@ def command(paths: Paths, as_json: bool) -> int:
     from canary_tui.monitor.watch import Watch
 
     watch = Watch(paths, lock)
-    ending = _Ending(watch)
-    for number in (signal.SIGTERM, *wanted_signals(signal.SIGHUP, signal.SIGINT)):
-        signal.signal(number, ending.heard)
-    watch.start()
-    try:
-        _print(watch, as_json=as_json)
-    finally:
-        watch.stop(STOP_SECONDS)
-        ending.over.set()
+    # Stopped there too: a terminal that nobody reads may keep this thread.
+    ending = Ending(lambda _: watch.stop(STOP_SECONDS), status=_status)
+    with ending.on((signal.SIGTERM, *wanted_signals(signal.SIGHUP, signal.SIGINT))):
+        watch.start()
+        try:
+            _print(watch, as_json=as_json)
+        finally:
+            watch.stop(STOP_SECONDS)
     if watch.failure is not None:
         from canary_tui.cli.errors import in_words
 
         click.echo(f"The monitor ended. {in_words(watch.failure, paths.state)[0]}", err=True)
         return 1
-    return ending.status
+    return _status(ending.signal)
 
 
-class _Ending:
-    """Ends the process in time after a signal, even while a stalled terminal keeps the main thread."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self.over = threading.Event()
-        self.status = 0
-
-    def heard(self, number: int, _frame: FrameType | None) -> None:
-        """Begin the end. A second signal changes nothing."""
-        if self._watch.ending:
-            return
-        self.status = INTERRUPTED if number == signal.SIGINT else 0
-        self._watch.end()
-        threading.Thread(target=self._end, name="ending", daemon=True).start()
-
-    def _end(self) -> None:
-        self._watch.stop(STOP_SECONDS)
-        if not self.over.wait(LAST_WORDS_SECONDS):
-            os._exit(self.status)
+def _status(number: int) -> int:
+    return INTERRUPTED if number == signal.SIGINT else 0
 
 
 def _print(watch: Watch, *, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """From start to end: the monitor around the application, signals, the terminal as it was.
 
-A terminal that is not read blocks the application's loop, so nothing here waits for it: the signal's
-handler runs between two byte codes, the work is done on a thread, and the process ends in any case.
+A terminal that is not read blocks the application's loop, so nothing here waits for it: a signal is heard on
+a thread, the work is done there, and the process ends in any case.
 """
 
 from __future__ import annotations
@@ -11,25 +11,22 @@ import signal
 import sys
 import termios
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from canary_tui.defects import told
+from canary_tui.ending import END_SECONDS, ENDING_SIGNALS, Ending
 from canary_tui.surroundings import when_terminal_goes
 from canary_tui.tui.api import MonitorApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from canary_tui.paths import Paths
     from canary_tui.tui.app import CanaryApp
 
 STOP_SECONDS = 3.0
-SIGNAL_SECONDS = 2.6
-"""Of the three seconds in which a signal ends the process, what the orderly way may take."""
 LEAVE_SCREEN = (
     b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"  # mouse reports off
     b"\x1b[?1004l\x1b[?2004l\x1b[<u"  # focus reports, bracketed paste, key protocol off
@@ -83,47 +80,26 @@ class Terminal:
                 os.close(out)
 
 
-class Ending:
-    """Ends the process on a signal within three seconds, whatever the terminal does.
+@contextmanager
+def ended_by_signals(app: CanaryApp, monitor: Stoppable, terminal: Terminal) -> Iterator[Ending]:
+    """End the application on a signal within three seconds, whatever the terminal does.
 
     The end of the terminal is as SIGHUP, which not everybody is sent whose terminal goes.
     """
 
-    def __init__(self, app: CanaryApp, monitor: Stoppable, terminal: Terminal) -> None:
-        self._app = app
-        self._monitor = monitor
-        self._terminal = terminal
-        self._over = threading.Event()
-        self.signal = 0
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Listen to the signals. Leaving says that the process ends by itself."""
-        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-        before = [signal.signal(number, self._heard) for number in numbers]
-        when_terminal_goes(lambda: os.kill(os.getpid(), signal.SIGHUP), self._over)
-        try:
-            yield
-        finally:
-            self._over.set()
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        if not self.signal:
-            self.signal = number
-            threading.Thread(target=self._end, name="ending", daemon=True).start()
-
-    def _end(self) -> None:
-        began = time.monotonic()
-        loop = self._app.loop
-        if loop is not None:
+    def end(_number: int) -> None:
+        if app.loop is not None:
             with suppress(RuntimeError):  # The loop is closed: the application has ended already.
-                loop.call_soon_threadsafe(self._app.exit)
-        self._monitor.stop(SIGNAL_SECONDS - 0.4)
-        if not self._over.wait(max(0.1, SIGNAL_SECONDS - (time.monotonic() - began))):
-            self._terminal.restore()
-            os._exit(128 + self.signal)
+                app.loop.call_soon_threadsafe(app.exit)
+        monitor.stop(END_SECONDS - 0.4)
+
+    ending, over = Ending(end, last=terminal.restore), threading.Event()
+    with ending.on(ENDING_SIGNALS):
+        when_terminal_goes(lambda: os.kill(os.getpid(), signal.SIGHUP), over)
+        try:
+            yield ending
+        finally:
+            over.set()
 
 
 def run_to_the_end(paths: Paths, monitor: LiveMonitor | None) -> int:
@@ -142,9 +118,8 @@ def run_to_the_end(paths: Paths, monitor: LiveMonitor | None) -> int:
         os.environ.pop(told_by_shell, None)
     app = CanaryApp(monitor, paths.state)
     terminal = Terminal()
-    ending = Ending(app, monitor, terminal)
     monitor.when_broken(app.end_for)
-    with ending.on_signals():
+    with ended_by_signals(app, monitor, terminal) as ending:
         monitor.start()
         try:
             app.run()

@@ -169,23 +169,6 @@ class Says(Fake):
             await self._listen_to(client)
 
 
-class Floods(Fake):
-    """Says ``first``, and then ``again`` without end, every ``pause`` seconds."""
-
-    def __init__(self, first: bytes, again: bytes, *, pause: float = 0.0) -> None:
-        super().__init__()
-        self.first = first
-        self.again = again
-        self.pause = pause
-
-    async def _serve(self, client: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(client, self.first)
-        while True:
-            await loop.sock_sendall(client, self.again)
-            await asyncio.sleep(self.pause)
-
-
 class BlackHole:
     """Listens, and answers nobody: its backlog is full, so that connects hang until their own limit."""
 

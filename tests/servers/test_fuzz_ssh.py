@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 import msgspec
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.tunnels import greeting
+from tests.harness.hostile_ssh import PACKETS
 from tests.harness.misbehave import Says
 from tests.harness.proxy import Proxy
 from tests.servers.leftovers import nothing_left
@@ -21,6 +23,8 @@ from tests.servers.stand import SLACK, offer_of
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.servers.model import Server
     from tests.harness.misbehave import Then
@@ -39,10 +43,14 @@ SSH_STAGES = {
 endings = st.sampled_from(["close", "reset", "silence"])
 
 
-def few(examples: int) -> settings:
+MINUTES = pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
+"""A few seconds in each run, and always the same; half a minute of something else by ``make soak``."""
+
+
+def few(examples: int, times: int) -> settings:
     return settings(
-        max_examples=examples,
-        derandomize=True,
+        max_examples=examples * times,
+        derandomize=times == 1,
         deadline=None,
         database=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -63,6 +71,10 @@ packets = st.lists(
 ).map(b"".join)
 
 
+messages = st.tuples(st.integers(1, 127), st.binary(max_size=60)) | st.sampled_from([*PACKETS.values()])
+"""Numbers and contents of messages: arbitrary ones, and ones that make sense."""
+
+
 async def named(stand: Stand, server: Server) -> ProbeResult:
     """Probe, and see that it ends in time, in a named failure or well."""
     result = await stand.world.probe(server)
@@ -77,12 +89,13 @@ def hasty(server: Server) -> Server:
     return msgspec.structs.replace(server, probe=msgspec.structs.replace(server.probe, timeout=LIMIT))
 
 
-def test_arbitrary_first_words_are_named(stand: Stand) -> None:
+@MINUTES
+def test_arbitrary_first_words_are_named(stand: Stand, times: int) -> None:
     stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)  # long before the probe's limit
     with Says(b"") as fake:
         server = with_ssh(hasty(stand.server()), port=fake.port)
 
-        @few(20)
+        @few(20, times)
         @given(words=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), then=endings)
         @example(words=b"SSH-2.0-\r\n", then="close")
         @example(words=b"SSH-2.0-\xff\xfe\r\n", then="close")
@@ -99,11 +112,12 @@ def test_arbitrary_first_words_are_named(stand: Stand) -> None:
         fuzz()
 
 
-def test_arbitrary_words_after_the_version_are_named(stand: Stand) -> None:
+@MINUTES
+def test_arbitrary_words_after_the_version_are_named(stand: Stand, times: int) -> None:
     with Says(b"") as fake:
         server = with_ssh(hasty(stand.server()), port=fake.port)
 
-        @few(35)
+        @few(35, times)
         @given(words=packets | st.binary(max_size=300), then=endings)
         @example(words=b"\xff" * 40_000, then="silence")
         def fuzz(words: bytes, then: Then) -> None:
@@ -118,12 +132,13 @@ def test_arbitrary_words_after_the_version_are_named(stand: Stand) -> None:
         fuzz()
 
 
-def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(stand: Stand) -> None:
+@MINUTES
+def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(stand: Stand, times: int) -> None:
     """Anywhere from its first byte to the query's answer."""
     with Damaging(stand.sshd) as proxy:
         server = stand.moved(hasty(stand.server()), proxy.port)
 
-        @few(45)
+        @few(45, times)
         @given(at=st.integers(0, WHOLE), how=st.sampled_from(["flip", "flip", "close", "reset", "silence"]))
         def fuzz(at: int, how: str) -> None:
             proxy.at, proxy.how = at, how
@@ -136,33 +151,43 @@ def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(stand: Stand)
         fuzz()
 
 
-def test_arbitrary_messages_of_an_encrypted_connection_are_named(stand: Stand) -> None:
-    """A fake of asyncssh's server side: it says one message too much at the login or at the forward."""
+@MINUTES
+def test_arbitrary_messages_of_an_encrypted_connection_are_named(stand: Stand, times: int) -> None:
+    """A fake of asyncssh's server side: it says too much at the login, at the forward or beside a channel.
+
+    Once or again and again, what makes sense and what does not.
+    """
     server = hasty(stand.server())
     key = asyncssh.generate_private_key("ssh-ed25519")
     public = " ".join(key.export_public_key().decode().split()[:2])
 
-    @few(45)
+    @few(45, times)
     @given(
-        kind=st.integers(1, 127),
-        payload=st.binary(max_size=60),
-        stage=st.sampled_from([Stage.AUTH, Stage.FORWARD]),
+        said=st.lists(st.tuples(messages, st.sampled_from([1, 1, 2, 300])), min_size=1, max_size=4),
+        stage=st.sampled_from([Stage.AUTH, Stage.FORWARD, Stage.DATABASE]),
     )
-    def fuzz(kind: int, payload: bytes, stage: Stage) -> None:
-        asyncio.run(meet(kind, payload, stage))
+    def fuzz(said: list[tuple[tuple[int, bytes], int]], stage: Stage) -> None:
+        asyncio.run(meet(said, stage))
 
-    async def meet(kind: int, payload: bytes, stage: Stage) -> None:
+    async def meet(said: list[tuple[tuple[int, bytes], int]], stage: Stage) -> None:
         class Talker(asyncssh.SSHServer):
+            def talk(self) -> None:
+                for (kind, payload), count in said:
+                    for _ in range(count):
+                        self.connection.send_packet(kind, payload)
+
             def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
                 self.connection = conn
 
             def begin_auth(self, username: str) -> bool:
                 if stage is Stage.AUTH:
-                    self.connection.send_packet(kind, payload)
+                    self.talk()
                 return False
 
-            def connection_requested(self, *_: object) -> bool:
-                self.connection.send_packet(kind, payload)
+            def connection_requested(self, *_: object) -> bool | Talking:
+                if stage is Stage.DATABASE:
+                    return Talking(self.talk)
+                self.talk()
                 return False
 
         async with (
@@ -176,6 +201,13 @@ def test_arbitrary_messages_of_an_encrypted_connection_are_named(stand: Stand) -
             assert not result.ok
 
     fuzz()
+
+
+class Talking(asyncssh.SSHTCPSession[bytes]):
+    """A channel to no database, which begins to talk when it is open."""
+
+    def __init__(self, talk: Callable[[], None]) -> None:
+        self.session_started = talk  # type: ignore[method-assign]
 
 
 class Damaging(Proxy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import time
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.tunnels import greeting
 from canary_tui.tunnels.greeting import GREETING_BYTES, greeted
-from tests.harness.misbehave import Fake, Floods, Says
+from tests.harness.floods import Floods
+from tests.harness.misbehave import Fake, Says
 from tests.harness.proxy import Proxy
 from tests.servers.leftovers import nothing_left
 from tests.servers.world import with_ssh
@@ -33,7 +35,7 @@ class Peer:
     """What answers, and how its words are told."""
 
     name: str
-    fake: Callable[[], Fake]
+    fake: Callable[[], Fake | Floods]
     detail: str
     cause: Cause = Cause.NOT_SSH
 
@@ -44,6 +46,10 @@ def answers(words: bytes) -> Callable[[], Fake]:
 
 def says(words: bytes) -> Callable[[], Fake]:
     return lambda: Says(words)
+
+
+def floods(first: bytes, again: bytes, pause: float = 0.0) -> Floods:
+    return Floods((first,), lambda: itertools.repeat(again), pause=pause)
 
 
 PEERS = (
@@ -72,11 +78,11 @@ PEERS = (
     Peer("something_new", answers(b"what do you want\r\n"), "what do you want"),
     Peer("prompt", answers(b"Username: "), "Username:"),
     Peer("lines_at_once", says(b"one\r\ntwo\r\nthree\r\n"), "tarpit?): 'one'"),
-    Peer("tarpit_fast", lambda: Floods(b"x1y2\r\n", b"zq8 kfj\r\n" * 500), "tarpit?): 'x1y2'"),
-    Peer("tarpit", lambda: Floods(b"x1y2\r\n", b"zq8 kfj\r\n", pause=0.2), "tarpit?): 'x1y2'"),
-    Peer("tarpit_slow", lambda: Floods(b"", b"zq8 kfj\r\n", pause=LIMIT * 0.8), "it answers 'zq8 kfj'"),
-    Peer("bytes_without_a_line", lambda: Floods(b"abc", b"d" * 500), "it answers 'abcddd"),
-    Peer("version_of_1_MB", lambda: Floods(b"SSH-2.0-", b"A" * 65_536), "longer than an SSH server's"),
+    Peer("tarpit_fast", lambda: floods(b"x1y2\r\n", b"zq8 kfj\r\n" * 500), "tarpit?): 'x1y2'"),
+    Peer("tarpit", lambda: floods(b"x1y2\r\n", b"zq8 kfj\r\n", pause=0.2), "tarpit?): 'x1y2'"),
+    Peer("tarpit_slow", lambda: floods(b"", b"zq8 kfj\r\n", pause=LIMIT * 0.8), "it answers 'zq8 kfj'"),
+    Peer("bytes_without_a_line", lambda: floods(b"abc", b"d" * 500), "it answers 'abcddd"),
+    Peer("version_of_1_MB", lambda: floods(b"SSH-2.0-", b"A" * 65_536), "longer than an SSH server's"),
     Peer("version_too_long", says(b"SSH-2.0-" + b"A" * 300 + b"\r\n"), "longer than an SSH server's"),
     Peer("version_with_nul", says(b"SSH-2.0-Open\0SSH\r\n"), "not plain text"),
     Peer("version_of_garbage", says(b"SSH-2.0-\xff\xfe\x01\r\n"), "not plain text"),
@@ -105,7 +111,7 @@ async def test_what_is_no_ssh_server_is_told_with_its_words(peer: Peer, stand: S
 
 async def test_a_tarpit_is_named_by_a_tunnel_and_a_short_probe_alike() -> None:
     """The caller's time ends it, whatever that is."""
-    with Floods(b"", b"zq8 kfj\r\n", pause=0.05) as tarpit:
+    with floods(b"", b"zq8 kfj\r\n", pause=0.05) as tarpit:
         for seconds in (0.3, 1.5):
             trace = Trace(time.perf_counter)
             trace.enter(Stage.HANDSHAKE)
@@ -122,7 +128,7 @@ async def test_a_tarpit_is_named_by_a_tunnel_and_a_short_probe_alike() -> None:
 
 
 async def test_no_more_than_the_limit_is_looked_at() -> None:
-    with Floods(b"", b"a" * 65_536) as fake, socket.create_connection((fake.host, fake.port)) as sock:
+    with floods(b"", b"a" * 65_536) as fake, socket.create_connection((fake.host, fake.port)) as sock:
         sock.setblocking(False)
         with pytest.raises(Failed) as caught:
             await greeted(sock, Trace(time.perf_counter))

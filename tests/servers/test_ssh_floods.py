@@ -10,8 +10,8 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.tunnels import metered
+from tests.harness.floods import Floods, endless
 from tests.harness.hostile_ssh import HostileSsh
-from tests.harness.misbehave import Floods
 from tests.harness.ports import eventually
 from tests.servers.leftovers import nothing_left
 from tests.servers.local import held
@@ -77,7 +77,7 @@ async def test_a_flood_beside_a_channel_is_cut_off_and_named(
 
 
 async def test_a_flood_before_the_key_exchange_is_cut_off_and_named(stand: Stand) -> None:
-    with Floods(BANNER, IGNORE * 500) as fake:
+    with Floods((BANNER,), endless(IGNORE)) as fake:
         async with nothing_left():
             result = await stand.world.probe(with_ssh(stand.server(timeout=LIMIT), port=fake.port))
     failure = result.failure
