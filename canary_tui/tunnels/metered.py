@@ -43,6 +43,8 @@ ANSWERS = 2
 """Packets without content that each request and each piece of data of ours may bring in addition."""
 KEY_EXCHANGE = 100
 """What a new key exchange counts as: it takes 20 ms at most, and honest servers want one a gigabyte or so."""
+SMALLEST_PACKET = 256
+"""Bytes of ours that a server must take in a packet. All have to take 32,768 (RFC 4253 §6.1)."""
 PACKETS_A_TURN = 64
 """Packets that are looked at before everything else on the event loop has its turn: 2 ms."""
 
@@ -188,7 +190,15 @@ class MeteredConnection(asyncssh.SSHClientConnection):
 
 
 class _MeteredChannel(SSHTCPChannel[bytes]):
-    """A channel on which data without a byte in it counts as what it is."""
+    """A channel on which data without a byte in it counts as what it is, and that can be written to."""
+
+    def process_open_confirmation(
+        self, send_chan: int, send_window: int, send_pktsize: int, packet: SSHPacket
+    ) -> None:
+        """Take the channel, unless each few bytes of ours would have to be a packet."""
+        if send_pktsize < SMALLEST_PACKET:
+            raise asyncssh.ProtocolError(f"cut off: it takes only {send_pktsize} bytes in a packet")
+        super().process_open_confirmation(send_chan, send_window, send_pktsize, packet)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
         if len(packet.get_full_payload()) <= CONTENT.get(pkttype, 0):

@@ -71,8 +71,9 @@ AT_ONCE = 50
 class HostileSsh:
     """Starts the server; ``attack`` is ``WHAT@WHEN``.
 
-    WHAT is one of ``PACKETS``, ``rekey``, or ``nothing``; WHEN is ``auth`` (when a login begins), ``login``
-    (when it is done), ``channel`` (when a channel has been opened), ``later`` (two seconds after the login).
+    WHAT is one of ``PACKETS``, ``rekey``, ``tiny`` (it takes one byte in a packet), or ``nothing``;
+    WHEN is ``auth`` (when a login begins), ``login`` (when it is done), ``channel`` (when a channel has been
+    opened), ``later`` (two seconds after the login).
     ``host_key`` is its public key.
     """
 
@@ -133,7 +134,9 @@ class _Attacker(asyncssh.SSHServer):
         self._begin("login")
         asyncio.get_running_loop().call_later(2, self._begin, "later")
 
-    def connection_requested(self, *_: object) -> asyncssh.SSHTCPSession[bytes] | bool:
+    def connection_requested(self, *_: object) -> Any:
+        if self._what == "tiny":
+            return self._connection.create_tcp_channel(max_pktsize=1), _Channel(lambda: None)
         if self._when != "channel":
             return True  # it leads to where it should
         return _Channel(lambda: self._begin("channel"))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
+from asyncssh.constants import MSG_CHANNEL_OPEN_CONFIRMATION, MSG_CHANNEL_OPEN_FAILURE
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.tunnels import metered
 from tests.harness.floods import Floods, endless
-from tests.harness.hostile_ssh import HostileSsh
+from tests.harness.hostile_ssh import PACKETS, HostileSsh
 from tests.harness.ports import eventually
 from tests.servers.leftovers import nothing_left
 from tests.servers.local import held
@@ -19,7 +21,10 @@ from tests.servers.stand import offer_of
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
+
+    from asyncssh.packet import SSHPacket
 
     from canary_tui.servers.model import Server
     from tests.servers.stand import Stand
@@ -118,6 +123,55 @@ async def test_others_have_their_turn_while_content_comes_without_end(stand: Sta
         beside.cancel()
         assert result.failure is not None
         assert turns > 50
+
+
+async def test_a_server_that_takes_single_bytes_is_cut_off(stand: Stand, tmp_path: Path) -> None:
+    """A client that writes 64 kB would have the event loop for a second."""
+    with HostileSsh(tmp_path, "tiny@channel") as hostile:
+        server = attacked(stand, hostile)
+        async with nothing_left():
+            failure = (await stand.world.probe(server)).failure
+    assert failure is not None
+    assert (failure.cause, failure.detail) == (
+        Cause.TUNNEL_LOST,
+        "cut off: it takes only 1 bytes in a packet",
+    )
+
+
+@pytest.mark.parametrize("kind", ["forwarded_tcpip", "x11", "agent", "session"])
+async def test_a_channel_that_a_server_opens_is_refused(kind: str, stand: Stand) -> None:
+    """One packet: the server is answered with a failure, and the connection stands."""
+    refused: asyncio.Queue[int] = asyncio.Queue()
+
+    class Opener(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.connection = conn
+            real = conn.process_packet
+
+            def process(pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
+                if pkttype in {MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_CONFIRMATION}:
+                    refused.put_nowait(pkttype)
+                    return True
+                return real(pkttype, pktid, packet)
+
+            conn.process_packet = process  # type: ignore[method-assign]
+
+        def begin_auth(self, username: str) -> bool:
+            return False
+
+        def auth_completed(self) -> None:
+            self.connection.send_packet(*PACKETS[kind])
+
+        def connection_requested(self, *_: object) -> bool:
+            return True
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    async with await asyncssh.listen("127.0.0.1", 0, server_factory=Opener, server_host_keys=[key]) as fake:
+        server = with_ssh(stand.server(), port=fake.get_port())
+        public = " ".join(key.export_public_key().decode().split()[:2])
+        stand.trust(offer_of("127.0.0.1", fake.get_port(), public))
+        await stand.works(server)
+        assert await asyncio.wait_for(refused.get(), LIMIT) == MSG_CHANNEL_OPEN_FAILURE
 
 
 async def test_an_honest_server_is_not_cut_off(stand: Stand) -> None:
