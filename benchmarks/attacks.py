@@ -56,10 +56,10 @@ def measure(*, quick: bool) -> Section:
         "attacks",
         ("late, of 20 servers probed each second", "median", "95 of 100", "latest", "memory"),
     )
-    calm, attack = (2.0, 2.0) if quick else (CALM_SECONDS, ATTACK_SECONDS)
+    calm, attack = (1.0, 3.0) if quick else (CALM_SECONDS, ATTACK_SECONDS)
     with stand() as place:
         sshd, postgres = place.sshd(), place.postgres()
-        for one in attacks()[:2] if quick else attacks():
+        for one in attacks()[:1] if quick else attacks():
             user = place.user(sshd)
             user.add(postgres, 2 if quick else SERVERS)
             section.rows += _rows(user, one, calm, attack)

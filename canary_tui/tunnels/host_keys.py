@@ -91,8 +91,14 @@ class HostEntry:
                 KnownKey(key_type=k.get_algorithm(), fingerprint=k.get_fingerprint(), since=self._since(k))
                 for k in self.keys
             ),
-            evidence=evidence(self.host, self.port, key),
+            evidence=(*self._passed_over(), *evidence(self.host, self.port, key)),
         )
+
+    def _passed_over(self) -> Iterator[str]:
+        for line in self._lines:
+            if line.marker == "" and line.key() is None:
+                kind = Source.KNOWN_HOSTS.text(line.kind)
+                yield f"line {line.number} of our own file has a key of a type that we do not know: {kind}"
 
     def _since(self, key: asyncssh.SSHKey) -> str:
         ours = f"{host_pattern(self.host, self.port)} {public_text(key)} {SINCE}"

@@ -159,6 +159,15 @@ def test_what_is_only_unusual_is_understood(known: KnownHosts, file: str, trust:
     assert said == []
 
 
+def test_a_key_of_a_type_that_is_not_known_is_told_to_who_is_asked(known: KnownHosts) -> None:
+    known.path.write_text("other ssh-mldsa-65 AAAAB\nbastion ssh-mldsa-87 AAAAB\n")
+    entry = known.entry("bastion", 22)
+    assert entry.judge(ED) is Trust.UNKNOWN
+    assert entry.offer(ED).evidence == (
+        "line 2 of our own file has a key of a type that we do not know: ssh-mldsa-87",
+    )
+
+
 def test_ssh_keygen_and_we_read_the_same(known: KnownHosts, tmp_path: Path) -> None:
     """Patterns, negations, several names, hashed names, ports."""
     known.path.write_text(

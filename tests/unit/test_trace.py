@@ -187,3 +187,30 @@ def test_a_probe_is_in_exactly_one_stage_and_its_times_sum_to_the_whole(
     assert blamed in {None, trace.results[-1].stage}
     for one, following in zip(trace.results, trace.results[1:], strict=False):
         assert one.stage is not following.stage
+
+
+def test_what_is_expected_names_a_time_out_of_that_stage_alone() -> None:
+    trace = Trace(Clock())
+    trace.enter(Stage.HANDSHAKE)
+    trace.expect(Failed(Cause.NOT_SSH, detail="it sends lines"))
+    assert trace.timed_out().detail == "it sends lines"
+    trace.expect(None)
+    assert trace.timed_out().cause is Cause.SSH_NO_ANSWER
+    trace.expect(Failed(Cause.NOT_SSH))
+    trace.enter(Stage.AUTH)
+    assert trace.timed_out().cause is Cause.AUTH_TIMED_OUT
+
+
+def test_a_wait_belongs_to_no_stage() -> None:
+    clock = Clock()
+    trace = Trace(clock)
+    trace.enter(Stage.SETTINGS)
+    clock.now += 0.001
+    with trace.paused():
+        clock.now += 60
+    clock.now += 0.002
+    trace.enter(Stage.RESOLVE)
+    clock.now += 0.004
+    trace.finish()
+    assert recorded(trace) == [("settings", True, 3.0), ("resolve", True, 4.0)]
+    assert trace.waited == pytest.approx(60)
