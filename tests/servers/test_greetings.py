@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -17,12 +18,15 @@ from canary_tui.tunnels import greeting
 from canary_tui.tunnels.greeting import GREETING_BYTES, greeted
 from tests.harness.floods import Floods
 from tests.harness.misbehave import Fake, Says
+from tests.harness.ports import eventually, free_port, is_listening
+from tests.harness.process import find_binary, spawn
 from tests.harness.proxy import Proxy
 from tests.servers.leftovers import nothing_left
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.servers.stand import Stand
 
@@ -163,3 +167,31 @@ async def test_a_version_that_comes_byte_by_byte_is_one(first: bytes, stand: Sta
         stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", 0.3)
         await stand.works(stand.moved(server, proxy.port))
     assert proxy.connections == 1, "a server that has begun to speak is not greeted first"
+
+
+REAL = {
+    "redis-server": (["--port", "{port}", "--bind", "127.0.0.1", "--save", ""], "-ERR unknown command"),
+    "memcached": (["-u", "nobody", "-l", "127.0.0.1", "-p", "{port}"], "it answers 'ERROR'"),
+    "endlessh": (["-4", "-p", "{port}", "-d", "100"], "never an SSH version (a tarpit?)"),
+}
+
+
+@pytest.mark.parametrize("program", REAL)
+async def test_real_servers_where_they_are_installed(program: str, stand: Stand, tmp_path: Path) -> None:
+    path = find_binary(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    arguments, detail = REAL[program]
+    port = free_port()
+    command = [str(path), *(argument.replace("{port}", str(port)) for argument in arguments)]
+    process = spawn(command, tmp_path / "log", parent_death=signal.SIGKILL)
+    try:
+        await eventually(lambda: is_listening(port))
+        stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)
+        failure = (await stand.world.probe(with_ssh(stand.server(timeout=LIMIT), port=port))).failure
+    finally:
+        process.kill()
+        process.wait()
+    assert failure is not None
+    assert failure.cause is Cause.NOT_SSH
+    assert detail in failure.detail
