@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from canary_tui.cli.common import ServerName, find_entry, load_fleet, open_tools
 from canary_tui.cli.report import describe
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
+from canary_tui.monitor.gates import WIDEST
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.records import json_line, probe_json
 from canary_tui.servers.fleet import BrokenServer
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from canary_tui.monitor.tools import Tools
     from canary_tui.paths import Paths
 
-AT_ONCE = 16
+AT_ONCE = 32
+"""Probes at a time, of which no SSH server's may be more than log in there: one that hangs leaves room."""
 
 
 @click.command("probe")
@@ -67,11 +70,13 @@ async def probe_all(
 
     asyncio.get_running_loop().set_exception_handler(to_the_log)
     room = asyncio.Semaphore(AT_ONCE)
+    rooms = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(WIDEST))
 
     async def one(server: Server | BrokenServer) -> ProbeResult:
         if isinstance(server, BrokenServer):
             return _not_probed(server)
-        async with room:
+        ssh = server.tunnel
+        async with rooms[f"{ssh.host.lower()}:{ssh.port}" if ssh else server.name], room:
             return await probe(server, tools)
 
     tasks = [asyncio.create_task(one(server)) for server in servers]

@@ -123,6 +123,23 @@ async def test_an_sshd_that_is_full_is_asked_by_one_at_a_time(
     assert result.ok, result.failure
 
 
+async def test_many_servers_of_one_that_hangs_leave_room_for_others(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
+    server = world.server(postgres, sshd, timeout=3)
+    before = sshd.logins()
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        stuck = [
+            msgspec.structs.replace(with_ssh(server, port=silent.getsockname()[1]), name=f"stuck-{number}")
+            for number in range(80)
+        ]
+        probing = asyncio.create_task(probe_all([*stuck, server], world.tools, as_json=True))
+        await eventually(lambda: sshd.logins() > before, 30, "the one that works was probed")
+        assert not probing.done()
+        probing.cancel()
+        await asyncio.wait({probing})
+
+
 async def test_a_login_that_is_stuck_holds_others_up_no_longer_than_its_limit(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
