@@ -11,7 +11,6 @@ What this file knows of Textual's insides, and of asyncio's, stands here and now
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,12 +28,15 @@ if TYPE_CHECKING:
     from textual.screen import Screen
     from textual.worker import Worker
 
-LIMIT = 2.0
-"""Seconds that a key waits for the screens at most: what takes longer holds up no keyboard."""
 TURNS = 200
 """Turns of the event loop in which a waiting key looks again at once; then it looks every ``LOOK``."""
 LOOK = 0.002
 """Seconds between two looks."""
+LOOKS = TURNS + 1000
+"""Looks after which a key waits no longer: what takes more than two seconds holds up no keyboard.
+
+Counted, for a process that gets no time to run (a busy machine, one that was stopped) has had none.
+"""
 
 LAYOUT_DUE = ("_layout_required", "_scroll_required", "_recompose_required", "_callbacks")
 """What a screen notes until it is laid out anew; the last are those of ``call_after_refresh``."""
@@ -53,8 +55,8 @@ class KeyGate:
         self._held: deque[events.Event] = deque()
         self._released: events.Event | None = None
         self._release: asyncio.Task[None] | None = None
-        self._expected: dict[Worker[Any], float] = {}
-        self._late_at: float | None = None
+        self._expected: dict[Worker[Any], int] = {}
+        self._looks = 0
         self.passed = 0
         """Keys, pastes and clicks that were let through."""
         self.closed = False
@@ -97,7 +99,7 @@ class KeyGate:
     def terminal_away(self) -> Iterator[None]:
         """Drop the keys that wait and those that come: they cannot be handed to the program in front."""
         self._held.clear()
-        self._late_at = None
+        self._looks = 0
         self.closed = True
         try:
             yield
@@ -125,11 +127,10 @@ class KeyGate:
         except AttributeError:  # another Textual inside: better a keyboard without a gate than none
             return True
         if ready:
-            self._late_at = None
+            self._looks = 0
             return True
-        now = time.monotonic()
-        self._late_at = self._late_at or now + LIMIT
-        return now > self._late_at
+        self._looks += 1
+        return self._looks > LOOKS
 
     # Whether the screens are at rest
 
@@ -150,11 +151,10 @@ class KeyGate:
 
     def _awaited(self, event: events.Event) -> bool:
         """Tell whether ``event`` waits for work that a worker does for the keys before it."""
-        now = time.monotonic()
         self._expected = {
-            worker: until
-            for worker, until in self._expected.items()
-            if not worker.is_finished and now < until
+            worker: looks + 1
+            for worker, looks in self._expected.items()
+            if not worker.is_finished and looks < LOOKS
         }
         return bool(self._expected) or self._starting() or self._searching(event)
 
@@ -170,8 +170,8 @@ class KeyGate:
     # Work that belongs to a key
 
     def expect(self, worker: Worker[Any]) -> None:
-        """Have the next key wait for a worker, for as long as ``LIMIT``."""
-        self._expected[worker] = time.monotonic() + LIMIT
+        """Have the next key wait for a worker, as long as it waits for anything."""
+        self._expected[worker] = 0
 
     def carry_out(self, node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """Run in a worker of ``node`` what a key asked for; nothing if that is under way already."""

@@ -144,7 +144,7 @@ async def test_a_paste_goes_where_the_keys_before_it_led() -> None:
 async def test_a_widget_that_hangs_holds_the_keyboard_up_for_two_seconds_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(key_gate, "LIMIT", 0.2)
+    monkeypatch.setattr(key_gate, "LOOKS", 300)
     app, never = Gated(), asyncio.Event()
 
     async def hang(_event: events.Event) -> None:

@@ -175,6 +175,7 @@ class KeyView(Page):
 
     def action_try_keys(self, which: str) -> None:
         """Try the new key, or the old one's refusal, now."""
+        self._busy = True  # now, not when the worker has its turn: the next key comes before
         self.run_worker(self._try_keys(which), name="try keys", exit_on_error=False)
 
     async def _try_keys(self, which: str) -> None:
