@@ -11,9 +11,12 @@ FLOOR := $(if $(filter true,$(CI)),--cov-fail-under=90)
 demo: $(STAMP)
 	@$(BIN)/canary demo
 
+# The tests' own files are UTF-8, whatever the locale; what they start gets the locale that they say.
+test: export PYTHONUTF8 = 1
 test: $(STAMP) servers
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not soak" --cov --cov-report=term:skip-covered $(FLOOR) $(TESTS)
 
+soak: export PYTHONUTF8 = 1
 soak: $(STAMP) servers
 	@$(BIN)/python -m pytest -m soak --timeout 900 $(TESTS)
 
@@ -23,6 +26,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: export PYTHONUTF8 = 1
 bench: $(STAMP) servers
 	$(BIN)/python -m benchmarks
 
