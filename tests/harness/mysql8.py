@@ -7,6 +7,7 @@ could read; what it cannot do beside logins is to answer queries with anything b
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import socket
@@ -66,7 +67,7 @@ class Mysql8:
         if tls is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(tls.cert, tls.key)
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _rsa_key()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.host, self.port = self._listener.getsockname()
@@ -199,6 +200,11 @@ class Wire:
                 raise Gone
             data += more
         return data
+
+
+@functools.cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _login(packet: bytes) -> tuple[bytes, str]:

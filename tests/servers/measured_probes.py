@@ -54,8 +54,8 @@ async def main(folder: Path, attackers: int) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await meanwhile
         if number >= 0:
-            cause = result.failure.cause if result.failure else ""
-            said = {"cause": cause, "ms": result.total_ms, "grown": grown, "good": good}
+            stage, cause = (result.failure.stage, result.failure.cause) if result.failure else ("", "")
+            said = {"stage": stage, "cause": cause, "ms": result.total_ms, "grown": grown, "good": good}
             sys.stdout.write(json.dumps(said) + "\n")
 
 

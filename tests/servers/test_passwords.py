@@ -18,7 +18,7 @@ from tests.servers.test_fuzz_database import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.harness.certs import Authority
+    from tests.harness.certs import Authority, Certificate
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
 
@@ -31,6 +31,12 @@ UNVERIFIED = (TlsMode.PREFER, TlsMode.REQUIRE)
 VERIFIED = (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL)
 READABLE = ("mysql_clear_password", "sha256_password", "caching_sha2_password")
 NATIVE = "mysql_native_password"
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> Certificate:
+    """What the stand-ins show."""
+    return authority.issue(["db.internal"])
 
 
 @pytest.fixture
@@ -84,9 +90,8 @@ async def test_who_answers_no_tls_and_asks_for_the_password_does_not_get_it(
 @pytest.mark.parametrize("plugin", READABLE)
 @pytest.mark.parametrize("greets_with", READABLE)
 async def test_mysql_gets_no_readable_password_that_tls_does_not_cover(
-    authority: Authority, plugin: str, greets_with: str, mode: TlsMode
+    certificate: Certificate, plugin: str, greets_with: str, mode: TlsMode
 ) -> None:
-    certificate = authority.issue(["db.internal"])
     tls = certificate if mode.required else None
     with Mysql8(plugin, SECRET, tls=tls, greets_with=greets_with) as server:
         target = Target(Engine.MYSQL, (server.host, server.port), "u", SECRET, tls=mode)
@@ -99,9 +104,8 @@ async def test_mysql_gets_no_readable_password_that_tls_does_not_cover(
 @pytest.mark.parametrize("mode", [TlsMode.DISABLE, *UNVERIFIED])
 @pytest.mark.parametrize("plugin", READABLE)
 async def test_mysql_gets_it_where_the_settings_say_so(
-    authority: Authority, plugin: str, mode: TlsMode
+    certificate: Certificate, plugin: str, mode: TlsMode
 ) -> None:
-    certificate = authority.issue(["db.internal"])
     for greets_with in (plugin, NATIVE):
         with Mysql8(plugin, SECRET, tls=certificate, greets_with=greets_with) as server:
             target = Target(Engine.MYSQL, (server.host, server.port), "u", SECRET, tls=mode)
@@ -113,9 +117,8 @@ async def test_mysql_gets_it_where_the_settings_say_so(
 @pytest.mark.parametrize("plugin", READABLE)
 @pytest.mark.parametrize("greets_with", [*READABLE, NATIVE])
 async def test_mysql_gets_it_where_tls_verified_who_it_is(
-    authority: Authority, plugin: str, greets_with: str, mode: TlsMode
+    authority: Authority, certificate: Certificate, plugin: str, greets_with: str, mode: TlsMode
 ) -> None:
-    certificate = authority.issue(["db.internal"])
     with Mysql8(plugin, SECRET, tls=certificate, greets_with=greets_with) as server:
         target = Target(Engine.MYSQL, (server.host, server.port), "u", SECRET, tls=mode)
         assert (await probe(replace(target, ca_file=str(authority.ca)))).cause is None
@@ -124,9 +127,10 @@ async def test_mysql_gets_it_where_tls_verified_who_it_is(
 
 @pytest.mark.parametrize("mode", [TlsMode.DISABLE, *UNVERIFIED, *VERIFIED])
 @pytest.mark.parametrize("greets_with", ["caching_sha2_password", "sha256_password", NATIVE])
-async def test_a_hash_goes_out_as_ever(authority: Authority, greets_with: str, mode: TlsMode) -> None:
+async def test_a_hash_goes_out_as_ever(
+    authority: Authority, certificate: Certificate, greets_with: str, mode: TlsMode
+) -> None:
     """What MySQL 8 does for a user whose login it remembers, and what older plug-ins do."""
-    certificate = authority.issue(["db.internal"])
     for plugin in ("caching_sha2_password", NATIVE):
         with Mysql8(plugin, SECRET, tls=certificate, greets_with=greets_with, cached=True) as server:
             target = Target(Engine.MYSQL, (server.host, server.port), "u", SECRET, tls=mode)
@@ -135,9 +139,9 @@ async def test_a_hash_goes_out_as_ever(authority: Authority, greets_with: str, m
             assert server.shown == []
 
 
-async def test_an_impostor_with_a_certificate_of_its_own_is_not_verified(authority: Authority) -> None:
+async def test_an_impostor_with_a_certificate_of_its_own_is_not_verified(certificate: Certificate) -> None:
     """``verify-full``, and a certificate that another authority signed: no login at all."""
-    with Mysql8("mysql_clear_password", SECRET, tls=authority.issue(["db.internal"])) as server:
+    with Mysql8("mysql_clear_password", SECRET, tls=certificate) as server:
         target = Target(Engine.MYSQL, (server.host, server.port), "u", SECRET, tls=TlsMode.VERIFY_FULL)
         outcome = await probe(target)
         assert outcome.blame == (Stage.TLS, Cause.CERTIFICATE_UNTRUSTED)
