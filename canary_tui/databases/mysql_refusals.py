@@ -47,9 +47,7 @@ AT_QUERY: dict[int, Cause] = {
     1142: C.QUERY_DENIED,
     1143: C.QUERY_DENIED,
     1227: C.QUERY_DENIED,
-    1290: C.QUERY_DENIED,  # the server is read-only
     1370: C.QUERY_DENIED,
-    1792: C.QUERY_DENIED,  # a write, in a session that is read-only
     1053: C.CONNECTION_LOST,
     1927: C.CONNECTION_LOST,  # MariaDB: killed
     1969: C.QUERY_TIMED_OUT,  # MariaDB: max_statement_time

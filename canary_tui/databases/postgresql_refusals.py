@@ -46,7 +46,6 @@ DATABASE_STATES = frozenset({"42501", "55000"})
 
 AT_QUERY: dict[str, Cause] = {
     "42501": C.QUERY_DENIED,
-    "25006": C.QUERY_DENIED,  # a write, in a transaction that is read only
     "57014": C.QUERY_TIMED_OUT,
     "57P01": C.CONNECTION_LOST,
     "57P02": C.CONNECTION_LOST,

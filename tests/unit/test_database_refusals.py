@@ -83,7 +83,6 @@ def test_where_the_server_may_do_tls_that_is_what_it_wants(text: str) -> None:
     ("state", "routine", "text", "cause"),
     [
         ("42501", "aclcheck_error", "permission denied for table t", C.QUERY_DENIED),
-        ("25006", "PreventCommandIfReadOnly", "cannot execute INSERT in a read-only one", C.QUERY_DENIED),
         ("57014", "ProcessInterrupts", "canceling statement due to statement timeout", C.QUERY_TIMED_OUT),
         ("57014", "ProcessInterrupts", "canceling statement due to user request", FAILED),
         ("57P01", "ProcessInterrupts", "terminating connection due to administrator", C.CONNECTION_LOST),
@@ -110,7 +109,6 @@ def test_what_postgresql_says_at_a_query(state: str, routine: str, text: str, ca
         (1105, "Connections using insecure transport: server requires SSL", Stage.LOGIN, C.TLS_REQUIRED),
         (1105, "target: app.0.primary: primary is not serving", Stage.QUERY, UNAVAILABLE),
         (9999, "something new", Stage.LOGIN, REFUSED),
-        (1792, "Cannot execute statement in a READ ONLY transaction", Stage.QUERY, C.QUERY_DENIED),
         (1064, "You have an error in your SQL syntax near 'access denied'", Stage.QUERY, FAILED),
     ],
 )  # fmt: skip

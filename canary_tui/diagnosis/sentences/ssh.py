@@ -123,11 +123,11 @@ AUTH: dict[Cause, Entry] = {
         "key not accepted",
         "The SSH server {ssh_at} did not accept the key of {server} for the user {ssh_user}.",
         "Install the key: log in to {ssh_host} as {ssh_user} and run the command that `canary key "
-        "{server!sh} --format script` prints (`p` in the server list shows it too). It also replaces a line "
-        "that was made for another kind of SSH server, and that this one (dropbear, say) ignores.",
+        "{server!sh} --format script` prints (`p` in the server list shows it too).",
         "If it is installed, check the account: the line belongs in "
         "`~{ssh_user!code}/.ssh/authorized_keys` on {ssh_host}, unbroken; if the account has another "
-        "name, set `ssh.user`.",
+        "name, set `ssh.user`. A server that is not OpenSSH (dropbear) ignores a line that was made for "
+        "another one: `canary key {server!sh}` prints the one for it.",
         "Put the permissions right, as {ssh_user} on {ssh_host}: `chmod go-w ~ && chmod 700 ~/.ssh && "
         "chmod 600 ~/.ssh/authorized_keys` (sshd ignores the file otherwise: `StrictModes`).",
         "See the reason in the SSH server's log: "
