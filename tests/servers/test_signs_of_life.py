@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import asyncpg
 import asyncssh
 import pytest
 from asyncssh.constants import MSG_UNIMPLEMENTED
@@ -13,7 +14,7 @@ from asyncssh.packet import UInt32
 from canary_tui.monitor.events import TunnelState
 from canary_tui.tunnels import dial
 from tests.harness.ports import eventually
-from tests.servers.local import held, psql
+from tests.servers.local import held
 from tests.servers.stand import offer_of
 from tests.servers.world import with_ssh
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.servers.stand import Stand
 
 
-INTERVAL = 0.5
+INTERVAL = 0.8
 
 
 class Deaf(asyncssh.SSHServer):
@@ -68,10 +69,19 @@ async def test_a_tunnel_that_is_used_stands_though_no_keepalive_is_answered(
         stand.trust(offer_of("127.0.0.1", listener.get_port(), public))
         async with held(stand.world, with_ssh(server, port=listener.get_port())) as at_work:
             await at_work.until(TunnelState.UP)
-            for _ in range(4):
+            client = await asyncpg.connect(
+                host="127.0.0.1",
+                port=at_work.port,
+                user=stand.postgres.user,
+                password=stand.postgres.password,
+                database=stand.postgres.database,
+                ssl=False,
+            )
+            for _ in range(3):
                 await asyncio.sleep(2.2 * INTERVAL)  # two keepalives, of which three may be missed in a row
-                assert await psql(stand.postgres, f"host=127.0.0.1 port={at_work.port}") == "hello"
+                assert await client.fetchval("select 1") == 1
             assert TunnelState.LOST not in at_work.states
+            client.terminate()
             # Idle, nothing tells it from a dead one.
             await eventually(lambda: TunnelState.LOST in at_work.states, 20)
 
