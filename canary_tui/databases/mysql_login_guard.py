@@ -6,7 +6,7 @@ MySQL 8 Reference, "MySQL Client/Server Protocol", "Connection Phase"; MariaDB S
 
 from __future__ import annotations
 
-from canary_tui.databases.login_guard import CLEARTEXT, LOGIN_BYTES, TOO_LONG, UNVERIFIED_KEY
+from canary_tui.databases.login_guard import CLEARTEXT, UNVERIFIED_KEY, LoginGuard
 from canary_tui.databases.mysql_wire import (
     CLIENT_PLUGIN_AUTH,
     CLIENT_PROTOCOL_41,
@@ -50,21 +50,17 @@ WRONG_ANSWER = 64
 GENERAL_ERROR = b"#HY000"
 
 
-class MySqlLoginGuard:
+class MySqlLoginGuard(LoginGuard):
     """Follows the server's requests and holds each of the client's packets back until it is whole."""
 
     def __init__(self) -> None:
-        self.over = False
-        self.refused = ""
-        self._client = self._server = b""
-        self._heard = [0, 0]
+        super().__init__()
         self._greeted = False
         self._capabilities = 0
         """What the client's login says that it can."""
         self._answered = False
         """Whether that login has gone on."""
         self._plugin = b""
-        self._passing = 0
         self._sequence = self._reply = 0
         """The numbers of the next packet to the client and of the next one to the server."""
 
@@ -110,21 +106,6 @@ class MySqlLoginGuard:
         elif proof and KEY_REQUESTS.get(plugin) == proof:
             self.refused = UNVERIFIED_KEY.format(plugin.decode())
 
-    def from_server(self, data: bytes) -> bytes:
-        """Pass on what asks for nothing that the client should keep."""
-        if self.over:
-            return data
-        self._count(1, data)
-        unread, at = self._server + data, 0
-        while at < len(unread) and not self.over and not self.refused:
-            taken = self._next(unread, at)
-            at += taken
-            if not taken:
-                break
-        at = len(unread) if self.over else at
-        self._server = unread[at:]
-        return unread[:at]
-
     def _next(self, unread: bytes, at: int) -> int:
         """Return how many bytes may go on; none when more is needed, or an end was found."""
         room = len(unread) - at
@@ -160,22 +141,6 @@ class MySqlLoginGuard:
 
     def _refuse_plugin(self, plugin: bytes) -> None:
         self.refused = CLEARTEXT.format(f" ({plugin.decode()})")
-
-    def _pass(self, size: int, room: int) -> int:
-        taken = min(size, room)
-        self._passing = size - taken
-        return taken
-
-    def _count(self, side: int, data: bytes) -> None:
-        self._heard[side] += len(data)
-        if self._heard[side] > LOGIN_BYTES and not (self.over or self.refused):
-            self.refused = TOO_LONG
-
-    def held_back(self) -> tuple[bytes, bytes]:
-        """Take what has not gone on."""
-        held = self._client, self._server
-        self._client = self._server = b""
-        return held
 
     def told(self, text: str) -> AtOnce:
         """Return the error: in place of the packet that was kept from the client, or after its own."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from canary_tui.databases.login_guard import CLEARTEXT, LOGIN_BYTES, TOO_LONG
+from canary_tui.databases.login_guard import CLEARTEXT, LoginGuard
 from canary_tui.databases.refusal import (
     GSSENC,
     LONGEST_STARTUP,
@@ -36,7 +36,7 @@ SPOKE_FIRST = "the database spoke before it was asked, which no PostgreSQL does"
 MALFORMED = "the database sent an authentication message that no PostgreSQL sends"
 
 
-class PostgresLoginGuard:
+class PostgresLoginGuard(LoginGuard):
     """Follows the client's startup and the server's answers.
 
     The server may say nothing but an error before it has the startup message: what it says earlier would be
@@ -44,14 +44,10 @@ class PostgresLoginGuard:
     """
 
     def __init__(self) -> None:
-        self.over = False
-        self.refused = ""
-        self._client = self._server = b""
-        self._heard = [0, 0]
+        super().__init__()
         self._asked: list[int] = []
         self._spoken = self._early = False
         self._version = 0
-        self._passing = 0
 
     def from_client(self, data: bytes) -> bytes:
         """Learn what the client asks for. It goes on at once: no password stands in a startup message."""
@@ -76,21 +72,6 @@ class PostgresLoginGuard:
         self._spoken = True
         if self._early:
             self.refused = SPOKE_FIRST
-
-    def from_server(self, data: bytes) -> bytes:
-        """Pass on what asks for no password."""
-        if self.over:
-            return data
-        self._count(1, data)
-        unread, at = self._server + data, 0
-        while at < len(unread) and not self.over and not self.refused:
-            taken = self._next(unread, at)
-            at += taken
-            if not taken:
-                break
-        at = len(unread) if self.over else at
-        self._server = unread[at:]
-        return unread[:at]
 
     def _next(self, unread: bytes, at: int) -> int:
         """Return how many bytes may go on; none when more is needed, or an end was found."""
@@ -140,18 +121,8 @@ class PostgresLoginGuard:
         if code == CLEARTEXT_PASSWORD:
             self.refused = CLEARTEXT.format("")
 
-    def _pass(self, size: int, room: int) -> int:
-        taken = min(size, room)
-        self._passing = size - taken
-        return taken
-
-    def _count(self, side: int, data: bytes) -> None:
-        self._heard[side] += len(data)
-        if self._heard[side] > LOGIN_BYTES and not (self.over or self.refused):
-            self.refused = TOO_LONG
-
     def held_back(self) -> tuple[bytes, bytes]:
-        """Take what has not gone on."""
+        """Take what has not gone on; what the client said has."""
         held, self._server = self._server, b""
         return b"", held
 
