@@ -202,23 +202,33 @@ async def _run(argv: list[str], environment: dict[str, str], listening: ExitStac
     One that does not end by it in time is left alone, without its tunnel.
     """
     sys.stdout.flush()
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int) -> None:
+        for child in begun:
+            child.send_signal(number)
+
+    def status(number: int) -> int:
+        codes = [child.poll() for child in begun]
+        return next((_status(code) for code in codes if code is not None), 128 + number)
+
+    def say() -> None:
+        for child in begun:
+            if child.poll() is None:
+                click.echo(f"{argv[0]} goes on (process {child.pid}); its tunnel is closed.", err=True)
+
+    # Before the command begins: a signal that came in between would end us and not the command.
+    ending = Ending(pass_on, last=say, status=status)
+    listening.enter_context(ending.on((signal.SIGTERM, *wanted_signals(signal.SIGHUP))))
+    listening.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: None))
     try:
         child = _begun(argv, environment)
     except OSError as error:
         click.echo(f"{argv[0]}: {error.strerror}", err=True)
         return OUR_FAILURE
-
-    def status(number: int) -> int:
-        code = child.poll()
-        return 128 + number if code is None else _status(code)
-
-    def say() -> None:
-        if child.poll() is None:
-            click.echo(f"{argv[0]} goes on (process {child.pid}); its tunnel is closed.", err=True)
-
-    ending = Ending(child.send_signal, last=say, status=status)
-    listening.enter_context(ending.on((signal.SIGTERM, *wanted_signals(signal.SIGHUP))))
-    listening.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: None))
+    begun.append(child)
+    if ending.signal:  # it came while the command began
+        child.send_signal(ending.signal)
     return _status(await asyncio.to_thread(child.wait))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +32,7 @@ from tests.servers.test_terminal import Terminal
 from tests.servers.world import World
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
@@ -164,17 +166,24 @@ def test_a_service_that_the_command_names_is_not_found_rather_than_followed(
     assert postgres_tls.connections_seen() == before
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A private folder whose path leaves room for a socket's name (108 bytes, unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="c") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("engine", ["postgresql", "mysql"])
-def test_the_line_that_connect_prints_works_in_a_shell_beside_it(
+def test_the_line_that_is_printed_works(
     engine: str, way: str, world: World, sshd: Sshd, postgres: Postgres, postgres_tls: Postgres,
-    mariadb: MariaDB, mariadb_tls: MariaDB, home: Path, monkeypatch: pytest.MonkeyPatch,
+    mariadb: MariaDB, mariadb_tls: MariaDB, home: Path, monkeypatch: pytest.MonkeyPatch, short_folder: Path,
 ) -> None:  # fmt: skip
     database, other = (postgres, postgres_tls) if engine == "postgresql" else (mariadb, mariadb_tls)
     reached(world, database, sshd, way)
     things = {".my.cnf": MY_CNF, ".pg_service.conf": SERVICE, "PGSERVICE": "prod", "PGHOSTADDR": "127.0.0.9"}
     lead_to(other, home, monkeypatch, things)
-    process = start(world, "connect", "s1", HOME=str(home))
+    process = start(world, "connect", "s1", HOME=str(home), XDG_RUNTIME_DIR=str(short_folder))
     assert process.stdout is not None
     line = process.stdout.readline()
     assert database.password not in line

@@ -112,9 +112,14 @@ async def known_hosts_line_wrong(stand: Stand) -> None:
     server = stand.server()
     path = stand.world.paths.known_hosts
     good = path.read_bytes()
-    path.write_bytes(good + b"@no-such-mark host key\n")
+    assert server.ssh is not None
+    where = f"[{server.ssh.host}]:{server.ssh.port}".encode()
+    path.write_bytes(good + b"@no-such-mark somebody-else key\n")
+    await stand.works(server)  # another host's line is no trouble of this one
+    path.write_bytes(good + b"@no-such-mark " + where + b" key\n")
     failure = await stand.fails(server)
     assert str(path) in " ".join(failure.remedies)
+    assert failure.detail.startswith(f"{path}:")
     path.write_bytes(good)
     await stand.works(server)
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from tests.servers.world import World
 
 MOST_MEMORY = 16 * 1024 * 1024
-SOME = ATTACKS[::3]
+QUICK = [attack for attack in ATTACKS if "empty r" not in attack.name]
+"""Without the smallest packets: 8 MB of them outlast a probe's time where coverage is measured."""
+SOME = QUICK[::3]
 """They differ in engine, stage and TLS; all of them are in the test of the memory."""
 MOST_SENT = 64 * 1024 * 1024
 """Bytes that may be under way: what the kernel holds of 8 MB for each of three sockets, and more."""
@@ -97,7 +99,7 @@ async def test_memory_stays_and_other_servers_have_their_turn(
 async def test_through_a_tunnel_it_is_the_same(
     world: World, postgres: Postgres, sshd: Sshd, certificate: Certificate
 ) -> None:
-    for attack in ATTACKS[::9]:
+    for attack in QUICK[::9]:
         sshd.deauthorize()
         with Floods(attack.script, attack.flood, tls=certificate) as flood:
             server = world.server(postgres, sshd, port=flood.port, tls=attack.mode)
