@@ -137,7 +137,7 @@ class KeyGate:
     def _at_rest(self, *, asked_by_app: bool) -> bool:
         """Tell whether no widget has anything to do. The application, where it asks itself, is at work."""
         app = self._app
-        if not _queue(app).empty() or not (asked_by_app or _waits(app)):
+        if not _is_empty(app) or not (asked_by_app or _waits(app)):
             return False
         if not all(widget._task is None or _waits(widget) for widget in list(app._registry)):  # noqa: SLF001
             return False
@@ -184,11 +184,16 @@ def _queue(pump: MessagePump) -> Any:
     return pump._message_queue  # noqa: SLF001
 
 
+def _is_empty(pump: MessagePump) -> bool:
+    """Tell whether nothing waits for a widget (or screen, or the application)."""
+    # Before it handles a message, Textual takes the next one out of the queue as well, and keeps it there.
+    return bool(_queue(pump).empty()) and pump._pending_message is None  # noqa: SLF001
+
+
 def _waits(pump: MessagePump) -> bool:
     """Tell whether a widget (or screen, or the application) waits for its next message."""
-    queue = _queue(pump)
     # Who is at work, even if its work awaits something, does not wait there.
-    return queue.empty() and bool(queue.ready_event._waiters)  # noqa: SLF001
+    return _is_empty(pump) and bool(_queue(pump).ready_event._waiters)  # noqa: SLF001
 
 
 def _layout_is_due(screen: Screen[Any]) -> bool:
