@@ -12,9 +12,12 @@ from tests.harness import needs
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, and Ctrl-C heard."""
-    # What `nohup make test &` ignores, the programs that the tests start would ignore too.
+    """Make the mark known, and the signals heard that whoever started the tests ignores."""
+    # What `nohup make test &` ignores, the programs that the tests start would ignore too. A lost terminal
+    # is still no end of the tests: a handler stays here, and becomes the default in what is started.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     config.addinivalue_line("markers", "needs(*what): skipped unless sshd, postgres, mariadb… is installed")
 
 
