@@ -137,6 +137,9 @@ def sent_too_much(stage: Stage) -> Failed:
         detail = f"sent more than {QUERY_BYTES // 1024**2} MB after the login"
         return Failed(Cause.QUERY_FAILED, detail=detail, stage=stage)
     cause = Cause.TLS_FAILED if stage is Stage.TLS else Cause.WRONG_PROTOCOL
-    # The stage is named, or a tentative login would be taken for a first answer that makes no sense.
+    # The stage is named, or a tentative login would be taken for a first answer that makes no sense. What
+    # comes in before anybody looks is the database's as well, and not the fault of the way to it.
+    if stage not in {Stage.TLS, Stage.LOGIN}:
+        stage = Stage.DATABASE
     detail = f"sent more than {LOGIN_BYTES // 1024} kB before the login's end"
     return Failed(cause, detail=detail, stage=stage)

@@ -13,7 +13,10 @@ import msgspec
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.monitor.probe import probe
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
+from canary_tui.tunnels.link import LOGIN_BYTES
+from canary_tui.tunnels.route import DirectRoute
 from tests.harness.floods import Does, Floods, announced, endless
 from tests.harness.process import run
 from tests.servers.flood_cases import ATTACKS, LOGGED_IN, NOTICE, PG_BEGINS, message
@@ -21,7 +24,9 @@ from tests.servers.scene import GRACE, probe_cleanly
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
+    from canary_tui.tunnels.ends import End
     from tests.harness.certs import Authority, Certificate
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
@@ -105,6 +110,30 @@ async def test_through_a_tunnel_it_is_the_same(
             server = world.server(postgres, sshd, port=flood.port, tls=attack.mode)
             result = await probe_cleanly(world, msgspec.structs.replace(server, engine=attack.engine))
         blamed(result, attack)
+
+
+class LateRoute(DirectRoute):
+    """Straight to a database that has sent too much before anybody looks."""
+
+    async def open(self, trace: Trace) -> End:
+        """Open a connection, and wait for more than a login may take."""
+        end = await super().open(trace)
+        while end.received <= LOGIN_BYTES:
+            await asyncio.sleep(0.01)
+        return end
+
+
+@pytest.mark.parametrize("mode", [TlsMode.DISABLE, TlsMode.REQUIRE])
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.MYSQL])
+async def test_what_came_in_before_anybody_looked_is_the_databases(
+    world: World, postgres: Postgres, engine: Engine, mode: TlsMode
+) -> None:
+    with Floods((), endless(b"x")) as flood:
+        server = msgspec.structs.replace(world.server(postgres, port=flood.port, tls=mode), engine=engine)
+        result = await probe(server, world.tools, route=LateRoute("127.0.0.1", flood.port))
+    assert result.failure is not None
+    assert (result.failure.stage, result.failure.cause) == (Stage.DATABASE, Cause.WRONG_PROTOCOL)
+    assert result.stages[-1].stage is Stage.DATABASE
 
 
 @pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.MYSQL])
