@@ -1,1 +1,1 @@
-"""Speaking to databases, one file an engine. Knows nothing of tunnels."""
+"""Speaking to databases, a package an engine. Knows nothing of tunnels."""

@@ -11,11 +11,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from canary_tui.servers.model import Engine
-
 if TYPE_CHECKING:
-    from canary_tui.databases.refusal import Refusal
-    from canary_tui.servers.model import Database
+    from canary_tui.databases.client_refusal import ClientRefusal
 
 LOGIN_BYTES = 64 * 1024
 """How much either side may say before the login is done. A Kerberos ticket has up to 48 kB, others 2 kB."""
@@ -72,11 +69,11 @@ class LoginGuard(ABC):
         return held
 
     @abstractmethod
-    def told(self, text: str) -> Refusal:
+    def told(self, text: str) -> ClientRefusal:
         """Return how the client is told, at this point of its login, why it is cut off."""
 
     @abstractmethod
-    def left(self) -> Refusal:
+    def left(self) -> ClientRefusal:
         """Return how the server is left, so that it holds nothing against the address it was reached from."""
 
     def _pass(self, size: int, room: int) -> int:
@@ -88,13 +85,3 @@ class LoginGuard(ABC):
         self._heard[side] += len(data)
         if self._heard[side] > LOGIN_BYTES and not (self.over or self.refused):
             self.refused = TOO_LONG
-
-
-def login_guard(engine: Engine, database: Database) -> LoginGuard | None:
-    """Return the guard of one session; None where the user wrote that passwords may go in clear."""
-    from canary_tui.databases.mysql_login_guard import MySqlLoginGuard
-    from canary_tui.databases.postgresql_login_guard import PostgresLoginGuard
-
-    if database.allow_cleartext:
-        return None
-    return PostgresLoginGuard() if engine is Engine.POSTGRESQL else MySqlLoginGuard()

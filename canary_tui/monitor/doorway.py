@@ -10,8 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.login_guard import login_guard
-from canary_tui.databases.refusal import refusal_for
+from canary_tui.databases.registry import login_guard_for, refusal_for
 from canary_tui.diagnosis.catalogue import explain, stage_title, title
 from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
 from canary_tui.monitor.events import ClientRefused, ClientsChanged, LocalEndChanged
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from canary_tui.databases.refusal import Refusal
+    from canary_tui.databases.client_refusal import ClientRefusal
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server, SshServer
@@ -81,7 +80,7 @@ class Doorway:
             changed=self._tell_clients,
             refused=self._turn_away,
             turned_away=self._strangers.came,
-            guard=lambda: login_guard(self.server.engine, self.server.database),
+            guard=lambda: login_guard_for(self.server.engine, self.server.database),
             allowed_uids=allowed_uids(server.ssh.allow_users if server.ssh else ()),
         )
 
@@ -166,7 +165,7 @@ class Doorway:
         free = next_free_port(port + 1, {s.ssh.local_port for s in servers if s.ssh and s.ssh.local_port})
         return facts | ({"free_port": str(free)} if free else {})
 
-    def _turn_away(self, why: Dismissed | Failed | CutOff) -> Refusal | None:
+    def _turn_away(self, why: Dismissed | Failed | CutOff) -> ClientRefusal | None:
         """Log that a client is not served, and return how it is told; others are not."""
         reason = self._in_words(why) if isinstance(why, Failed) else str(why)
         self._tell_refused(reason)

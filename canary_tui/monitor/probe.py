@@ -9,7 +9,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.client import client_for
+from canary_tui.databases.registry import client_for
 from canary_tui.databases.tls import check_authorities
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
@@ -23,7 +23,7 @@ from canary_tui.tunnels.route import DirectRoute, SshRoute
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from canary_tui.databases.client import DatabaseClient
+    from canary_tui.databases.link import DatabaseClient
     from canary_tui.diagnosis.stages import StageResult
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncssh
 
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from tests.harness.misbehave import Fake
 
 if TYPE_CHECKING:

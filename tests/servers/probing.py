@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from canary_tui.databases.client import client_for
+from canary_tui.databases.registry import client_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage, StageResult
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.servers.model import Database, Engine, ProbePlan, Server, TlsMode

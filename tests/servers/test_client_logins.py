@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.monitor.events import TunnelState
 from canary_tui.servers.model import Listen
 from tests.harness.misbehave import Fake

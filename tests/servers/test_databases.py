@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.certs import Authority

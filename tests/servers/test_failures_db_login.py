@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
 from tests.harness.misbehave import Says

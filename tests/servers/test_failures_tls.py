@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.cli import no_tls
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Says

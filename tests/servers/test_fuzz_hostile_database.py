@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.floods import Does, Floods

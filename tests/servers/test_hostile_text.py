@@ -23,7 +23,7 @@ from textual.app import App
 from textual.filter import LineFilter
 from textual.widgets import Input
 
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.diagnosis.printable import Source
 from canary_tui.monitor.history.tables import APPLICATION_ID, FIRST, history_file
 from canary_tui.monitor.service import Monitor

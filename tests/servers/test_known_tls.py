@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from canary_tui.databases.postgresql_wire import SSL_REQUEST
+from canary_tui.databases.first_bytes import SSL_REQUEST
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Database, Engine, Server, SshServer, TlsMode
 from canary_tui.tunnels.known_tls import KnownTls

@@ -9,7 +9,7 @@ import asyncssh
 from asyncssh.constants import MSG_IGNORE
 from asyncssh.packet import String
 
-from canary_tui.databases.postgresql_wire import SSL_REQUEST
+from canary_tui.databases.first_bytes import SSL_REQUEST
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.tunnels.dial import dial
 from canary_tui.tunnels.route import SshRoute

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from canary_tui.databases.postgresql_guard import MOST_ROUNDS
+from canary_tui.databases.postgresql.guard import MOST_ROUNDS
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Fake

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.login_guard import login_guard
+from canary_tui.databases.registry import login_guard_for
 from canary_tui.servers.model import Database
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Heard:
 
 
 def guard_of(engine: Engine) -> LoginGuard:
-    guard = login_guard(engine, Database(host="10.0.0.1", port=1))
+    guard = login_guard_for(engine, Database(host="10.0.0.1", port=1))
     assert guard is not None
     return guard
 

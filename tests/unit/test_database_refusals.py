@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.databases import mysql_refusals, postgresql_refusals
-from canary_tui.databases.postgresql_refusals import Refusal
+from canary_tui.databases.mysql import refusals as mysql_refusals
+from canary_tui.databases.postgresql import refusals as postgresql_refusals
+from canary_tui.databases.postgresql.refusals import Refusal
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.monitor.backoff import retry_of_probe
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.databases.mysql import guarded as guarded_mysql
-from canary_tui.databases.mysql_wire import Greeting, Refusal, nobodys_login, packet, parse, split_header
-from canary_tui.databases.postgresql import guarded as guarded_postgresql
-from canary_tui.databases.postgresql_wire import error_fields
+from canary_tui.databases.mysql.client import guarded as guarded_mysql
+from canary_tui.databases.mysql.wire import Greeting, Refusal, nobodys_login, packet, parse, split_header
+from canary_tui.databases.postgresql.client import guarded as guarded_postgresql
+from canary_tui.databases.postgresql.wire import error_fields
 
 MARIADB = bytes.fromhex(
     "0a352e352e352d31302e31312e362d4d617269614442"

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.databases.login_guard import login_guard
+from canary_tui.databases.registry import login_guard_for
 from canary_tui.servers.model import Database, Engine
 from tests.unit.logins import CLIENT, SERVER, Heard, Said, guard_of, sent_by
 
 
 @pytest.mark.parametrize("engine", list(Engine))
 def test_who_allows_it_is_not_watched(engine: Engine) -> None:
-    assert login_guard(engine, Database(host="10.0.0.1", port=1, allow_cleartext=True)) is None
+    assert login_guard_for(engine, Database(host="10.0.0.1", port=1, allow_cleartext=True)) is None
 
 
 @pytest.mark.parametrize("engine", list(Engine))

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from canary_tui.databases import mysql_wire
 from canary_tui.databases.login_guard import LOGIN_BYTES
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql import wire
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.servers.model import Engine
 from tests.unit.logins import CLIENT, SERVER, STEPS, Heard, Said, client, guard_of, sent_by, server
 
@@ -144,8 +144,8 @@ def test_a_mysql_client_does_not_give_its_password_away(case: str, step: int) ->
     assert b"daisy" not in heard.by[SERVER]
     assert CLEAR not in heard.by[CLIENT].replace(greeting(CLEAR), b"")
     error = heard.guard.told("canary-tui: no").hear(b"")
-    assert mysql_wire.split_header(error[:4]) == (len(error) - 4, sequence)
-    assert mysql_wire.parse(error[4:]) == mysql_wire.Refusal(1105, "canary-tui: no")
+    assert wire.split_header(error[:4]) == (len(error) - 4, sequence)
+    assert wire.parse(error[4:]) == wire.Refusal(1105, "canary-tui: no")
 
 
 @pytest.mark.parametrize("side", [CLIENT, SERVER])
@@ -177,8 +177,8 @@ def test_the_server_is_left_as_nobody_where_it_does_not_have_the_login() -> None
     left = heard.guard.left()
     said = left.hear(b"")
     assert said[36:] == b"canary-tui\0\0mysql_native_password\0"
-    assert mysql_wire.split_header(said[:4]) == (len(said) - 4, 1)
-    assert left.hear(packet(b"\0\0\0\2\0\0\0", 2)) == mysql_wire.QUIT
+    assert wire.split_header(said[:4]) == (len(said) - 4, 1)
+    assert left.hear(packet(b"\0\0\0\2\0\0\0", 2)) == wire.QUIT
     assert left.over
 
 

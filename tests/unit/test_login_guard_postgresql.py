@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary_tui.databases.login_guard import LOGIN_BYTES
-from canary_tui.databases.mysql_wire import packet
+from canary_tui.databases.mysql.wire import packet
 from canary_tui.servers.model import Engine
 from tests.unit.logins import CLIENT, SERVER, STEPS, Heard, Said, client, guard_of, sent_by, server
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.databases.postgresql_guard import BESIDE_ROWS, MOST_ROUNDS, Guard
+from canary_tui.databases.postgresql.guard import BESIDE_ROWS, MOST_ROUNDS, Guard
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.diagnosis.trace import Trace
 

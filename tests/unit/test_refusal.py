@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.databases import mysql_wire
-from canary_tui.databases.refusal import LONGEST_STARTUP, Refusal, error_response, refusal_for
+from canary_tui.databases.client_refusal import ClientRefusal
+from canary_tui.databases.mysql import wire as mysql_wire
+from canary_tui.databases.postgresql.client_refusal import error_response
+from canary_tui.databases.postgresql.wire import LONGEST_STARTUP
+from canary_tui.databases.registry import refusal_for
 from canary_tui.servers.model import Engine
 
 TEXT = "canary-tui: orders-prod: SSH login: key not accepted"
@@ -23,7 +26,7 @@ def startup(minor: int = 0) -> bytes:
     return struct.pack(">IHH", 8 + len(body), 3, minor) + body
 
 
-def postgres() -> Refusal:
+def postgres() -> ClientRefusal:
     refusal = refusal_for(Engine.POSTGRESQL, TEXT)
     assert refusal.hear(b"") == b"", "in PostgreSQL the client speaks first"
     return refusal

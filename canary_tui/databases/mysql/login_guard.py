@@ -6,8 +6,10 @@ MySQL 8 Reference, "MySQL Client/Server Protocol", "Connection Phase"; MariaDB S
 
 from __future__ import annotations
 
+from canary_tui.databases.client_refusal import TEXT_LIMIT, AtOnce
 from canary_tui.databases.login_guard import CLEARTEXT, UNVERIFIED_KEY, LoginGuard
-from canary_tui.databases.mysql_wire import (
+from canary_tui.databases.mysql.client_refusal import error_packet
+from canary_tui.databases.mysql.wire import (
     CLIENT_PLUGIN_AUTH,
     CLIENT_PROTOCOL_41,
     CLIENT_SECURE_CONNECTION,
@@ -23,7 +25,6 @@ from canary_tui.databases.mysql_wire import (
     packet,
     split_header,
 )
-from canary_tui.databases.refusal import TEXT_LIMIT, AtOnce, error_packet
 from canary_tui.diagnosis.printable import one_line
 
 CLIENT_CONNECT_WITH_DB = 0x8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import aiomysql
 
-from canary_tui.databases.mysql_wire import ERROR, HEADER, LONGEST_PACKET, OK, SWITCH_AUTH, server_error
+from canary_tui.databases.mysql.wire import ERROR, HEADER, LONGEST_PACKET, OK, SWITCH_AUTH, server_error
 from canary_tui.diagnosis.stages import Cause, Failed
 
 END = SWITCH_AUTH

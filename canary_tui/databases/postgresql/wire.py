@@ -10,22 +10,24 @@ import struct
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.errors import redacted
-from canary_tui.databases.postgresql_refusals import Refusal, cause_of
+from canary_tui.databases.first_bytes import MYSQL_GREETS, SSL_REQUEST
+from canary_tui.databases.postgresql.refusals import Refusal, cause_of
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from canary_tui.databases.client import Link
+    from canary_tui.databases.link import Link
 
-SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-"""PostgreSQL 15 documentation §55.7, SSLRequest."""
+STARTUP_HEADER = struct.Struct(">IHH")
+LONGEST_STARTUP = 10_000
+"""Bytes: PostgreSQL's own limit (MAX_STARTUP_PACKET_LENGTH)."""
+REQUESTS, CANCEL, SSL, GSSENC = 1234, 5678, 5679, 5680
+"""The "protocol versions" 1234.n, which are no versions but requests."""
 LONGEST_ERROR = 30_000
 """Bytes of a message that may come before the login is done; libpq's own limit for one."""
 EARLY = frozenset({Cause.DATABASE_TOO_MANY_CONNECTIONS, Cause.DATABASE_STARTING, Cause.DATABASE_UNAVAILABLE})
 """What an error may say before the server knows who is there."""
-MYSQL_GREETS = b"\x00\x00\x00\x0a"
-"""What follows the first byte of a MySQL greeting; to PostgreSQL, a message of six bytes."""
 
 
 async def offers_tls(link: Link) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from canary_tui.databases.client import Link
+    from canary_tui.databases.link import Link
 
 HEADER = 4
 LONGEST_GREETING = 4096

@@ -10,8 +10,8 @@ import aiomysql
 from pymysql._auth import scramble_caching_sha2
 from pymysql.constants import COMMAND
 
-from canary_tui.databases.mysql_results import Results
-from canary_tui.databases.mysql_wire import QUIT
+from canary_tui.databases.mysql.results import Results
+from canary_tui.databases.mysql.wire import QUIT
 from canary_tui.databases.tls import why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.servers.model import Engine, default_user
@@ -19,7 +19,7 @@ from canary_tui.servers.model import Engine, default_user
 if TYPE_CHECKING:
     import ssl
 
-    from canary_tui.databases.client import Link
+    from canary_tui.databases.link import Link
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
 

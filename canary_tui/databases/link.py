@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from canary_tui.servers.model import Engine
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -67,14 +65,3 @@ class DatabaseClient(Protocol):
 
     async def settle(self, link: Link, failed: Failed) -> Failed:
         """Return what a failure was, by what the server answers over a second connection. Raises Failed."""
-
-
-def client_for(engine: Engine) -> DatabaseClient:
-    """Return the engine's client. Its driver is imported here, not before."""
-    if engine is Engine.POSTGRESQL:
-        from canary_tui.databases.postgresql import PostgreSQL
-
-        return PostgreSQL()
-    from canary_tui.databases.mysql import MySQL
-
-    return MySQL()

@@ -11,15 +11,15 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pgproto.pgproto import BufferError as TooShort
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, redacted, stumbled
-from canary_tui.databases.postgresql_guard import Guard
-from canary_tui.databases.postgresql_refusals import Refusal, cause_of
-from canary_tui.databases.postgresql_wire import offers_tls
+from canary_tui.databases.postgresql.guard import Guard
+from canary_tui.databases.postgresql.refusals import Refusal, cause_of
+from canary_tui.databases.postgresql.wire import offers_tls
 from canary_tui.databases.tls import context_for, why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import Engine, TlsMode, default_user
 
 if TYPE_CHECKING:
-    from canary_tui.databases.client import Link
+    from canary_tui.databases.link import Link
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret

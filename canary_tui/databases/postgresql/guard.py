@@ -11,7 +11,7 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.postgresql_wire import (
+from canary_tui.databases.postgresql.wire import (
     LONGEST_ERROR,
     early_failure,
     is_answer,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import aiomysql
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, redacted, stumbled
-from canary_tui.databases.mysql_refusals import cause_of
-from canary_tui.databases.mysql_session import GOODBYE, Session, new_session
-from canary_tui.databases.mysql_wire import (
+from canary_tui.databases.first_bytes import SSL_REQUEST
+from canary_tui.databases.mysql.refusals import cause_of
+from canary_tui.databases.mysql.session import GOODBYE, Session, new_session
+from canary_tui.databases.mysql.wire import (
     HEADER,
     Greeting,
     Refusal,
@@ -20,7 +21,6 @@ from canary_tui.databases.mysql_wire import (
     read_greeting,
     retreat,
 )
-from canary_tui.databases.postgresql_wire import SSL_REQUEST
 from canary_tui.databases.tls import context_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import TlsMode
@@ -28,7 +28,7 @@ from canary_tui.servers.model import TlsMode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from canary_tui.databases.client import Link
+    from canary_tui.databases.link import Link
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret

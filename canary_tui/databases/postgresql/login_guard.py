@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import struct
 
+from canary_tui.databases.client_refusal import TEXT_LIMIT, AtOnce
 from canary_tui.databases.login_guard import CLEARTEXT, LoginGuard
-from canary_tui.databases.refusal import (
-    GSSENC,
-    LONGEST_STARTUP,
-    REQUESTS,
-    SSL,
-    STARTUP_HEADER,
-    TEXT_LIMIT,
-    AtOnce,
-    error_response,
-)
+from canary_tui.databases.postgresql.client_refusal import error_response
+from canary_tui.databases.postgresql.wire import GSSENC, LONGEST_STARTUP, REQUESTS, SSL, STARTUP_HEADER
 from canary_tui.diagnosis.printable import one_line
 
 MESSAGE_HEADER = struct.Struct(">cI")

@@ -1,0 +1,64 @@
+"""Each engine's own way, by engine. What an engine needs is imported when it is asked for, not before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from canary_tui.databases.client_refusal import TEXT_LIMIT, AtOnce
+from canary_tui.diagnosis.printable import one_line
+from canary_tui.servers.model import Engine
+
+if TYPE_CHECKING:
+    from canary_tui.databases.client_refusal import ClientRefusal
+    from canary_tui.databases.link import DatabaseClient
+    from canary_tui.databases.login_guard import LoginGuard
+    from canary_tui.servers.model import Database
+
+
+def client_for(engine: Engine) -> DatabaseClient:
+    """Return the engine's client."""
+    match engine:
+        case Engine.POSTGRESQL:
+            from canary_tui.databases.postgresql.client import PostgreSQL
+
+            return PostgreSQL()
+        case Engine.MYSQL:
+            from canary_tui.databases.mysql.client import MySQL
+
+            return MySQL()
+        case _:
+            assert_never(engine)
+
+
+def refusal_for(engine: Engine, text: str) -> ClientRefusal:
+    """Return how a client of ``engine`` is told ``text``, which is shown on one line."""
+    line = one_line(text, TEXT_LIMIT)
+    match engine:
+        case Engine.POSTGRESQL:
+            from canary_tui.databases.postgresql.client_refusal import PostgresRefusal
+
+            return PostgresRefusal(line)
+        case Engine.MYSQL:
+            from canary_tui.databases.mysql.client_refusal import error_packet
+
+            # The server speaks first: the error stands in place of the greeting.
+            return AtOnce(error_packet(line, 0))
+        case _:
+            assert_never(engine)
+
+
+def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
+    """Return the guard of one session; None where the user wrote that passwords may go in clear."""
+    if database.allow_cleartext:
+        return None
+    match engine:
+        case Engine.POSTGRESQL:
+            from canary_tui.databases.postgresql.login_guard import PostgresLoginGuard
+
+            return PostgresLoginGuard()
+        case Engine.MYSQL:
+            from canary_tui.databases.mysql.login_guard import MySqlLoginGuard
+
+            return MySqlLoginGuard()
+        case _:
+            assert_never(engine)
