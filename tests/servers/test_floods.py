@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
 MOST_MEMORY = 16 * 1024 * 1024
 QUICK = [attack for attack in ATTACKS if "empty r" not in attack.name]
-"""Without the smallest packets: 8 MB of them outlast a probe's time where coverage is measured."""
+"""Without the smallest packets: 8 MB of them take many seconds where coverage is measured."""
 SOME = QUICK[::3]
 """They differ in engine, stage and TLS; all of them are in the test of the memory."""
+SECONDS = 20.0
+"""Of a probe: on a busy machine 8 MB of small packets outlast the usual ones, and only that would be said."""
 MOST_SENT = 64 * 1024 * 1024
 """Bytes that may be under way: what the kernel holds of 8 MB for each of three sockets, and more."""
 
@@ -51,7 +53,7 @@ def certificate(authority: Authority) -> Certificate:
 
 def attacker(world: World, postgres: Postgres, attack: Attack, port: int, **changes: Any) -> Server:
     """Settings that lead to it."""
-    server = world.server(postgres, port=port, tls=attack.mode, **changes)
+    server = world.server(postgres, port=port, tls=attack.mode, timeout=SECONDS, **changes)
     return msgspec.structs.replace(server, engine=attack.engine)
 
 
@@ -79,7 +81,7 @@ async def test_memory_stays_and_other_servers_have_their_turn(
     """In a process of its own, whose memory is measured."""
     with ExitStack() as floods:
         password = PasswordCommand(("echo", postgres.password))
-        world.write(world.server(postgres, name="good", timeout=20.0, password=password))
+        world.write(world.server(postgres, name="good", timeout=SECONDS, password=password))
         for number, attack in enumerate(ATTACKS):
             flood = floods.enter_context(Floods(attack.script, attack.flood, tls=certificate))
             server = attacker(world, postgres, attack, flood.port, password=password)
@@ -97,7 +99,7 @@ async def test_memory_stays_and_other_servers_have_their_turn(
         assert line["cause"] == attack.cause, (attack.name, line)
         assert line["stage"] in attack.stages, (attack.name, line)
         assert line["grown"] <= MOST_MEMORY, (attack.name, line)
-        assert line["ms"] <= (5.0 + GRACE) * 1000, (attack.name, line)
+        assert line["ms"] <= (SECONDS + GRACE) * 1000, (attack.name, line)
         assert all(line["good"]), attack.name
 
 
@@ -107,7 +109,7 @@ async def test_through_a_tunnel_it_is_the_same(
     for attack in QUICK[::9]:
         sshd.deauthorize()
         with Floods(attack.script, attack.flood, tls=certificate) as flood:
-            server = world.server(postgres, sshd, port=flood.port, tls=attack.mode)
+            server = world.server(postgres, sshd, port=flood.port, tls=attack.mode, timeout=SECONDS)
             result = await probe_cleanly(world, msgspec.structs.replace(server, engine=attack.engine))
         blamed(result, attack)
 
