@@ -54,13 +54,14 @@ class PortType(click.ParamType[int]):
 
 
 PORT = PortType()
+PORTS = ", ".join(f"{engine.facts.default_port} for {engine.value}" for engine in Engine)
 
 
 @click.command("add")
 @click.argument("name")
 @click.option("--engine", type=click.Choice([e.value for e in Engine]), required=True)
 @click.option("--db-host", required=True, metavar="HOST", help="As the SSH server sees it.")
-@click.option("--db-port", type=PORT, help="Default: 5432 or 3306.")
+@click.option("--db-port", type=PORT, help=f"Default: {PORTS}.")
 @click.option("--db-name", default="", metavar="NAME")
 @click.option("--db-user", default="", metavar="USER")
 @click.option("--tls", type=click.Choice([m.value for m in TlsMode]), default="prefer", show_default=True)
@@ -111,7 +112,7 @@ def _server(options: dict[str, Any], probe: Any) -> Server:
         engine=engine,
         database=Database(
             host=options["db_host"],
-            port=options["db_port"] or engine.default_port,
+            port=options["db_port"] or engine.facts.default_port,
             name=options["db_name"],
             user=options["db_user"],
             password=_password(options),

@@ -12,11 +12,13 @@ from canary_tui.diagnosis.catalogue import stage_title, title
 from canary_tui.diagnosis.sentences import ENTRIES
 from canary_tui.diagnosis.sentences.entry import Line
 from canary_tui.diagnosis.stages import CAUSES_BY_STAGE, USUAL_STAGE, Cause, Stage
-from canary_tui.diagnosis.words import complete, fill
+from canary_tui.diagnosis.words import Sql, complete, fill
 
 EXAMPLE: dict[str, str] = {
     "server": "orders-prod",
     "engine": "postgresql",
+    "engine_title": "PostgreSQL",
+    "sql": Sql.STANDARD,
     "db_host": "db.internal",
     "db_port": "5432",
     "db_user": "canary_reader",
@@ -40,7 +42,7 @@ EXAMPLE: dict[str, str] = {
 }
 """The server of the page's examples."""
 
-MYSQL = {"engine": "mysql", "db_port": "3306"}
+MYSQL = {"engine": "mysql", "engine_title": "MySQL", "sql": Sql.MYSQL, "db_port": "3306"}
 DIRECT = {"ssh_host": "", "ssh_port": "", "ssh_user": ""}
 LABELS = {
     "postgresql": "PostgreSQL",

@@ -19,7 +19,7 @@ from canary_tui.monitor.mysql_clients import NOWHERE, MysqlClients
 from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
 from canary_tui.paths import NoHome, expanded
 from canary_tui.servers.child_environment import without_client_settings, without_other_passwords
-from canary_tui.servers.model import Engine, Server, TlsMode, default_user
+from canary_tui.servers.model import Engine, Server, TlsMode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.known_tls import KnownTls
 
-PASSWORDS = {Engine.POSTGRESQL: "PGPASSWORD", Engine.MYSQL: "MYSQL_PWD"}
+PASSWORDS = {engine: engine.facts.password_variable for engine in Engine}
 PLAIN_NAMES = frozenset({"psql", "pg_dump"})
 """Programs that take ``PGDATABASE`` for a name, whatever is in it; vacuumdb, reindexdb and pgcli do not."""
 SHOWN = frozenset({"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT"})
@@ -70,9 +70,9 @@ class ClientStart(msgspec.Struct, frozen=True):
 def with_tls_as_seen(server: Server, way: Way, known_tls: KnownTls) -> Server:
     """Return the server as one that requires TLS, where `prefer` would do without TLS that was there before.
 
-    Not where psql cannot use it: at a socket. Raises Failed where what was seen cannot be read.
+    Not where its clients cannot use it: at a socket. Raises Failed where what was seen cannot be read.
     """
-    at_socket = server.engine is Engine.POSTGRESQL and isinstance(way, LocalSocket)
+    at_socket = isinstance(way, LocalSocket) and not server.engine.facts.tls_over_sockets
     if server.database.tls is not TlsMode.PREFER or at_socket or not known_tls.seen(server):
         return server
     database = msgspec.structs.replace(server.database, tls=TlsMode.REQUIRE)
@@ -137,11 +137,10 @@ class DatabaseClient:
 
 def _postgresql(server: Server, way: Way, home: str) -> dict[str, str]:
     database = server.database
-    user = database.user or default_user(server.engine)
     environment = {
         **_postgresql_address(database, way),
-        "PGUSER": user,
-        "PGDATABASE": database.name or user,
+        "PGUSER": server.user,
+        "PGDATABASE": database.name or server.user,
         "PGSSLMODE": database.tls.value,
         # Kerberos' own encryption would come first, and ``sslmode`` would not count.
         "PGGSSENCMODE": "disable",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
 from canary_tui.paths import private_folder, replace_file
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.servers.model import Engine, TlsMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class MysqlClients:
         self._folder = private_folder(folder)
         self._file = folder / "my.cnf"
         self._script = folder / "client"
-        user = database.user or default_user(Engine.MYSQL)
+        user = database.user or Engine.MYSQL.facts.default_user
         self._options: list[Option] = [("user", user), *_address(database, way)]
         self._options += _tls(database.tls, authorities, mariadb=self._is_mariadb("mysql"))
         self._write()

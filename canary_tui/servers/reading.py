@@ -48,6 +48,7 @@ VERSION = 1
 NEWER = re.compile(r"0*(?P<major>[1-9][0-9]{0,5})(?:\.[0-9]{1,6}){0,2}\Z")
 
 engine = fields.choice(Engine)
+ENGINES = " or ".join(Engine)
 tls = fields.choice(TlsMode)
 listen = fields.choice(Listen)
 
@@ -191,7 +192,7 @@ class _Reader:
             self.problem(block.values["name"], block.at("name"), message)
         if not block.given:
             return Server(name="", engine=Engine.POSTGRESQL, database=Database(host="", port=1)), False
-        kind = block.need("engine", engine, Engine.POSTGRESQL, " (postgresql or mysql)")
+        kind = block.need("engine", engine, Engine.POSTGRESQL, f" ({ENGINES})")
         server = Server(
             name=name,
             enabled=block.get("enabled", fields.boolean, True),
@@ -210,7 +211,7 @@ class _Reader:
             self.problem(server.line, block.path, "is missing; its host is needed")
         return Database(
             host=block.need("host", fields.host, "") if block.given else "",
-            port=block.get("port", fields.port, kind.default_port),
+            port=block.get("port", fields.port, kind.facts.default_port),
             name=block.get("name", fields.words, ""),
             user=block.get("user", fields.words, ""),
             password=self._password(block),

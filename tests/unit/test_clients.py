@@ -33,7 +33,7 @@ BIN = "/usr/bin:/bin"
 
 
 def server(engine: Engine, **changes: object) -> Server:
-    database = Database(host="db.internal", port=engine.default_port, name="orders", user="reader")
+    database = Database(host="db.internal", port=engine.facts.default_port, name="orders", user="reader")
     return Server(name="orders", engine=engine, database=msgspec.structs.replace(database, **changes))
 
 

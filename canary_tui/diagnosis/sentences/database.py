@@ -94,9 +94,9 @@ DATABASE: dict[Cause, Entry] = {
     Cause.WRONG_PROTOCOL: entry(
         "not the expected database",
         (
-            when("login", "What answers on {db_at} began a login and went on as no {engine_name} does."),
-            when("tls", "What answers on {db_at} began TLS and went on as no {engine_name} does."),
-            "Something answers on {db_at}, but it does not speak {engine_name}.",
+            when("login", "What answers on {db_at} began a login and went on as no {engine_title} does."),
+            when("tls", "What answers on {db_at} began TLS and went on as no {engine_title} does."),
+            "Something answers on {db_at}, but it does not speak {engine_title}.",
         ),
         "Check `engine` in servers.yaml ({engine} now): `postgresql`, or `mysql` for MySQL and MariaDB.",
         "Check `database.port` ({db_port} now): PostgreSQL usually has 5432, MySQL and MariaDB 3306; "

@@ -72,7 +72,7 @@ def blank() -> Values:
     return {
         **dict.fromkeys(LABELS, ""),
         "engine": Engine.POSTGRESQL.value,
-        "db_port": str(Engine.POSTGRESQL.default_port),
+        "db_port": str(Engine.POSTGRESQL.facts.default_port),
         "password_from": ASK,
         "tls": TlsMode.PREFER.value,
         "ssh_enabled": "on",

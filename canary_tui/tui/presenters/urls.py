@@ -10,7 +10,7 @@ import msgspec
 
 from canary_tui.diagnosis.words import shell_word
 from canary_tui.servers import fields
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.servers.model import Engine, TlsMode
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.presenters.uri import ESCAPES, SEVERAL_HOSTS, pair_values, url_values
 from canary_tui.tui.presenters.url_words import TAKEN, folded, may_be_named, tls_of
@@ -18,23 +18,12 @@ from canary_tui.tui.presenters.url_words import TAKEN, folded, may_be_named, tls
 if TYPE_CHECKING:
     from canary_tui.monitor.board import Row
 
-SCHEMES: dict[str, Engine] = {
-    "postgresql": Engine.POSTGRESQL,
-    "postgres": Engine.POSTGRESQL,
-    "pgsql": Engine.POSTGRESQL,
-    "psql": Engine.POSTGRESQL,
-    "postgis": Engine.POSTGRESQL,
-    "mysql": Engine.MYSQL,
-    "mysql2": Engine.MYSQL,
-    "mariadb": Engine.MYSQL,
-}
+SCHEMES = {scheme: engine for engine in Engine for scheme in engine.facts.url_schemes}
+PROGRAMS = "|".join(program for engine in Engine for program in engine.facts.clients)
 URL = re.compile(
     rf"(?P<jdbc>jdbc:)?(?P<scheme>{'|'.join(SCHEMES)})(?P<driver>[+:][a-z0-9_+:]+)?://", re.IGNORECASE
 )
-BEFORE = re.compile(
-    r"(?:export\s+|set\s+)?[A-Z_][A-Z0-9_]*\s*[=:]\s*|(?:psql|pgcli|mysql|mariadb|mycli|mysqlsh)\s+",
-    re.IGNORECASE,
-)
+BEFORE = re.compile(rf"(?:export\s+|set\s+)?[A-Z_][A-Z0-9_]*\s*[=:]\s*|(?:{PROGRAMS})\s+", re.IGNORECASE)
 """What stands before a URL that was copied with its line: ``DATABASE_URL=``, ``psql``."""
 PAIRS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|sslmode|service)\s*=", re.IGNORECASE)
 QUOTES = {'"': '"', "'": "'", "`": "`", "<": ">"}
@@ -94,7 +83,7 @@ def _parse(text: str) -> UrlParts:
             raise ValueError("it has a key that libpq has not; a value with a space is written 'in quotes'")
         return parts
     engine = SCHEMES[url["scheme"].lower()]
-    libpq = engine is Engine.POSTGRESQL and not url["jdbc"] and not url["driver"]
+    libpq = engine.facts.libpq and not url["jdbc"] and not url["driver"]
     parts = _parts(engine, url_values(bare[url.end() :], form_encoded=not libpq), jdbc=bool(url["jdbc"]))
     if UNKNOWN in parts.left_out and "@" in bare.partition("?")[2]:
         # The end of a password with / and ? in it looks like this; an honest parameter is one that is known.
@@ -143,7 +132,7 @@ def _parts(engine: Engine, given: dict[str, str], *, jdbc: bool) -> UrlParts:
         port=port,
         name=values.get("dbname", ""),
         user=values.get("user", ""),
-        tls=tls_of(values, jdbc=jdbc and engine is Engine.POSTGRESQL),
+        tls=tls_of(values, jdbc=jdbc and engine.facts.libpq),
         password=Secret(password) if password else None,
         ca_file="" if ca_file == "system" else ca_file,
         left_out=tuple(dict.fromkeys(left_out)),
@@ -176,7 +165,7 @@ def connection_url(row: Row) -> str:
     Empty while a tunnel's local end is not bound: whoever listens there then is somebody else.
     """
     database, engine = row.server.database, row.server.engine
-    user = quote(database.user or default_user(engine), safe="")
+    user = quote(row.server.user, safe="")
     name = quote(database.name, safe="")
     if row.server.tunnel is not None and not row.local:
         return ""
@@ -204,7 +193,7 @@ def how_to_use(row: Row) -> str:
         where = [f"--socket={row.local}"]
     else:
         where = ["-h", row.local.rpartition("/")[0], "-p", str(database.port)]
-    user = ["-u" if mysql else "-U", database.user or default_user(server.engine)]
+    user = ["-u" if mysql else "-U", server.user]
     name = [_as_argument(database.name, mysql=mysql)] if database.name else []
     return " ".join(map(shell_word, ["mysql" if mysql else "psql", *where, *user, *name]))
 

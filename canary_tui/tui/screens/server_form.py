@@ -138,8 +138,8 @@ class ServerForm(Page):
     def _follow_engine(self, engine: Engine) -> None:
         """The default port follows the engine until a person has typed another one."""
         port = self.field("db_port")
-        if port.value.strip() in {"", *(str(other.default_port) for other in Engine)}:
-            port.value = str(engine.default_port)
+        if port.value.strip() in {"", *(str(other.facts.default_port) for other in Engine)}:
+            port.value = str(engine.facts.default_port)
 
     @on(FormField.Left)
     def _left(self, event: FormField.Left) -> None:
@@ -171,7 +171,7 @@ class ServerForm(Page):
         values = {
             "engine": parts.engine.value,
             "db_host": parts.host,
-            "db_port": parts.port or str(parts.engine.default_port),
+            "db_port": parts.port or str(parts.engine.facts.default_port),
             "db_name": parts.name,
             "db_user": parts.user,
             "ca_file": parts.ca_file,
