@@ -25,11 +25,11 @@ from canary_tui.surroundings import in_front, wanted_signals, when_terminal_goes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from canary_tui.databases.ways import Way
     from canary_tui.diagnosis.stages import Failure
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.supervisor import Supervisor
     from canary_tui.monitor.tools import Tools
-    from canary_tui.monitor.ways import Way
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 

@@ -9,10 +9,12 @@ from canary_tui.diagnosis.printable import one_line
 from canary_tui.servers.model import Engine
 
 if TYPE_CHECKING:
+    from canary_tui.databases.client_environment import EngineClients
     from canary_tui.databases.client_refusal import ClientRefusal
     from canary_tui.databases.link import DatabaseClient
     from canary_tui.databases.login_guard import LoginGuard
-    from canary_tui.servers.model import Database
+    from canary_tui.databases.ways import Way
+    from canary_tui.servers.model import Database, Server
 
 
 def client_for(engine: Engine) -> DatabaseClient:
@@ -62,3 +64,18 @@ def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
             return MySqlLoginGuard()
         case _:
             assert_never(engine)
+
+
+def clients_of(server: Server, way: Way) -> EngineClients:
+    """Return how programs on this machine reach a server."""
+    match server.engine:
+        case Engine.POSTGRESQL:
+            from canary_tui.databases.postgresql.client_environment import PostgresClients
+
+            return PostgresClients(server, way)
+        case Engine.MYSQL:
+            from canary_tui.databases.mysql.client_environment import MysqlClients
+
+            return MysqlClients(server, way)
+        case _:
+            assert_never(server.engine)

@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from canary_tui.databases.client_environment import NOWHERE
+from canary_tui.databases.mysql.client_environment import CLIENTS
+from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, Way, way_to
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor.clients import SHOWN, DatabaseClient
-from canary_tui.monitor.mysql_clients import CLIENTS, NOWHERE
-from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket, Way, way_to
 from canary_tui.servers.model import (
     Database,
     Engine,

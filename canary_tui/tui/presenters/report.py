@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.diagnosis.words import complete, fill, host_key_file
@@ -133,7 +133,7 @@ def _failure(server: Server, result: ProbeResult, failure: Failure) -> list[str]
 
 def look_at(server: Server, failure: Failure, host_key: str = "") -> str:
     """Return the setting of sshd or of the database to look at; empty where it is ours alone."""
-    database = LOOK_AT_POSTGRESQL if server.engine is Engine.POSTGRESQL else LOOK_AT_MYSQL
+    database = _look_at_database(server.engine)
     text = LOOK_AT.get(failure.cause) or database.get(failure.cause) or LOOK_AT_STAGE.get(failure.stage, "")
     if server.tunnel is None:
         # Without an SSH server the names and connections of a probe are the database's own.
@@ -143,3 +143,13 @@ def look_at(server: Server, failure: Failure, host_key: str = "") -> str:
         }.get(failure.stage, text)
     file = host_key or "/etc/ssh/ssh_host_ed25519_key.pub"
     return fill(text, complete(server.words) | {"host_key_file": file})
+
+
+def _look_at_database(engine: Engine) -> dict[Cause, str]:
+    match engine:
+        case Engine.POSTGRESQL:
+            return LOOK_AT_POSTGRESQL
+        case Engine.MYSQL:
+            return LOOK_AT_MYSQL
+        case _:
+            assert_never(engine)

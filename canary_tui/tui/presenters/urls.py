@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 
+from canary_tui.databases.registry import clients_of
+from canary_tui.databases.ways import way_to
+from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.diagnosis.words import shell_word
 from canary_tui.servers import fields
 from canary_tui.servers.model import Engine, TlsMode
@@ -16,6 +18,7 @@ from canary_tui.tui.presenters.uri import ESCAPES, SEVERAL_HOSTS, pair_values, u
 from canary_tui.tui.presenters.url_words import TAKEN, folded, may_be_named, tls_of
 
 if TYPE_CHECKING:
+    from canary_tui.databases.client_environment import EngineClients
     from canary_tui.monitor.board import Row
 
 SCHEMES = {scheme: engine for engine in Engine for scheme in engine.facts.url_schemes}
@@ -164,51 +167,20 @@ def connection_url(row: Row) -> str:
 
     Empty while a tunnel's local end is not bound: whoever listens there then is somebody else.
     """
-    database, engine = row.server.database, row.server.engine
-    user = quote(row.server.user, safe="")
-    name = quote(database.name, safe="")
-    if row.server.tunnel is not None and not row.local:
-        return ""
-    if row.local.startswith("/"):
-        folder = row.local.rpartition("/")[0] if engine is Engine.POSTGRESQL else row.local
-        key = "host" if engine is Engine.POSTGRESQL else "unix_socket"
-        # The port is part of the socket's name, and libpq looks for that file alone.
-        port = f"&port={database.port}" if engine is Engine.POSTGRESQL else ""
-        return f"{engine.value}://{user}@/{name}?{key}={quote(folder, safe='/')}{port}"
-    host, port = _address(row)
-    place = f"[{host}]" if ":" in host else host
-    return f"{engine.value}://{user}@{place}:{port}/{name}"
+    clients = _clients(row)
+    return clients.url() if clients is not None else ""
 
 
 def how_to_use(row: Row) -> str:
     """Return the command that reaches the database from a shell on this machine."""
-    server, database = row.server, row.server.database
-    mysql = server.engine is Engine.MYSQL
-    if server.tunnel is not None and not row.local:
-        return NOT_BOUND
-    if not row.local.startswith("/"):
-        host, port = _address(row)
-        where = ["-h", host, "-P" if mysql else "-p", port]
-    elif mysql:
-        where = [f"--socket={row.local}"]
-    else:
-        where = ["-h", row.local.rpartition("/")[0], "-p", str(database.port)]
-    user = ["-u" if mysql else "-U", server.user]
-    name = [_as_argument(database.name, mysql=mysql)] if database.name else []
-    return " ".join(map(shell_word, ["mysql" if mysql else "psql", *where, *user, *name]))
+    clients = _clients(row)
+    return " ".join(map(shell_word, clients.shell_words())) if clients is not None else NOT_BOUND
 
 
-def _as_argument(name: str, *, mysql: bool) -> str:
-    """Return a database's name so that no client takes it for an option, nor psql for a connection string."""
-    if re.fullmatch(r"\w[\w.-]*", name):
-        return name
-    escaped = re.sub(r"(['\\])", r"\\\1", name)
-    return f"--database={name}" if mysql else f"dbname='{escaped}'"
-
-
-def _address(row: Row) -> tuple[str, str]:
-    """Return host and port where a program on this machine reaches the database."""
-    if row.server.tunnel is None:
-        return row.server.database.host, str(row.server.database.port)
-    host, _, port = row.local.rpartition(":")
-    return host, port
+def _clients(row: Row) -> EngineClients | None:
+    """Return how programs reach the row's server; None while nothing is bound."""
+    try:
+        way = way_to(row.server, row.local, Failed(Cause.TUNNEL_LOST))
+    except Failed:
+        return None
+    return clients_of(row.server, way)
