@@ -168,12 +168,12 @@ async def _probe_first(server: Server, supervisor: Supervisor, tools: Tools) -> 
     from canary_tui.monitor.ways import check_safe
     from canary_tui.servers.model import TlsMode
 
-    database = server.database
+    facts, database = server.engine.facts, server.database
     tls = database.tls
     wanted = tls.required or (tls is TlsMode.PREFER and tools.known_tls.seen(server))
     # The local end of a tunnel cuts a client off that is asked for its password in clear; here is none.
     open_to_all = server.tunnel is None and not (tls.verifies or database.allow_cleartext)
-    if open_to_all or (server.engine.facts.client_may_skip_tls and wanted):
+    if facts.has_login and (open_to_all or (facts.client_may_skip_tls and wanted)):
         check_safe((await probe(server, tools, route=supervisor.route())).failure)
 
 

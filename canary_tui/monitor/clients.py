@@ -86,7 +86,9 @@ class DatabaseClient:
     ) -> None:
         self._facts = server.engine.facts
         self._environ = without_other_passwords(environ, server, servers)
-        self._own = clients_of(server, way).prepare(folder, environ)
+        clients = clients_of(server, way)
+        self._url = clients.url()
+        self._own = clients.prepare(folder, environ)
 
     def command(self, argv: Sequence[str] = ()) -> list[str]:
         """Return the command line of ``argv``; of the engine's own client when that is empty.
@@ -104,7 +106,12 @@ class DatabaseClient:
         return without_client_settings(self._environ) | self._own.variables | secret
 
     def shell_line(self) -> str:
-        """Return what a person types in a shell to start the engine's own client; no password is in it."""
+        """Return what a person types in a shell to start the engine's own client; no password is in it.
+
+        The URL where the engine has none.
+        """
+        if not self._facts.clients:
+            return self._url
         shown = {name: value for name, value in self._own.variables.items() if name in SHOWN}
         words = [f"{name}={shell_word(value)}" for name, value in shown.items()]
         # A shell that is started beside us has most likely the same variables.

@@ -32,6 +32,12 @@ class Engine(StrEnum):
                 assert_never(self)
 
 
+OF_A_LOGIN = frozenset(
+    {"database.name", "database.user", "database.password", "database.tls", "database.ca_file"}
+    | {"database.allow_cleartext", "probe.query"}
+)
+
+
 class PasswordFile(Enum):
     """A file of its clients' in which an engine's passwords may stand."""
 
@@ -44,8 +50,10 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     """Its name in a sentence."""
-    default_port: int
-    """The port that is meant where none is given."""
+    default_port: int | None
+    """The port that is meant where none is given; None: one has to be given."""
+    has_login: bool
+    """Whether one logs in, as a user with a password, over TLS where it is offered, and asks a query."""
     default_user: str
     """The database user that is meant where none is given."""
     first_local_port: int
@@ -54,28 +62,34 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The file name by which its clients find a unix socket in its folder; ``{port}`` is the database's."""
     tls_over_sockets: bool
     """Whether its clients can use TLS over a unix socket."""
-    url_schemes: Mapping[str, int]
+    url_schemes: Mapping[str, int | None]
     """The schemes of its connection URLs, the usual one first, and the port that is meant by each."""
     libpq: bool
     """Whether its URLs follow libpq's rules: ``+`` is a plus, ``ssl=true`` of JDBC verifies."""
     clients: tuple[str, ...]
-    """Programs that take a connection URL; the first is the one that is started."""
+    """Programs that take a connection URL; the first is the one that is started. Empty: there are none."""
     client_package: str
     """What to install where that one is missing."""
     client_may_skip_tls: bool
     """Whether that one may go on without TLS where it is told to have TLS and not to verify a name."""
     password_variable: str
     """The environment variable from which its clients take a password."""
-    password_file: PasswordFile
+    password_file: PasswordFile | None
     counts_broken_handshakes: bool
     """Whether it blocks the host (the jumpbox) from which handshakes are broken off too often."""
-    sql: Sql
+    sql: Sql | None
     """How names and texts are quoted in its SQL."""
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """The settings of an entry that mean nothing with it, such as ``database.user``."""
+        return frozenset() if self.has_login else OF_A_LOGIN
 
 
 POSTGRESQL = EngineFacts(
     title="PostgreSQL",
     default_port=5432,
+    has_login=True,
     default_user="postgres",
     first_local_port=15432,
     socket_name=".s.PGSQL.{port}",
@@ -94,6 +108,7 @@ POSTGRESQL = EngineFacts(
 MYSQL = EngineFacts(
     title="MySQL",
     default_port=3306,
+    has_login=True,
     default_user="root",
     first_local_port=13306,
     socket_name="mysql.sock",

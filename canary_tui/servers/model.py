@@ -143,6 +143,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         """The database user: as it is given, or the engine's own where none is."""
         return self.database.user or self.engine.facts.default_user
 
+    def fitting(self) -> Server:
+        """Return the server without the settings that its engine has no use for (``EngineFacts.unused``)."""
+        if self.engine.facts.has_login:
+            return self
+        database = Database(host=self.database.host, port=self.database.port)
+        probe = msgspec.structs.replace(self.probe, query="")
+        return msgspec.structs.replace(self, database=database, probe=probe)
+
     @property
     def through(self) -> str:
         """How it is reached, for a person: ``user@host``, with the port where it is not 22."""
@@ -159,7 +167,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
             "server": self.name,
             "engine": self.engine.value,
             "engine_title": facts.title,
-            "sql": facts.sql.value,
+            "sql": facts.sql or "",
             "db_host": self.database.host,
             "db_port": str(self.database.port),
             "db_user": self.user,

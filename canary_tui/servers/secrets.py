@@ -108,6 +108,8 @@ class Passwords:
         what a person gave in this run. Raises Failed (``password_missing``,
         ``password_command_failed``).
         """
+        if not server.engine.facts.has_login:
+            return None
         source = server.database.password
         if isinstance(source, PasswordEnv):
             return self._from_environment(source)
@@ -189,6 +191,8 @@ class Passwords:
                     found = pgpass(path, database.host, database.port, database.name or user, user)
                 case PasswordFile.MY_CNF:
                     found = my_cnf(self._at_home(".my.cnf"), database.host, database.port, user)
+                case None:
+                    pass
         except Ignored as reason:
             note = str(reason)
         with self._guard:

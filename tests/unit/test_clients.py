@@ -34,7 +34,9 @@ BIN = "/usr/bin:/bin"
 
 
 def server(engine: Engine, **changes: object) -> Server:
-    database = Database(host="db.internal", port=engine.facts.default_port, name="orders", user="reader")
+    database = Database(
+        host="db.internal", port=engine.facts.default_port or 6379, name="orders", user="reader"
+    )
     return Server(name="orders", engine=engine, database=msgspec.structs.replace(database, **changes))
 
 

@@ -110,6 +110,8 @@ def _ends(server: Server, result: ProbeResult, key: KeyInfo | None) -> list[str]
         lines.append(f"Key:       {key.fingerprint}")
     way = "as the SSH server sees it" if ssh is not None else f"direct{seen}"
     lines.append(f"Database:  {server.engine.value} {database.host} port {database.port}, {way}")
+    if not server.engine.facts.has_login:
+        return lines
     words = server.words
     lines.append(f"Login:     {words['db_user']} on {words['db_name']}")
     return lines

@@ -80,18 +80,37 @@ def _parse(text: str) -> UrlParts:
     url = URL.match(bare)
     if url is None:
         if PAIRS.match(bare) is None:
-            raise ValueError("it begins with none of postgresql://, mysql:// and mariadb://")
+            raise ValueError(f"it begins with none of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
         parts = _parts(Engine.POSTGRESQL, pair_values(bare), jdbc=False)
         if UNKNOWN in parts.left_out:
             raise ValueError("it has a key that libpq has not; a value with a space is written 'in quotes'")
         return parts
     engine = SCHEMES[url["scheme"].lower()]
+    if not engine.facts.has_login:
+        return _place(engine, url["scheme"].lower(), bare[url.end() :], driver=url["driver"] or "")
     libpq = engine.facts.libpq and not url["jdbc"] and not url["driver"]
     parts = _parts(engine, url_values(bare[url.end() :], form_encoded=not libpq), jdbc=bool(url["jdbc"]))
     if UNKNOWN in parts.left_out and "@" in bare.partition("?")[2]:
         # The end of a password with / and ? in it looks like this; an honest parameter is one that is known.
         raise ValueError(f"an @ stands where the host does not begin; {ESCAPES}")
     return parts
+
+
+def _place(engine: Engine, scheme: str, rest: str, *, driver: str) -> UrlParts:
+    """Return host and port alone; what else the URL says, its password included, is dropped here."""
+    if driver == "+srv":
+        raise ValueError("its hosts stand in the DNS (SRV), and an entry has one; take one of them")
+    rest, semicolon, more = rest.partition(";")  # jdbc:sqlserver://host:1433;user=…
+    if "@" in more:
+        raise ValueError(f"an @ stands where the host does not begin; {ESCAPES}")
+    values = url_values(rest, form_encoded=True)
+    parts = _parts(engine, {key: values[key] for key in ("host", "port")}, jdbc=False)
+    named = {"user": "the user", "password": "the password", "dbname": "the database's name"}
+    left_out = [said for key, said in named.items() if values.get(key)]
+    if semicolon or values.keys() - {*named, "host", "port"}:
+        left_out.append("the parameters")
+    port = parts.port or str(engine.facts.url_schemes[scheme] or "")
+    return msgspec.structs.replace(parts, port=port, left_out=tuple(left_out))
 
 
 def _bare(text: str) -> str:
@@ -175,6 +194,16 @@ def how_to_use(row: Row) -> str:
     """Return the command that reaches the database from a shell on this machine."""
     clients = _clients(row)
     return " ".join(map(shell_word, clients.shell_words())) if clients is not None else NOT_BOUND
+
+
+def without_client(row: Row) -> str:
+    """Say what to do instead where the engine has no client of its own."""
+    server, url = row.server, connection_url(row)
+    mine = f"Start yours at {url} (y copies it)" if url else NOT_BOUND
+    return (
+        f"With engine: {server.engine.value} there is no client to start. {mine.rstrip('.')}, or in another "
+        f"shell: canary connect {shell_word(server.name)} -- COMMAND"
+    )
 
 
 def _clients(row: Row) -> EngineClients | None:
