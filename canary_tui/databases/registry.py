@@ -28,6 +28,10 @@ def client_for(engine: Engine) -> DatabaseClient:
             from canary_tui.databases.mysql.client import MySQL
 
             return MySQL()
+        case Engine.TCP:
+            from canary_tui.databases.tcp.client import Tcp
+
+            return Tcp()
         case _:
             assert_never(engine)
 
@@ -45,12 +49,17 @@ def refusal_for(engine: Engine, text: str) -> ClientRefusal:
 
             # The server speaks first: the error stands in place of the greeting.
             return AtOnce(error_packet(line, 0))
+        case Engine.TCP:
+            return AtOnce(b"")  # nobody knows its language: it is hung up on, and the log has the reason
         case _:
             assert_never(engine)
 
 
 def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
-    """Return the guard of one session; None where the user wrote that passwords may go in clear."""
+    """Return the guard of one session.
+
+    None where the user wrote that passwords may go in clear, or nothing is known of the login.
+    """
     if database.allow_cleartext:
         return None
     match engine:
@@ -62,6 +71,8 @@ def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
             from canary_tui.databases.mysql.login_guard import MySqlLoginGuard
 
             return MySqlLoginGuard()
+        case Engine.TCP:
+            return None
         case _:
             assert_never(engine)
 
@@ -77,5 +88,9 @@ def clients_of(server: Server, way: Way) -> EngineClients:
             from canary_tui.databases.mysql.client_environment import MysqlClients
 
             return MysqlClients(server, way)
+        case Engine.TCP:
+            from canary_tui.databases.tcp.client_environment import TcpClients
+
+            return TcpClients(server, way)
         case _:
             assert_never(server.engine)

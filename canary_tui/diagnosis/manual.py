@@ -43,10 +43,12 @@ EXAMPLE: dict[str, str] = {
 """The server of the page's examples."""
 
 MYSQL = {"engine": "mysql", "engine_title": "MySQL", "sql": Sql.MYSQL, "db_port": "3306"}
+TCP = {"engine": "tcp", "engine_title": "TCP service", "db_port": "6379"}
 DIRECT = {"ssh_host": "", "ssh_port": "", "ssh_user": ""}
 LABELS = {
     "postgresql": "PostgreSQL",
     "mysql": "MySQL and MariaDB",
+    "tcp": "any other service",
     "tunnel": "with a tunnel",
     "direct": "without a tunnel",
 }
@@ -159,7 +161,9 @@ def _labelled(line: Line) -> str:
 
 def _example(line: Line) -> str:
     """Return a sentence as it is said of the example server, or of one like it that the sentence is for."""
-    words = EXAMPLE | (MYSQL if "mysql" in line.tags else {}) | (DIRECT if "direct" in line.tags else {})
+    words = dict(EXAMPLE)
+    for tag, others in {"mysql": MYSQL, "tcp": TCP, "direct": DIRECT}.items():
+        words |= others if tag in line.tags else {}
     return fill(line.text, complete(words))
 
 

@@ -15,10 +15,11 @@ from canary_tui.diagnosis.words import Sql
 
 
 class Engine(StrEnum):
-    """Which protocol the database speaks. ``mysql`` is MariaDB too."""
+    """Which protocol the database speaks. ``mysql`` is MariaDB too; ``tcp`` is any other, not looked into."""
 
     POSTGRESQL = "postgresql"
     MYSQL = "mysql"
+    TCP = "tcp"
 
     @property
     def facts(self) -> EngineFacts:
@@ -28,6 +29,8 @@ class Engine(StrEnum):
                 return POSTGRESQL
             case Engine.MYSQL:
                 return MYSQL
+            case Engine.TCP:
+                return TCP
             case _:
                 assert_never(self)
 
@@ -123,4 +126,34 @@ MYSQL = EngineFacts(
     password_file=PasswordFile.MY_CNF,
     counts_broken_handshakes=True,
     sql=Sql.MYSQL,
+)
+
+TCP = EngineFacts(
+    title="TCP service",
+    default_port=None,
+    has_login=False,
+    default_user="",
+    first_local_port=17000,
+    socket_name="tcp.sock",
+    tls_over_sockets=True,
+    url_schemes={
+        "tcp": None,
+        "redis": 6379,
+        "rediss": 6379,
+        "valkey": 6379,
+        "valkeys": 6379,
+        "mongodb": 27017,
+        "sqlserver": 1433,
+        "mssql": 1433,
+        "clickhouse": 9000,
+        "ch": 9000,
+    },
+    libpq=False,
+    clients=(),
+    client_package="",
+    client_may_skip_tls=False,
+    password_variable="",
+    password_file=None,
+    counts_broken_handshakes=False,
+    sql=None,
 )

@@ -76,6 +76,11 @@ LOOK_AT_MYSQL: dict[Cause, str] = {
     Cause.PASSWORD_EXPIRED: "PASSWORD EXPIRE of {db_user}: SHOW CREATE USER",
     Cause.DATABASE_ACCESS_DENIED: "GRANT … ON {db_name!sql}.* TO {db_user!text}",
 }
+LOOK_AT_TCP: dict[Cause, str] = {
+    Cause.DATABASE_REFUSED: "the address and port that the service listens on; from the SSH server: "
+    "nc -vz {db_host!sh} {db_port!sh}",
+    Cause.DATABASE_CLOSED_EARLY: "the service's log; the addresses that it lets in",
+}
 LINE_HELPS = frozenset({Stage.AUTH, Stage.FORWARD})
 """Stages at which the line to install is part of the answer."""
 
@@ -153,5 +158,7 @@ def _look_at_database(engine: Engine) -> dict[Cause, str]:
             return LOOK_AT_POSTGRESQL
         case Engine.MYSQL:
             return LOOK_AT_MYSQL
+        case Engine.TCP:
+            return LOOK_AT_TCP
         case _:
             assert_never(engine)
