@@ -33,6 +33,16 @@ from canary_tui.surroundings import NO_NAME
 if TYPE_CHECKING:
     from canary_tui.paths import Paths
 
+SETTINGS = {
+    "db_name": "database.name",
+    "db_user": "database.user",
+    "tls": "database.tls",
+    "ca_file": "database.ca_file",
+    "password_env": "database.password",
+    "password_command": "database.password",
+    "password_keyring": "database.password",
+}
+"""The settings of options that not every engine has a use for."""
 LIMITS: dict[str, tuple[Any, str]] = {
     "every": (Interval, "between 1s and 1d"),
     "timeout": (Timeout, "between 1s and 60s"),
@@ -54,13 +64,14 @@ class PortType(click.ParamType[int]):
 
 
 PORT = PortType()
+PORTS = ", ".join(f"{engine.facts.default_port or 'none'} for {engine.value}" for engine in Engine)
 
 
 @click.command("add")
 @click.argument("name")
 @click.option("--engine", type=click.Choice([e.value for e in Engine]), required=True)
 @click.option("--db-host", required=True, metavar="HOST", help="As the SSH server sees it.")
-@click.option("--db-port", type=PORT, help="Default: 5432 or 3306.")
+@click.option("--db-port", type=PORT, help=f"Default: {PORTS}.")
 @click.option("--db-name", default="", metavar="NAME")
 @click.option("--db-user", default="", metavar="USER")
 @click.option("--tls", type=click.Choice([m.value for m in TlsMode]), default="prefer", show_default=True)
@@ -101,9 +112,16 @@ def command(paths: Paths, /, **options: Any) -> None:
 
 
 def _server(options: dict[str, Any], probe: Any) -> Server:
+    """Return the server that the options mean. Raises UsageError."""
     _check("NAME", options["name"], name_problem(options["name"]))
     _check("--db-host", options["db_host"], host_problem(options["db_host"]))
     engine = Engine(options["engine"])
+    port = options["db_port"] or engine.facts.default_port
+    if port is None:
+        raise click.UsageError(f"--db-port is needed: --engine {engine.value} has no usual one")
+    for option, setting in SETTINGS.items():
+        if setting in engine.facts.unused and options[option] not in {None, "", False, TlsMode.PREFER.value}:
+            raise click.UsageError(f"--{option.replace('_', '-')} does not go with --engine {engine.value}")
     changes = {key: _seconds(key, options[key]) for key in LIMITS if options[key] is not None}
     return Server(
         name=options["name"],
@@ -111,7 +129,7 @@ def _server(options: dict[str, Any], probe: Any) -> Server:
         engine=engine,
         database=Database(
             host=options["db_host"],
-            port=options["db_port"] or engine.default_port,
+            port=port,
             name=options["db_name"],
             user=options["db_user"],
             password=_password(options),
@@ -120,7 +138,7 @@ def _server(options: dict[str, Any], probe: Any) -> Server:
         ),
         ssh=_ssh(options),
         probe=msgspec.structs.replace(probe, **changes),
-    )
+    ).fitting()
 
 
 def _ssh(options: dict[str, Any]) -> SshServer | None:

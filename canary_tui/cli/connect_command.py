@@ -25,11 +25,11 @@ from canary_tui.surroundings import in_front, wanted_signals, when_terminal_goes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from canary_tui.databases.ways import Way
     from canary_tui.diagnosis.stages import Failure
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.supervisor import Supervisor
     from canary_tui.monitor.tools import Tools
-    from canary_tui.monitor.ways import Way
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
@@ -166,14 +166,14 @@ async def _probe_first(server: Server, supervisor: Supervisor, tools: Tools) -> 
     """Raise Failed where it is not safe to log in and the client could not be told so (``check_safe``)."""
     from canary_tui.monitor.probe import probe
     from canary_tui.monitor.ways import check_safe
-    from canary_tui.servers.model import Engine, TlsMode
+    from canary_tui.servers.model import TlsMode
 
-    database = server.database
+    facts, database = server.engine.facts, server.database
     tls = database.tls
     wanted = tls.required or (tls is TlsMode.PREFER and tools.known_tls.seen(server))
     # The local end of a tunnel cuts a client off that is asked for its password in clear; here is none.
     open_to_all = server.tunnel is None and not (tls.verifies or database.allow_cleartext)
-    if open_to_all or (server.engine is Engine.MYSQL and wanted):
+    if facts.has_login and (open_to_all or (facts.client_may_skip_tls and wanted)):
         check_safe((await probe(server, tools, route=supervisor.route())).failure)
 
 

@@ -76,7 +76,7 @@ def server_json(server: Server | BrokenServer) -> dict[str, Any]:
             "port": database.port,
             "name": database.name,
             "user": database.user,
-            "tls": database.tls.value,
+            "tls": database.tls.value if server.engine.facts.has_login else None,
         },
         "ssh": {
             "host": ssh.host,

@@ -27,6 +27,8 @@ def command(paths: Paths, name: str, forget: bool) -> int:
     from canary_tui.servers.secrets import Secret, keyring_forget, keyring_has, keyring_set
 
     server = find_server(paths, name)
+    if not server.engine.facts.has_login:
+        raise click.UsageError(f"{name} has no password: with engine: {server.engine.value} nothing logs in")
     if forget:
         gone = keyring_forget(server)
         click.echo(f"Forgotten: {name}." if gone else f"The keyring has no password for {name}.", err=True)

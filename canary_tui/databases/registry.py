@@ -9,10 +9,12 @@ from canary_tui.diagnosis.printable import one_line
 from canary_tui.servers.model import Engine
 
 if TYPE_CHECKING:
+    from canary_tui.databases.client_environment import EngineClients
     from canary_tui.databases.client_refusal import ClientRefusal
     from canary_tui.databases.link import DatabaseClient
     from canary_tui.databases.login_guard import LoginGuard
-    from canary_tui.servers.model import Database
+    from canary_tui.databases.ways import Way
+    from canary_tui.servers.model import Database, Server
 
 
 def client_for(engine: Engine) -> DatabaseClient:
@@ -26,6 +28,10 @@ def client_for(engine: Engine) -> DatabaseClient:
             from canary_tui.databases.mysql.client import MySQL
 
             return MySQL()
+        case Engine.TCP:
+            from canary_tui.databases.tcp.client import Tcp
+
+            return Tcp()
         case _:
             assert_never(engine)
 
@@ -43,12 +49,17 @@ def refusal_for(engine: Engine, text: str) -> ClientRefusal:
 
             # The server speaks first: the error stands in place of the greeting.
             return AtOnce(error_packet(line, 0))
+        case Engine.TCP:
+            return AtOnce(b"")  # nobody knows its language: it is hung up on, and the log has the reason
         case _:
             assert_never(engine)
 
 
 def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
-    """Return the guard of one session; None where the user wrote that passwords may go in clear."""
+    """Return the guard of one session.
+
+    None where the user wrote that passwords may go in clear, or nothing is known of the login.
+    """
     if database.allow_cleartext:
         return None
     match engine:
@@ -60,5 +71,26 @@ def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
             from canary_tui.databases.mysql.login_guard import MySqlLoginGuard
 
             return MySqlLoginGuard()
+        case Engine.TCP:
+            return None
         case _:
             assert_never(engine)
+
+
+def clients_of(server: Server, way: Way) -> EngineClients:
+    """Return how programs on this machine reach a server."""
+    match server.engine:
+        case Engine.POSTGRESQL:
+            from canary_tui.databases.postgresql.client_environment import PostgresClients
+
+            return PostgresClients(server, way)
+        case Engine.MYSQL:
+            from canary_tui.databases.mysql.client_environment import MysqlClients
+
+            return MysqlClients(server, way)
+        case Engine.TCP:
+            from canary_tui.databases.tcp.client_environment import TcpClients
+
+            return TcpClients(server, way)
+        case _:
+            assert_never(server.engine)

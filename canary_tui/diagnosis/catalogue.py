@@ -64,6 +64,6 @@ def _tags(stage: Stage, words: Mapping[str, str]) -> frozenset[str]:
     tunnelled = "ssh_host" in words or stage in _SSH_STAGES
     route = "tunnel" if tunnelled else "direct"
     # Which engine it is decides half of the remedies; without a word of it, the default engine is meant.
-    engine = words.get("engine") if words.get("engine") in {"postgresql", "mysql"} else "postgresql"
+    engine = words.get("engine", "postgresql")
     facts = (f"has:{word}" if word in words else f"lacks:{word}" for word in STAND_INS)
-    return frozenset({stage.value, route, str(engine), *facts})
+    return frozenset({stage.value, route, engine, *facts})

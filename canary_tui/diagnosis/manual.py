@@ -12,11 +12,13 @@ from canary_tui.diagnosis.catalogue import stage_title, title
 from canary_tui.diagnosis.sentences import ENTRIES
 from canary_tui.diagnosis.sentences.entry import Line
 from canary_tui.diagnosis.stages import CAUSES_BY_STAGE, USUAL_STAGE, Cause, Stage
-from canary_tui.diagnosis.words import complete, fill
+from canary_tui.diagnosis.words import Sql, complete, fill
 
 EXAMPLE: dict[str, str] = {
     "server": "orders-prod",
     "engine": "postgresql",
+    "engine_title": "PostgreSQL",
+    "sql": Sql.STANDARD,
     "db_host": "db.internal",
     "db_port": "5432",
     "db_user": "canary_reader",
@@ -40,11 +42,13 @@ EXAMPLE: dict[str, str] = {
 }
 """The server of the page's examples."""
 
-MYSQL = {"engine": "mysql", "db_port": "3306"}
+MYSQL = {"engine": "mysql", "engine_title": "MySQL", "sql": Sql.MYSQL, "db_port": "3306"}
+TCP = {"engine": "tcp", "engine_title": "TCP service", "db_port": "6379"}
 DIRECT = {"ssh_host": "", "ssh_port": "", "ssh_user": ""}
 LABELS = {
     "postgresql": "PostgreSQL",
     "mysql": "MySQL and MariaDB",
+    "tcp": "any other service",
     "tunnel": "with a tunnel",
     "direct": "without a tunnel",
 }
@@ -157,7 +161,9 @@ def _labelled(line: Line) -> str:
 
 def _example(line: Line) -> str:
     """Return a sentence as it is said of the example server, or of one like it that the sentence is for."""
-    words = EXAMPLE | (MYSQL if "mysql" in line.tags else {}) | (DIRECT if "direct" in line.tags else {})
+    words = dict(EXAMPLE)
+    for tag, others in {"mysql": MYSQL, "tcp": TCP, "direct": DIRECT}.items():
+        words |= others if tag in line.tags else {}
     return fill(line.text, complete(words))
 
 

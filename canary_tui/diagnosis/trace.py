@@ -36,6 +36,8 @@ class Trace:
         self._began = 0.0
         self._note = ""
         self._expected: Failed | None = None
+        self.settled = False
+        """Whether the stage under way has passed, and only listens on."""
         self.waited = 0.0
         """Seconds that belong to no stage."""
 
@@ -75,6 +77,10 @@ class Trace:
     def expect(self, failed: Failed | None) -> None:
         """Say what it amounts to when the time runs out in the stage under way; None: silence."""
         self._expected = failed
+
+    def settle(self) -> None:
+        """Say that the stage under way has passed: when the time runs out in it, that is no failure."""
+        self.settled = True
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -127,6 +133,7 @@ class Trace:
         ms = round((now - self._began) * 1000, 3)
         self._results.append(StageResult(stage=self._stage, ok=ok, ms=ms, note=self._note))
         self._stage, self._tentative, self._note, self._expected = None, False, "", None
+        self.settled = False
 
     def _tell(self) -> None:
         if self._watch is not None:

@@ -10,14 +10,24 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 
 from canary_tui.diagnosis.printable import VALUE_LIMIT, one_line
+
+
+class Sql(StrEnum):
+    """How names and texts are quoted in a database's SQL. The word ``sql`` tells it."""
+
+    STANDARD = "standard"
+    MYSQL = "mysql"
+
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:!([a-z]+))?\}")
 
 STAND_INS: dict[str, str] = {
     "server": "this server",
     "engine": "the database's engine",
+    "engine_title": "the database",
     "db_host": "the database's host",
     "db_port": "the database's port",
     "db_user": "the database user",
@@ -51,7 +61,6 @@ STAND_INS: dict[str, str] = {
     "target_setting": "the host in the settings",
     "origin": "this machine",
     "client": "the address as the database sees it",
-    "engine_name": "the database",
 }
 """Every word that a sentence may use, and what is said where it is not known."""
 
@@ -92,7 +101,7 @@ def complete(words: Mapping[str, str]) -> dict[str, str]:
         "target_setting": "ssh.host" if tunnelled else "database.host",
         "origin": get("ssh_host") or "this machine",
         "client": f"{who} address as the database sees it",
-        "engine_name": {"postgresql": "PostgreSQL", "mysql": "MySQL"}.get(get("engine"), ""),
+        "sql": words.get("sql", ""),
     }
     return {word: value for word, value in own.items() if value}
 
@@ -144,12 +153,12 @@ def _argument(value: str, words: Mapping[str, str]) -> str:
 def _identifier(value: str, words: Mapping[str, str]) -> str:
     if _PLAIN_NAME.match(value) and value not in _RESERVED:
         return value
-    mark = "`" if words.get("engine") == "mysql" else '"'
+    mark = "`" if words.get("sql") == Sql.MYSQL else '"'
     return mark + value.replace(mark, mark * 2) + mark
 
 
 def _literal(value: str, words: Mapping[str, str]) -> str:
-    if words.get("engine") == "mysql":
+    if words.get("sql") == Sql.MYSQL:
         value = value.replace("\\", "\\\\")
     return "'" + value.replace("'", "''") + "'"
 

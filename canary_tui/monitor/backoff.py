@@ -7,9 +7,12 @@ network trouble backs off, a refused key waits long, and what only a person can 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Cause
-from canary_tui.servers.model import Engine
+
+if TYPE_CHECKING:
+    from canary_tui.servers.model import Engine
 
 
 class Retry(Enum):
@@ -20,7 +23,7 @@ class Retry(Enum):
     REFUSED = "refused"
     """Was answered with no: once a minute at first, once a quarter of an hour later."""
     BROKEN_OFF = "broken_off"
-    """Our limit broke a MySQL handshake off: as usual at first, then ever more seldom."""
+    """Our limit broke a handshake off that the database counts: as usual at first, then ever more seldom."""
     PERSON = "person"
     """Not tried again until a person acted or the settings changed."""
 
@@ -69,7 +72,7 @@ def retry_of_probe(cause: Cause, engine: Engine | None = None) -> Retry | None:
     """
     if cause in DATABASE_FOR_PERSON:
         return Retry.PERSON
-    if cause in BREAKS_OFF and engine is Engine.MYSQL:
+    if cause in BREAKS_OFF and engine is not None and engine.facts.counts_broken_handshakes:
         return Retry.BROKEN_OFF
     return Retry.REFUSED if cause in DATABASE_REFUSED else None
 

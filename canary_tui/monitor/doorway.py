@@ -18,7 +18,7 @@ from canary_tui.monitor.ipv6_end import Ipv6End
 from canary_tui.monitor.local_ports import LOOPBACK, next_free_port
 from canary_tui.monitor.strangers import Strangers
 from canary_tui.servers.file import BadFile
-from canary_tui.servers.model import Engine, Listen
+from canary_tui.servers.model import Listen
 from canary_tui.tunnels.holder import holder_of
 from canary_tui.tunnels.login import CutOff
 from canary_tui.tunnels.open_files import USED_UP, unexpected
@@ -234,6 +234,4 @@ def allowed_uids(names: tuple[str, ...]) -> frozenset[int]:
 
 def socket_name(server: Server) -> str:
     """Return the socket's file name by which the engine's own clients find it in its folder."""
-    if server.engine is Engine.POSTGRESQL:
-        return f".s.PGSQL.{server.database.port}"
-    return "mysql.sock"
+    return server.engine.facts.socket_name.format(port=server.database.port)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.servers.model import Listen
+from canary_tui.servers.model import Engine, Listen
 from canary_tui.tunnels.listener import BACKLOG
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 LOOPBACK6 = "::1"
 NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """Why ::1 cannot be bound where the machine has none (ipv6(7)): not compiled in, switched off on ``lo``."""
-FIRST_PORTS = {"postgresql": 15432, "mysql": 13306}
+FIRST_PORTS = {engine: engine.facts.first_local_port for engine in Engine}
 PORT_TRIES = 1000
 ANY_PORT_TRIES = 20
 Sockets = tuple[socket.socket, ...]
@@ -119,7 +119,7 @@ def with_local_port(server: Server, taken: set[int]) -> Server:
     ssh = server.ssh
     if ssh is None or ssh.local_port is not None or ssh.listen is Listen.SOCKET:
         return server
-    first = FIRST_PORTS[server.engine.value]
+    first = FIRST_PORTS[server.engine]
     port = next_free_port(first, taken)
     if port is None:
         raise Failed(Cause.LOCAL_PORT_TAKEN, stage=Stage.SETTINGS, detail=f"no free port from {first} on")

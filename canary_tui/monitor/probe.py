@@ -114,7 +114,9 @@ async def _all_stages(
     except TimeoutError:
         if not limit.expired():
             raise
-        raise _tunnel_is_silent(route) or trace.timed_out() from None
+        silent = _tunnel_is_silent(route)
+        if silent or not trace.settled:
+            raise silent or trace.timed_out() from None
     except Failed as failed:
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server)

@@ -9,10 +9,10 @@ import msgspec
 from canary_tui.diagnosis.stages import Cause, Failed
 
 if TYPE_CHECKING:
+    from canary_tui.databases.ways import Way
     from canary_tui.keys.authorized import KeyInfo
     from canary_tui.keys.rotation import Rotation
     from canary_tui.monitor.follower import Follower
-    from canary_tui.monitor.ways import Way
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 

@@ -1,4 +1,4 @@
-"""Where a client reaches a server: at the local end that a tunnel has bound, or directly."""
+"""Whether a client may use the way to a server: who listens at the local end, and what the last probe met."""
 
 from __future__ import annotations
 
@@ -6,53 +6,19 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from canary_tui.databases.ways import LocalPort, way_to
 from canary_tui.diagnosis.stages import Cause, Failed
-from canary_tui.servers.model import Server
 from canary_tui.tunnels.holder import holder_of, listens, uid_on
 from canary_tui.tunnels.peer import LINUX, name_of
 
 if TYPE_CHECKING:
+    from canary_tui.databases.ways import Way
     from canary_tui.diagnosis.stages import Failure
     from canary_tui.monitor.watcher import Watcher
+    from canary_tui.servers.model import Server
 
 
-class LocalPort(msgspec.Struct, frozen=True):
-    """The tunnel's port on this machine's loopback."""
-
-    host: str
-    port: int
-
-
-class LocalSocket(msgspec.Struct, frozen=True):
-    """The tunnel's unix socket, by its absolute path."""
-
-    path: str
-
-
-class Direct(msgspec.Struct, frozen=True):
-    """No tunnel: the database's own host and port."""
-
-
-Way = LocalPort | LocalSocket | Direct
 UNSAFE = frozenset({Cause.TLS_NOT_OFFERED, Cause.TLS_DOWNGRADED, Cause.PASSWORD_NOT_SENT})
-
-
-def way_to(server: Server, local: str, why: Failed) -> Way:
-    """Return how clients reach a server whose tunnel is bound at ``local`` (``127.0.0.1:15432``, or a path).
-
-    A tunnelled server has no other way: where nothing is bound, its ``localhost`` would be this machine's own
-    database. Raises ``why`` then.
-    """
-    if server.tunnel is None:
-        return Direct()
-    if local.startswith("/"):
-        return LocalSocket(local)
-    host, _, port = local.rpartition(":")
-    if not port:
-        raise why
-    return LocalPort(host, int(port))
 
 
 async def way_at(server: Server, local: str, why: Failed, monitor: int | None = None) -> Way:

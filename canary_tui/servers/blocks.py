@@ -41,6 +41,8 @@ class Block:
         self.given = isinstance(node, Mapping)
         self.values: dict[str, Node] = {}
         self.kind = kind
+        self.own: frozenset[str] = frozenset()
+        """Keys that stand in the block itself, and are not merged in."""
         self.unknown: dict[str, tuple[Node, Node]] = {}
         """Keys that are no settings, with their values."""
         if isinstance(node, Mapping):
@@ -63,6 +65,7 @@ class Block:
             else:
                 lines[text] = key.line
                 self._take(key, text, value)
+        self.own = frozenset(lines)
         if "<<" in self.values:
             for key, text, value in merged(self.values.pop("<<")):
                 self._take(key, text, value)

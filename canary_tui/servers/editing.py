@@ -36,7 +36,7 @@ class NotListed(LookupError):
 
 def added(text: str, file: str, server: Server) -> tuple[str, Fleet]:
     """Return the text with a server at the end of its list, and what it says then."""
-    before = parse(text, file)
+    before, server = parse(text, file), server.fitting()
     wanted = (*before.fleet.named, server)
 
     def step(editor: Editor, now: Parsed) -> list[Edit]:
@@ -47,7 +47,7 @@ def added(text: str, file: str, server: Server) -> tuple[str, Fleet]:
 
 def changed(text: str, file: str, name: str, server: Server) -> tuple[str, Fleet]:
     """Return the text with only those values of ``name`` changed that are not what ``server`` has."""
-    before = parse(text, file)
+    before, server = parse(text, file), server.fitting()
     good(before.fleet, name, file)
     index = _index(before.fleet, name, file)
     wanted = list(before.fleet.named)
@@ -184,13 +184,28 @@ def _change(editor: Editor, now: Parsed, index: int, wanted: Server) -> list[Edi
     new, old = settings(wanted), settings(current)
     differs = {path: value for path, value in new.items() if path not in old or old[path] != value}
     if ("engine",) in differs:
-        differs.pop(("database", "port"), None)  # the engine may bring it along; the next round sees
+        if wanted.engine.facts.default_port is None:
+            differs["database", "port"] = wanted.database.port
+        else:
+            differs.pop(("database", "port"), None)  # the engine may bring it along; the next round sees
+        differs |= dict.fromkeys(_without_use(mapping, wanted))
     edits = _set(editor, mapping, "server", {path[0]: v for path, v in differs.items() if len(path) == 1})
     for section in ("database", "ssh", "probe"):
         values = {path[1]: value for path, value in differs.items() if path[0] == section and len(path) == 2}
         if values:
             edits += _change_section(editor, now, mapping, section, values=values, wanted=wanted)
     return edits
+
+
+def _without_use(mapping: Mapping, wanted: Server) -> list[tuple[str, str]]:
+    """Return the settings of an entry that mean nothing with the engine it gets, by their paths."""
+    return [
+        (section, key)
+        for section, node in _values(mapping).items()
+        if section is not None and isinstance(node, Mapping)
+        for key in _values(node)
+        if key is not None and f"{section}.{key}" in wanted.engine.facts.unused
+    ]
 
 
 def _change_section(

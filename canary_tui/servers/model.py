@@ -14,6 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from canary_tui.servers.engine_facts import Engine as Engine  # noqa: PLC0414 - part of a server
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z"
 HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
@@ -22,18 +24,6 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Interval = Annotated[float, Meta(ge=1, le=86_400)]
 Timeout = Annotated[float, Meta(ge=1, le=60)]
 Wait = Annotated[float, Meta(ge=0, le=300)]
-
-
-class Engine(StrEnum):
-    """Which protocol the database speaks. ``mysql`` is MariaDB too."""
-
-    POSTGRESQL = "postgresql"
-    MYSQL = "mysql"
-
-    @property
-    def default_port(self) -> int:
-        """The engine's registered port."""
-        return 5432 if self is Engine.POSTGRESQL else 3306
 
 
 class TlsMode(StrEnum):
@@ -149,6 +139,19 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return (self.ssh.key if self.ssh else "") or self.name
 
     @property
+    def user(self) -> str:
+        """The database user: as it is given, or the engine's own where none is."""
+        return self.database.user or self.engine.facts.default_user
+
+    def fitting(self) -> Server:
+        """Return the server without the settings that its engine has no use for (``EngineFacts.unused``)."""
+        if self.engine.facts.has_login:
+            return self
+        database = Database(host=self.database.host, port=self.database.port)
+        probe = msgspec.structs.replace(self.probe, query="")
+        return msgspec.structs.replace(self, database=database, probe=probe)
+
+    @property
     def through(self) -> str:
         """How it is reached, for a person: ``user@host``, with the port where it is not 22."""
         if self.tunnel is None:
@@ -159,13 +162,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> dict[str, str]:
         """The names that the sentences of a diagnosis use."""
-        ssh = self.tunnel
+        ssh, facts = self.tunnel, self.engine.facts
         return {
             "server": self.name,
             "engine": self.engine.value,
+            "engine_title": facts.title,
+            "sql": facts.sql or "",
             "db_host": self.database.host,
             "db_port": str(self.database.port),
-            "db_user": self.database.user or default_user(self.engine),
+            "db_user": self.user,
             "db_name": self.database.name or self.database.user or "the default database",
             "tls": self.database.tls.value,
             "ssh_host": ssh.host if ssh else "",
@@ -174,11 +179,6 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
             "local_port": str(ssh.local_port or "") if ssh else "",
             "timeout": f"{self.probe.timeout:g} s",
         }
-
-
-def default_user(engine: Engine) -> str:
-    """Return the database user that is meant when none is given."""
-    return "postgres" if engine is Engine.POSTGRESQL else "root"
 
 
 def host_problem(host: str) -> str:

@@ -48,6 +48,7 @@ VERSION = 1
 NEWER = re.compile(r"0*(?P<major>[1-9][0-9]{0,5})(?:\.[0-9]{1,6}){0,2}\Z")
 
 engine = fields.choice(Engine)
+ENGINES = f"{', '.join(list(Engine)[:-1])} or {list(Engine)[-1]}"
 tls = fields.choice(TlsMode)
 listen = fields.choice(Listen)
 
@@ -191,7 +192,7 @@ class _Reader:
             self.problem(block.values["name"], block.at("name"), message)
         if not block.given:
             return Server(name="", engine=Engine.POSTGRESQL, database=Database(host="", port=1)), False
-        kind = block.need("engine", engine, Engine.POSTGRESQL, " (postgresql or mysql)")
+        kind = block.need("engine", engine, Engine.POSTGRESQL, f" ({ENGINES})")
         server = Server(
             name=name,
             enabled=block.get("enabled", fields.boolean, True),
@@ -199,18 +200,19 @@ class _Reader:
             engine=kind,
             database=self._database(block, kind),
             ssh=self._ssh(block, name),
-            probe=self._probe(block, defaults.probe),
+            probe=self._probe(block, defaults.probe, kind),
         )
-        return server, unique
+        return server.fitting(), unique
 
     def _database(self, server: Block, kind: Engine) -> Database:
         node = server.node("database")
         block = Block(self, node, server.at("database"), "database")
         if node is None:
             self.problem(server.line, block.path, "is missing; its host is needed")
+        self._unknown.leave_out(block, kind)
         return Database(
             host=block.need("host", fields.host, "") if block.given else "",
-            port=block.get("port", fields.port, kind.default_port),
+            port=self._database_port(block, kind),
             name=block.get("name", fields.words, ""),
             user=block.get("user", fields.words, ""),
             password=self._password(block),
@@ -218,6 +220,13 @@ class _Reader:
             ca_file=block.get("ca_file", fields.words, ""),
             allow_cleartext=block.get("allow_cleartext", fields.boolean, False),
         )
+
+    @staticmethod
+    def _database_port(block: Block, kind: Engine) -> int:
+        usual = kind.facts.default_port
+        if usual is None and block.given:
+            return block.need("port", fields.port, 1, f"; engine: {kind.value} has no usual one")
+        return block.get("port", fields.port, usual or 1)
 
     def _ssh(self, server: Block, name: str) -> SshServer | None:
         if "ssh" not in server.values:
@@ -265,11 +274,13 @@ class _Reader:
         else:
             self._ports[local_port] = (name, node.line)
 
-    def _probe(self, owner: Block, plan: ProbePlan) -> ProbePlan:
+    def _probe(self, owner: Block, plan: ProbePlan, kind: Engine | None = None) -> ProbePlan:
         node = owner.node("probe")
         if node is None:
             return plan
         block = Block(self, node, owner.at("probe"), "probe")
+        if kind is not None:
+            self._unknown.leave_out(block, kind)
         return ProbePlan(
             every=block.get("every", fields.every, plan.every),
             timeout=block.get("timeout", fields.timeout, plan.timeout),

@@ -90,7 +90,7 @@ def entry(server: Server, fleet: Fleet) -> dict[str, Text]:
         Server(
             name="",
             engine=server.engine,
-            database=Database(host="", port=server.engine.default_port),
+            database=Database(host="", port=server.engine.facts.default_port or 0),
             ssh=SshServer(host="", user=""),
             probe=fleet.defaults.probe,
         )

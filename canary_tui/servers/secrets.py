@@ -16,14 +16,13 @@ from canary_tui.diagnosis.words import endpoint, shell_word
 from canary_tui.paths import NoHome, expanded
 from canary_tui.servers.child_environment import without_other_passwords
 from canary_tui.servers.commands import first_line
+from canary_tui.servers.engine_facts import PasswordFile
 from canary_tui.servers.model import (
-    Engine,
     PasswordCommand,
     PasswordEnv,
     PasswordKeyring,
     PasswordSource,
     Server,
-    default_user,
 )
 from canary_tui.servers.passfiles import Ignored, my_cnf, pgpass
 
@@ -109,6 +108,8 @@ class Passwords:
         what a person gave in this run. Raises Failed (``password_missing``,
         ``password_command_failed``).
         """
+        if not server.engine.facts.has_login:
+            return None
         source = server.database.password
         if isinstance(source, PasswordEnv):
             return self._from_environment(source)
@@ -182,13 +183,16 @@ class Passwords:
 
     def _from_file(self, server: Server) -> Secret | None:
         database, note, found = server.database, "", None
-        user = database.user or default_user(server.engine)
+        user = server.user
         try:
-            if server.engine is Engine.POSTGRESQL:
-                path = Path(self._environ.get("PGPASSFILE") or self._at_home(".pgpass"))
-                found = pgpass(path, database.host, database.port, database.name or user, user)
-            else:
-                found = my_cnf(self._at_home(".my.cnf"), database.host, database.port, user)
+            match server.engine.facts.password_file:
+                case PasswordFile.PGPASS:
+                    path = Path(self._environ.get("PGPASSFILE") or self._at_home(".pgpass"))
+                    found = pgpass(path, database.host, database.port, database.name or user, user)
+                case PasswordFile.MY_CNF:
+                    found = my_cnf(self._at_home(".my.cnf"), database.host, database.port, user)
+                case None:
+                    pass
         except Ignored as reason:
             note = str(reason)
         with self._guard:
@@ -202,9 +206,8 @@ def destination(server: Server) -> str:
     Another servers file may give the same name to another place, and must not get the password there.
     """
     database, ssh = server.database, server.tunnel
-    user = database.user or default_user(server.engine)
     behind = f" behind {endpoint(ssh.host.lower(), str(ssh.port))}" if ssh is not None else ""
-    return f"{server.name}: {user}@{endpoint(database.host.lower(), str(database.port))}{behind}"
+    return f"{server.name}: {server.user}@{endpoint(database.host.lower(), str(database.port))}{behind}"
 
 
 def keyring_set(server: Server, password: Secret) -> None:

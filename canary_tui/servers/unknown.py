@@ -12,6 +12,7 @@ from canary_tui.servers.problems import Problem
 
 if TYPE_CHECKING:
     from canary_tui.servers.blocks import Block
+    from canary_tui.servers.engine_facts import Engine
     from canary_tui.servers.nodes import Document, Mapping, Node
 
 MAX_WARNINGS = 50
@@ -48,6 +49,15 @@ class UnknownKeys:
                 self._put(key, f"{path}.{text}", vocabulary.unknown("password", text, ""))
             else:
                 self._put(key, path, "has a key beside it that is no setting and has no effect")
+
+    def leave_out(self, block: Block, engine: Engine) -> None:
+        """Take the settings out of a block that mean nothing with its engine, and say so."""
+        unused = {key for key in block.values if f"{block.kind}.{key}" in engine.facts.unused}
+        for key in unused:
+            node = block.values.pop(key)
+            if key in block.own and self._is_new(node):
+                message = f"has no effect: with engine: {engine.value} nothing logs in, and nothing is asked"
+                self._put(node, block.at(key), message)
 
     def warnings(self, newer: Problem | None) -> tuple[Problem, ...]:
         """Return one for each key; for a file of a newer version one that names the first of them."""

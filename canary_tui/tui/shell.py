@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
+from canary_tui.servers.model import Engine
+
 if TYPE_CHECKING:
     from textual.app import App
 
-PACKAGES = {
-    "psql": "the PostgreSQL client (Debian: postgresql-client; Homebrew: libpq)",
-    "mysql": "the MySQL or MariaDB client (Debian: mariadb-client; Homebrew: mysql-client)",
-    "mariadb": "the MariaDB client (Debian: mariadb-client; Homebrew: mariadb)",
-}
+PACKAGES = {engine.facts.clients[0]: engine.facts.client_package for engine in Engine}
 
 
 async def run_client(app: App[None], argv: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -36,7 +36,9 @@ LINE = (
 def server(name: str = "orders-prod", *, engine: Engine = Engine.POSTGRESQL, tunnel: bool = True) -> Server:
     """Return a server, behind a jumpbox unless ``tunnel`` is False."""
     ssh = SshServer(host="bastion-1", user="ssh_user", key=name, local_port=15432) if tunnel else None
-    database = Database(host="10.0.3.12", port=engine.default_port, name="orders", user="canary_reader")
+    database = Database(
+        host="10.0.3.12", port=engine.facts.default_port or 6379, name="orders", user="canary_reader"
+    )
     return Server(name=name, engine=engine, database=database, ssh=ssh)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from canary_tui.databases.client_environment import NOWHERE
+from canary_tui.databases.mysql.client_environment import CLIENTS
+from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, Way, way_to
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor.clients import SHOWN, DatabaseClient
-from canary_tui.monitor.mysql_clients import CLIENTS, NOWHERE
-from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket, Way, way_to
 from canary_tui.servers.model import (
     Database,
     Engine,
@@ -33,7 +34,9 @@ BIN = "/usr/bin:/bin"
 
 
 def server(engine: Engine, **changes: object) -> Server:
-    database = Database(host="db.internal", port=engine.default_port, name="orders", user="reader")
+    database = Database(
+        host="db.internal", port=engine.facts.default_port or 6379, name="orders", user="reader"
+    )
     return Server(name="orders", engine=engine, database=msgspec.structs.replace(database, **changes))
 
 

@@ -43,7 +43,7 @@ def port_of(chosen: Server) -> int:
 @pytest.fixture(autouse=True)
 def _from_a_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setitem(local_ports.FIRST_PORTS, "postgresql", free.getsockname()[1])
+        monkeypatch.setitem(local_ports.FIRST_PORTS, Engine.POSTGRESQL, free.getsockname()[1])
 
 
 def test_two_that_choose_at_once_get_ports_of_their_own() -> None:
@@ -57,7 +57,7 @@ def test_two_that_choose_at_once_get_ports_of_their_own() -> None:
 
 
 def test_a_port_that_was_lost_to_somebody_quicker_is_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = local_ports.FIRST_PORTS["postgresql"]
+    first = local_ports.FIRST_PORTS[Engine.POSTGRESQL]
     monkeypatch.setattr(local_ports, "_is_free", lambda _port: True)
     ports = LocalPorts()
     with listening(first):
@@ -135,7 +135,7 @@ def test_both_addresses_are_listened_on_by_one_number() -> None:
 @needs_ipv6
 @pytest.mark.parametrize("host", [LOOPBACK, LOOPBACK6])
 def test_a_number_that_somebody_has_on_either_address_is_not_chosen(host: str) -> None:
-    first = local_ports.FIRST_PORTS["postgresql"]
+    first = local_ports.FIRST_PORTS[Engine.POSTGRESQL]
     ports = LocalPorts()
     with listening(first, host):
         port = port_of(ports.choose(server(), set()))

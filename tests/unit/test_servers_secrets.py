@@ -35,7 +35,7 @@ from canary_tui.servers.secrets import KeyringUnavailable, Passwords, Secret, ke
 
 
 def server(source: PasswordSource | None = None, engine: Engine = Engine.POSTGRESQL) -> Server:
-    port = engine.default_port
+    port = engine.facts.default_port or 6379
     database = Database(host="db.example", port=port, name="orders", user="reader", password=source)
     return Server(name="a", engine=engine, database=database)
 

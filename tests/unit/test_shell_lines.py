@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from canary_tui.databases.ways import Direct
 from canary_tui.diagnosis import sentences
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failure, Stage
@@ -28,7 +29,6 @@ from canary_tui.diagnosis.words import (
 )
 from canary_tui.monitor.board import Row
 from canary_tui.monitor.clients import DatabaseClient
-from canary_tui.monitor.ways import Direct
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 from canary_tui.servers.passfiles import pgpass
 from canary_tui.tui.presenters.report import (

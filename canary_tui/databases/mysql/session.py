@@ -14,7 +14,6 @@ from canary_tui.databases.mysql.results import Results
 from canary_tui.databases.mysql.wire import QUIT
 from canary_tui.databases.tls import why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed
-from canary_tui.servers.model import Engine, default_user
 
 if TYPE_CHECKING:
     import ssl
@@ -48,7 +47,7 @@ async def new_session(
         password,
         host=host,
         port=port,
-        user=server.database.user or default_user(Engine.MYSQL),
+        user=server.user,
         # aiomysql encodes as Latin-1; the server's hash is of the UTF-8 bytes.
         password=password.reveal().encode().decode("latin-1") if password else "",
         db=server.database.name or None,

@@ -16,7 +16,7 @@ from canary_tui.databases.postgresql.refusals import Refusal, cause_of
 from canary_tui.databases.postgresql.wire import offers_tls
 from canary_tui.databases.tls import context_for, why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.servers.model import TlsMode
 
 if TYPE_CHECKING:
     from canary_tui.databases.link import Link
@@ -104,7 +104,7 @@ async def _log_in(
     link: Link, server: Server, password: Secret | None, context: ssl.SSLContext | None
 ) -> Connection:
     host, port = await link.local_address()
-    user = server.database.user or default_user(Engine.POSTGRESQL)
+    user = server.user
     # Everything that asyncpg would otherwise take from PG* variables, ~/.pgpass and ~/.postgresql is given.
     connection: Connection = await asyncpg.connect(
         host=host,

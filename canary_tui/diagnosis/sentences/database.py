@@ -9,6 +9,11 @@ from canary_tui.diagnosis.stages import Cause
 REACHED_FROM = "`nc -vz {db_host!sh} {db_port!sh}` on {origin} tells whether it is reached from there."
 
 START_POSTGRESQL = postgresql("Start the database on {db_host}: `sudo systemctl start postgresql`.")
+START_TCP = when(
+    "tcp",
+    "Start the service on {db_host}, and have it listen where {origin} reaches it: there, `sudo ss -ltnp "
+    "'sport = :{db_port!code}'` shows its addresses.",
+)
 START_MYSQL = mysql("Start the database on {db_host}: `sudo systemctl start mysql` (or `mariadb`).")
 LOG_POSTGRESQL = postgresql(
     "See the reason in the database's log on {db_host}: `sudo journalctl -u 'postgresql*' -n 50`, or the "
@@ -46,6 +51,7 @@ FORWARD: dict[Cause, Entry] = {
         "there, or have another name. " + REACHED_FROM,
         START_POSTGRESQL,
         START_MYSQL,
+        START_TCP,
         postgresql(
             "Let it listen to other machines: `listen_addresses = '*'` in postgresql.conf, then `sudo "
             "systemctl restart postgresql`."
@@ -94,11 +100,13 @@ DATABASE: dict[Cause, Entry] = {
     Cause.WRONG_PROTOCOL: entry(
         "not the expected database",
         (
-            when("login", "What answers on {db_at} began a login and went on as no {engine_name} does."),
-            when("tls", "What answers on {db_at} began TLS and went on as no {engine_name} does."),
-            "Something answers on {db_at}, but it does not speak {engine_name}.",
+            when("tcp", "What answers on {db_at} sends without end before it is asked anything."),
+            when("login", "What answers on {db_at} began a login and went on as no {engine_title} does."),
+            when("tls", "What answers on {db_at} began TLS and went on as no {engine_title} does."),
+            "Something answers on {db_at}, but it does not speak {engine_title}.",
         ),
-        "Check `engine` in servers.yaml ({engine} now): `postgresql`, or `mysql` for MySQL and MariaDB.",
+        "Check `engine` in servers.yaml ({engine} now): `postgresql`, `mysql` for MySQL and MariaDB, "
+        "or `tcp` for anything else.",
         "Check `database.port` ({db_port} now): PostgreSQL usually has 5432, MySQL and MariaDB 3306; "
         "MySQL's 33060 speaks another protocol.",
         "Check `database.host`: see what listens there with `sudo ss -ltnp 'sport = :{db_port!code}'` on "
@@ -106,9 +114,17 @@ DATABASE: dict[Cause, Entry] = {
     ),
     Cause.DATABASE_CLOSED_EARLY: entry(
         "database closed early",
-        "The database {db_at} accepted the connection and closed it without a word.",
+        (
+            when("tcp", "The service {db_at} accepted the connection and closed it at once."),
+            "The database {db_at} accepted the connection and closed it without a word.",
+        ),
         LOG_POSTGRESQL,
         LOG_MYSQL,
+        when(
+            "tcp",
+            "See its log on {db_host}. Many services close connections from addresses that they do not let "
+            "in, or when they have too many: {client} must be allowed.",
+        ),
         "If a load balancer or a proxy listens on {db_at}, check that a database behind it is up.",
         "If the database was restarting, the next probe tells: `canary probe {server!sh}`.",
     ),

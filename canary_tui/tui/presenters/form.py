@@ -59,6 +59,19 @@ LABELS: dict[str, str] = {
     "query": "Query",
 }
 
+SETTINGS = {
+    "db_name": "database.name",
+    "db_user": "database.user",
+    "password_from": "database.password",
+    "password_env": "database.password",
+    "password_command": "database.password",
+    "password_keyring": "database.password",
+    "tls": "database.tls",
+    "ca_file": "database.ca_file",
+    "query": "probe.query",
+}
+"""The settings of fields that not every engine has a use for."""
+
 DURATIONS: dict[str, tuple[float, float, str]] = {
     "every": (1, 86_400, "1s – 1d"),
     "timeout": (1, 60, "1s – 60s"),
@@ -72,7 +85,7 @@ def blank() -> Values:
     return {
         **dict.fromkeys(LABELS, ""),
         "engine": Engine.POSTGRESQL.value,
-        "db_port": str(Engine.POSTGRESQL.default_port),
+        "db_port": default_port(Engine.POSTGRESQL),
         "password_from": ASK,
         "tls": TlsMode.PREFER.value,
         "ssh_enabled": "on",
@@ -101,7 +114,7 @@ def values_of(server: Server) -> Values:
         "every": format_duration(plan.every),
         "timeout": format_duration(plan.timeout),
         "slow_after": format_duration(plan.slow_after),
-        "query": plan.query,
+        "query": plan.query or ProbePlan().query,
     }
     if ssh is not None:
         values |= {
@@ -122,8 +135,15 @@ def values_of(server: Server) -> Values:
     return values
 
 
+def default_port(engine: Engine) -> str:
+    """Return what stands in the port's field where nobody has typed one."""
+    return str(engine.facts.default_port or "")
+
+
 def in_use(field: str, values: Values) -> bool:
     """Tell whether a field counts, and is shown, with the form as it is."""
+    if SETTINGS.get(field) in Engine(values["engine"]).facts.unused:
+        return False
     if field in {"ssh_host", "ssh_port", "ssh_user", "local_port"}:
         return values["ssh_enabled"] == "on"
     if field in {"password_env", "password_command", "password_keyring"}:
@@ -232,7 +252,7 @@ def build(values: Values, base: Server | None = None) -> Server:
     _check(server.probe)
     if server.ssh is not None:
         _check(server.ssh)
-    return server
+    return server.fitting()
 
 
 def _check(part: SshServer | ProbePlan) -> None:

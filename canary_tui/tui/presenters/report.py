@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.diagnosis.words import complete, fill, host_key_file
@@ -76,6 +76,11 @@ LOOK_AT_MYSQL: dict[Cause, str] = {
     Cause.PASSWORD_EXPIRED: "PASSWORD EXPIRE of {db_user}: SHOW CREATE USER",
     Cause.DATABASE_ACCESS_DENIED: "GRANT … ON {db_name!sql}.* TO {db_user!text}",
 }
+LOOK_AT_TCP: dict[Cause, str] = {
+    Cause.DATABASE_REFUSED: "the address and port that the service listens on; from the SSH server: "
+    "nc -vz {db_host!sh} {db_port!sh}",
+    Cause.DATABASE_CLOSED_EARLY: "the service's log; the addresses that it lets in",
+}
 LINE_HELPS = frozenset({Stage.AUTH, Stage.FORWARD})
 """Stages at which the line to install is part of the answer."""
 
@@ -110,6 +115,8 @@ def _ends(server: Server, result: ProbeResult, key: KeyInfo | None) -> list[str]
         lines.append(f"Key:       {key.fingerprint}")
     way = "as the SSH server sees it" if ssh is not None else f"direct{seen}"
     lines.append(f"Database:  {server.engine.value} {database.host} port {database.port}, {way}")
+    if not server.engine.facts.has_login:
+        return lines
     words = server.words
     lines.append(f"Login:     {words['db_user']} on {words['db_name']}")
     return lines
@@ -133,7 +140,7 @@ def _failure(server: Server, result: ProbeResult, failure: Failure) -> list[str]
 
 def look_at(server: Server, failure: Failure, host_key: str = "") -> str:
     """Return the setting of sshd or of the database to look at; empty where it is ours alone."""
-    database = LOOK_AT_POSTGRESQL if server.engine is Engine.POSTGRESQL else LOOK_AT_MYSQL
+    database = _look_at_database(server.engine)
     text = LOOK_AT.get(failure.cause) or database.get(failure.cause) or LOOK_AT_STAGE.get(failure.stage, "")
     if server.tunnel is None:
         # Without an SSH server the names and connections of a probe are the database's own.
@@ -143,3 +150,15 @@ def look_at(server: Server, failure: Failure, host_key: str = "") -> str:
         }.get(failure.stage, text)
     file = host_key or "/etc/ssh/ssh_host_ed25519_key.pub"
     return fill(text, complete(server.words) | {"host_key_file": file})
+
+
+def _look_at_database(engine: Engine) -> dict[Cause, str]:
+    match engine:
+        case Engine.POSTGRESQL:
+            return LOOK_AT_POSTGRESQL
+        case Engine.MYSQL:
+            return LOOK_AT_MYSQL
+        case Engine.TCP:
+            return LOOK_AT_TCP
+        case _:
+            assert_never(engine)

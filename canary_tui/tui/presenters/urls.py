@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 
+from canary_tui.databases.registry import clients_of
+from canary_tui.databases.ways import way_to
+from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.diagnosis.words import shell_word
 from canary_tui.servers import fields
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.servers.model import Engine, TlsMode
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.presenters.uri import ESCAPES, SEVERAL_HOSTS, pair_values, url_values
 from canary_tui.tui.presenters.url_words import TAKEN, folded, may_be_named, tls_of
 
 if TYPE_CHECKING:
+    from canary_tui.databases.client_environment import EngineClients
     from canary_tui.monitor.board import Row
 
-SCHEMES: dict[str, Engine] = {
-    "postgresql": Engine.POSTGRESQL,
-    "postgres": Engine.POSTGRESQL,
-    "pgsql": Engine.POSTGRESQL,
-    "psql": Engine.POSTGRESQL,
-    "postgis": Engine.POSTGRESQL,
-    "mysql": Engine.MYSQL,
-    "mysql2": Engine.MYSQL,
-    "mariadb": Engine.MYSQL,
-}
+SCHEMES = {scheme: engine for engine in Engine for scheme in engine.facts.url_schemes}
+PROGRAMS = "|".join(program for engine in Engine for program in engine.facts.clients)
 URL = re.compile(
     rf"(?P<jdbc>jdbc:)?(?P<scheme>{'|'.join(SCHEMES)})(?P<driver>[+:][a-z0-9_+:]+)?://", re.IGNORECASE
 )
-BEFORE = re.compile(
-    r"(?:export\s+|set\s+)?[A-Z_][A-Z0-9_]*\s*[=:]\s*|(?:psql|pgcli|mysql|mariadb|mycli|mysqlsh)\s+",
-    re.IGNORECASE,
-)
+BEFORE = re.compile(rf"(?:export\s+|set\s+)?[A-Z_][A-Z0-9_]*\s*[=:]\s*|(?:{PROGRAMS})\s+", re.IGNORECASE)
 """What stands before a URL that was copied with its line: ``DATABASE_URL=``, ``psql``."""
 PAIRS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|sslmode|service)\s*=", re.IGNORECASE)
 QUOTES = {'"': '"', "'": "'", "`": "`", "<": ">"}
@@ -88,18 +80,37 @@ def _parse(text: str) -> UrlParts:
     url = URL.match(bare)
     if url is None:
         if PAIRS.match(bare) is None:
-            raise ValueError("it begins with none of postgresql://, mysql:// and mariadb://")
+            raise ValueError(f"it begins with none of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
         parts = _parts(Engine.POSTGRESQL, pair_values(bare), jdbc=False)
         if UNKNOWN in parts.left_out:
             raise ValueError("it has a key that libpq has not; a value with a space is written 'in quotes'")
         return parts
     engine = SCHEMES[url["scheme"].lower()]
-    libpq = engine is Engine.POSTGRESQL and not url["jdbc"] and not url["driver"]
+    if not engine.facts.has_login:
+        return _place(engine, url["scheme"].lower(), bare[url.end() :], driver=url["driver"] or "")
+    libpq = engine.facts.libpq and not url["jdbc"] and not url["driver"]
     parts = _parts(engine, url_values(bare[url.end() :], form_encoded=not libpq), jdbc=bool(url["jdbc"]))
     if UNKNOWN in parts.left_out and "@" in bare.partition("?")[2]:
         # The end of a password with / and ? in it looks like this; an honest parameter is one that is known.
         raise ValueError(f"an @ stands where the host does not begin; {ESCAPES}")
     return parts
+
+
+def _place(engine: Engine, scheme: str, rest: str, *, driver: str) -> UrlParts:
+    """Return host and port alone; what else the URL says, its password included, is dropped here."""
+    if driver == "+srv":
+        raise ValueError("its hosts stand in the DNS (SRV), and an entry has one; take one of them")
+    rest, semicolon, more = rest.partition(";")  # jdbc:sqlserver://host:1433;user=…
+    if "@" in more:
+        raise ValueError(f"an @ stands where the host does not begin; {ESCAPES}")
+    values = url_values(rest, form_encoded=True)
+    parts = _parts(engine, {key: values[key] for key in ("host", "port")}, jdbc=False)
+    named = {"user": "the user", "password": "the password", "dbname": "the database's name"}
+    left_out = [said for key, said in named.items() if values.get(key)]
+    if semicolon or values.keys() - {*named, "host", "port"}:
+        left_out.append("the parameters")
+    port = parts.port or str(engine.facts.url_schemes[scheme] or "")
+    return msgspec.structs.replace(parts, port=port, left_out=tuple(left_out))
 
 
 def _bare(text: str) -> str:
@@ -143,7 +154,7 @@ def _parts(engine: Engine, given: dict[str, str], *, jdbc: bool) -> UrlParts:
         port=port,
         name=values.get("dbname", ""),
         user=values.get("user", ""),
-        tls=tls_of(values, jdbc=jdbc and engine is Engine.POSTGRESQL),
+        tls=tls_of(values, jdbc=jdbc and engine.facts.libpq),
         password=Secret(password) if password else None,
         ca_file="" if ca_file == "system" else ca_file,
         left_out=tuple(dict.fromkeys(left_out)),
@@ -175,51 +186,30 @@ def connection_url(row: Row) -> str:
 
     Empty while a tunnel's local end is not bound: whoever listens there then is somebody else.
     """
-    database, engine = row.server.database, row.server.engine
-    user = quote(database.user or default_user(engine), safe="")
-    name = quote(database.name, safe="")
-    if row.server.tunnel is not None and not row.local:
-        return ""
-    if row.local.startswith("/"):
-        folder = row.local.rpartition("/")[0] if engine is Engine.POSTGRESQL else row.local
-        key = "host" if engine is Engine.POSTGRESQL else "unix_socket"
-        # The port is part of the socket's name, and libpq looks for that file alone.
-        port = f"&port={database.port}" if engine is Engine.POSTGRESQL else ""
-        return f"{engine.value}://{user}@/{name}?{key}={quote(folder, safe='/')}{port}"
-    host, port = _address(row)
-    place = f"[{host}]" if ":" in host else host
-    return f"{engine.value}://{user}@{place}:{port}/{name}"
+    clients = _clients(row)
+    return clients.url() if clients is not None else ""
 
 
 def how_to_use(row: Row) -> str:
     """Return the command that reaches the database from a shell on this machine."""
-    server, database = row.server, row.server.database
-    mysql = server.engine is Engine.MYSQL
-    if server.tunnel is not None and not row.local:
-        return NOT_BOUND
-    if not row.local.startswith("/"):
-        host, port = _address(row)
-        where = ["-h", host, "-P" if mysql else "-p", port]
-    elif mysql:
-        where = [f"--socket={row.local}"]
-    else:
-        where = ["-h", row.local.rpartition("/")[0], "-p", str(database.port)]
-    user = ["-u" if mysql else "-U", database.user or default_user(server.engine)]
-    name = [_as_argument(database.name, mysql=mysql)] if database.name else []
-    return " ".join(map(shell_word, ["mysql" if mysql else "psql", *where, *user, *name]))
+    clients = _clients(row)
+    return " ".join(map(shell_word, clients.shell_words())) if clients is not None else NOT_BOUND
 
 
-def _as_argument(name: str, *, mysql: bool) -> str:
-    """Return a database's name so that no client takes it for an option, nor psql for a connection string."""
-    if re.fullmatch(r"\w[\w.-]*", name):
-        return name
-    escaped = re.sub(r"(['\\])", r"\\\1", name)
-    return f"--database={name}" if mysql else f"dbname='{escaped}'"
+def without_client(row: Row) -> str:
+    """Say what to do instead where the engine has no client of its own."""
+    server, url = row.server, connection_url(row)
+    mine = f"Start yours at {url} (y copies it)" if url else NOT_BOUND
+    return (
+        f"With engine: {server.engine.value} there is no client to start. {mine.rstrip('.')}, or in another "
+        f"shell: canary connect {shell_word(server.name)} -- COMMAND"
+    )
 
 
-def _address(row: Row) -> tuple[str, str]:
-    """Return host and port where a program on this machine reaches the database."""
-    if row.server.tunnel is None:
-        return row.server.database.host, str(row.server.database.port)
-    host, _, port = row.local.rpartition(":")
-    return host, port
+def _clients(row: Row) -> EngineClients | None:
+    """Return how programs reach the row's server; None while nothing is bound."""
+    try:
+        way = way_to(row.server, row.local, Failed(Cause.TUNNEL_LOST))
+    except Failed:
+        return None
+    return clients_of(row.server, way)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from canary_tui.diagnosis.catalogue import stage_title, title
 from canary_tui.diagnosis.stages import Stage
 from canary_tui.monitor.board import Health
+from canary_tui.servers.model import TlsMode
 from canary_tui.tui.presenters.lines import Tone
 
 if TYPE_CHECKING:
@@ -129,9 +130,9 @@ def iso_words(at: str) -> str:
 
 def expected_stages(server: Server) -> tuple[Stage, ...]:
     """Return the stages that a test of this server goes through; TLS only where it is asked for."""
-    tls = server.database.tls.value != "disable"
-    return tuple(
-        stage
-        for stage in Stage
-        if (server.tunnel is not None or stage not in SSH_STAGES) and (tls or stage is not Stage.TLS)
-    )
+    left_out: set[Stage] = set() if server.tunnel is not None else {*SSH_STAGES}
+    if server.database.tls is TlsMode.DISABLE:
+        left_out.add(Stage.TLS)
+    if not server.engine.facts.has_login:
+        left_out |= {Stage.TLS, Stage.LOGIN, Stage.QUERY}
+    return tuple(stage for stage in Stage if stage not in left_out)

@@ -138,8 +138,8 @@ class ServerForm(Page):
     def _follow_engine(self, engine: Engine) -> None:
         """The default port follows the engine until a person has typed another one."""
         port = self.field("db_port")
-        if port.value.strip() in {"", *(str(other.default_port) for other in Engine)}:
-            port.value = str(engine.default_port)
+        if port.value.strip() in {"", *(form.default_port(other) for other in Engine)}:
+            port.value = form.default_port(engine)
 
     @on(FormField.Left)
     def _left(self, event: FormField.Left) -> None:
@@ -171,7 +171,7 @@ class ServerForm(Page):
         values = {
             "engine": parts.engine.value,
             "db_host": parts.host,
-            "db_port": parts.port or str(parts.engine.default_port),
+            "db_port": parts.port or form.default_port(parts.engine),
             "db_name": parts.name,
             "db_user": parts.user,
             "ca_file": parts.ca_file,
@@ -229,7 +229,7 @@ class ServerForm(Page):
     async def _save(self, server: Server, values: form.Values) -> None:
         old = self._server.name if self._server is not None else None
         typed = values["password_keyring"]
-        keyring = values["password_from"] == form.KEYRING
+        keyring = values["password_from"] == form.KEYRING and form.in_use("password_from", values)
         secret = (Secret(typed) if typed else self._pasted) if keyring else None
         try:
             saved = await self.canary.done_and_shown(

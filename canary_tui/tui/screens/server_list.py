@@ -294,7 +294,10 @@ class ServerList(Page):
 
     def action_shell(self) -> None:
         """Run psql or mysql through the tunnel."""
-        if (row := self.selected) is not None:
+        row = self.selected
+        if row is not None and not row.server.engine.facts.clients:
+            self.notify(urls.without_client(row), timeout=12, markup=False)
+        elif row is not None:
             self.carry_out(partial(self.canary.shell, row.server.name), "shell")
 
     def action_retry(self) -> None:

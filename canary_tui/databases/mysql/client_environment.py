@@ -7,22 +7,25 @@ file of our own as the first argument, or options as arguments, are stronger.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from canary_tui.databases.client_environment import NOWHERE, authorities
+from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, address, place
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.monitor.ways import Direct, LocalPort, LocalSocket
 from canary_tui.paths import private_folder, replace_file
-from canary_tui.servers.model import Engine, TlsMode, default_user
+from canary_tui.servers.model import TlsMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from canary_tui.monitor.ways import Way
-    from canary_tui.servers.model import Database
+    from canary_tui.databases.ways import Way
+    from canary_tui.servers.model import Database, Server
 
 CLIENTS = frozenset(
     {"mysql", "mariadb", "mysqlpump", "mysqlcheck", "mariadbcheck", "mysql_upgrade"}
@@ -34,9 +37,6 @@ CLIENTS = frozenset(
 """Programs that take ``--defaults-file=`` as their first argument."""
 WRAPPERS = "canary-clients"
 """The folder in PATH that has them under their names; another ``canary connect`` around us has its own."""
-NOWHERE = "/dev/null/none"
-"""A path at which there can never be a file."""
-
 Option = tuple[str, str | None]
 
 WRAPPER = """\
@@ -56,24 +56,55 @@ exec "$program" --defaults-file={file} "$@"
 
 
 class MysqlClients:
-    """One server's option file and wrappers, written into ``folder``; without a password.
+    """See EngineClients."""
+
+    def __init__(self, server: Server, way: Way) -> None:
+        self._server = server
+        self._way = way
+
+    def url(self) -> str:
+        """Return the URL as the drivers of MySQL read it."""
+        database = self._server.database
+        user, name = quote(self._server.user, safe=""), quote(database.name, safe="")
+        if isinstance(self._way, LocalSocket):
+            return f"mysql://{user}@/{name}?unix_socket={quote(self._way.path, safe='/')}"
+        return f"mysql://{user}@{place(database, self._way)}/{name}"
+
+    def shell_words(self) -> list[str]:
+        """Return ``mysql`` with its options."""
+        database = self._server.database
+        if isinstance(self._way, LocalSocket):
+            where = [f"--socket={self._way.path}"]
+        else:
+            host, port = address(database, self._way)
+            where = ["-h", host, "-P", str(port)]
+        name = [_name_as_argument(database.name)] if database.name else []
+        return ["mysql", *where, "-u", self._server.user, *name]
+
+    def prepare(self, folder: Path, environ: Mapping[str, str]) -> MysqlEnvironment:
+        """Write option file and wrappers. Raises OSError."""
+        return MysqlEnvironment(self._server, self._way, folder, environ.get("PATH", os.defpath))
+
+
+class MysqlEnvironment:
+    """One server's option file and wrappers, written into ``folder``. See ClientEnvironment.
 
     ``path`` is where programs are looked for. Raises OSError.
     """
 
-    def __init__(self, database: Database, way: Way, authorities: str, folder: Path, path: str) -> None:
+    def __init__(self, server: Server, way: Way, folder: Path, path: str) -> None:
+        database = server.database
         self._path = os.pathsep.join(
             one for one in path.split(os.pathsep) if one and Path(one).name != WRAPPERS
         )
         self._database = database
-        self._way = way
         self._folder = private_folder(folder)
         self._file = folder / "my.cnf"
         self._script = folder / "client"
-        user = database.user or default_user(Engine.MYSQL)
-        self._options: list[Option] = [("user", user), *_address(database, way)]
-        self._options += _tls(database.tls, authorities, mariadb=self._is_mariadb("mysql"))
+        self._options: list[Option] = [("user", server.user), *_address(database, way)]
+        self._options += _tls(database.tls, authorities(database), mariadb=self._is_mariadb("mysql"))
         self._write()
+        self.variables = self._variables(way)
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return ``argv`` with our options in it, where it is one of ``CLIENTS``.
@@ -97,23 +128,20 @@ class MysqlClients:
             del rest[0]
         return [program, f"--defaults-file={self._file}", *rest]
 
-    def environment(self) -> dict[str, str]:
+    def _variables(self, way: Way) -> dict[str, str]:
         """Return what is for programs that we do not know, and for scripts.
 
         What is not used leads nowhere, or a program that leaves the host out would use this machine's own
         database.
         """
-        address: Mapping[str, str]
-        match self._way:
-            case LocalPort(host, port):
-                address = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(port), "MYSQL_UNIX_PORT": NOWHERE}
+        match way:
+            case LocalPort() | Direct():
+                host, port = address(self._database, way)
+                where = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(port), "MYSQL_UNIX_PORT": NOWHERE}
             case LocalSocket(socket):
-                address = {"MYSQL_HOST": "localhost", "MYSQL_UNIX_PORT": socket}
-            case Direct():
-                host, port = self._database.host, self._database.port
-                address = {"MYSQL_HOST": host, "MYSQL_TCP_PORT": str(port), "MYSQL_UNIX_PORT": NOWHERE}
+                where = {"MYSQL_HOST": "localhost", "MYSQL_UNIX_PORT": socket}
         return {
-            **address,
+            **where,
             "MYSQL_HOME": str(self._folder),
             # MySQL's clients read it even with --defaults-file (MySQL manual, "mysql_config_editor").
             "MYSQL_TEST_LOGIN_FILE": NOWHERE,
@@ -143,24 +171,25 @@ class MysqlClients:
         return found is not None and "mariadb" in Path(found).resolve().name
 
 
+def _name_as_argument(name: str) -> str:
+    """Return a database's name so that it is not taken for an option."""
+    return name if re.fullmatch(r"\w[\w.-]*", name) else f"--database={name}"
+
+
 def _address(database: Database, way: Way) -> list[Option]:
-    match way:
-        case LocalPort(host, port):
-            pass
-        case LocalSocket(socket):
-            return [("host", "localhost"), ("protocol", "socket"), ("socket", socket)]
-        case Direct():
-            host, port = database.host, database.port
+    if isinstance(way, LocalSocket):
+        return [("host", "localhost"), ("protocol", "socket"), ("socket", way.path)]
+    host, port = address(database, way)
     return [("host", host), ("port", str(port)), ("protocol", "tcp")]
 
 
-def _tls(tls: TlsMode, authorities: str, *, mariadb: bool) -> list[Option]:
+def _tls(tls: TlsMode, trusted: str, *, mariadb: bool) -> list[Option]:
     """Return TLS options for MariaDB's clients, or MySQL's own."""
     options = _options_of(tls)
     if mariadb:  # its client warns of every option that it does not know
         options = [option for option in options if option[0] != "loose-ssl-mode"]
-    verifies = tls not in {TlsMode.DISABLE, TlsMode.PREFER} and authorities
-    return [*options, ("ssl-ca", authorities)] if verifies else options
+    verifies = tls not in {TlsMode.DISABLE, TlsMode.PREFER} and trusted
+    return [*options, ("ssl-ca", trusted)] if verifies else options
 
 
 def _options_of(tls: TlsMode) -> list[Option]:

@@ -1,0 +1,159 @@
+"""What is true of each engine: one record each, whose missing field is a type error.
+
+What an engine *does* stands in its folder in ``databases``; ``databases/registry.py`` finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum
+from typing import assert_never
+
+import msgspec
+
+from canary_tui.diagnosis.words import Sql
+
+
+class Engine(StrEnum):
+    """Which protocol the database speaks. ``mysql`` is MariaDB too; ``tcp`` is any other, not looked into."""
+
+    POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+    TCP = "tcp"
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What is true of the engine."""
+        match self:
+            case Engine.POSTGRESQL:
+                return POSTGRESQL
+            case Engine.MYSQL:
+                return MYSQL
+            case Engine.TCP:
+                return TCP
+            case _:
+                assert_never(self)
+
+
+OF_A_LOGIN = frozenset(
+    {"database.name", "database.user", "database.password", "database.tls", "database.ca_file"}
+    | {"database.allow_cleartext", "probe.query"}
+)
+
+
+class PasswordFile(Enum):
+    """A file of its clients' in which an engine's passwords may stand."""
+
+    PGPASS = ".pgpass"
+    MY_CNF = ".my.cnf"
+
+
+class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine, as far as it differs from the others without any code."""
+
+    title: str
+    """Its name in a sentence."""
+    default_port: int | None
+    """The port that is meant where none is given; None: one has to be given."""
+    has_login: bool
+    """Whether one logs in, as a user with a password, over TLS where it is offered, and asks a query."""
+    default_user: str
+    """The database user that is meant where none is given."""
+    first_local_port: int
+    """From where on a local port is chosen."""
+    socket_name: str
+    """The file name by which its clients find a unix socket in its folder; ``{port}`` is the database's."""
+    tls_over_sockets: bool
+    """Whether its clients can use TLS over a unix socket."""
+    url_schemes: Mapping[str, int | None]
+    """The schemes of its connection URLs, the usual one first, and the port that is meant by each."""
+    libpq: bool
+    """Whether its URLs follow libpq's rules: ``+`` is a plus, ``ssl=true`` of JDBC verifies."""
+    clients: tuple[str, ...]
+    """Programs that take a connection URL; the first is the one that is started. Empty: there are none."""
+    client_package: str
+    """What to install where that one is missing."""
+    client_may_skip_tls: bool
+    """Whether that one may go on without TLS where it is told to have TLS and not to verify a name."""
+    password_variable: str
+    """The environment variable from which its clients take a password."""
+    password_file: PasswordFile | None
+    counts_broken_handshakes: bool
+    """Whether it blocks the host (the jumpbox) from which handshakes are broken off too often."""
+    sql: Sql | None
+    """How names and texts are quoted in its SQL."""
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """The settings of an entry that mean nothing with it, such as ``database.user``."""
+        return frozenset() if self.has_login else OF_A_LOGIN
+
+
+POSTGRESQL = EngineFacts(
+    title="PostgreSQL",
+    default_port=5432,
+    has_login=True,
+    default_user="postgres",
+    first_local_port=15432,
+    socket_name=".s.PGSQL.{port}",
+    tls_over_sockets=False,
+    url_schemes=dict.fromkeys(("postgresql", "postgres", "pgsql", "psql", "postgis"), 5432),
+    libpq=True,
+    clients=("psql", "pgcli"),
+    client_package="the PostgreSQL client (Debian: postgresql-client; Homebrew: libpq)",
+    client_may_skip_tls=False,
+    password_variable="PGPASSWORD",  # noqa: S106 - a variable's name
+    password_file=PasswordFile.PGPASS,
+    counts_broken_handshakes=False,
+    sql=Sql.STANDARD,
+)
+
+MYSQL = EngineFacts(
+    title="MySQL",
+    default_port=3306,
+    has_login=True,
+    default_user="root",
+    first_local_port=13306,
+    socket_name="mysql.sock",
+    tls_over_sockets=True,
+    url_schemes=dict.fromkeys(("mysql", "mysql2", "mariadb"), 3306),
+    libpq=False,
+    clients=("mysql", "mariadb", "mycli", "mysqlsh"),
+    client_package="the MySQL or MariaDB client (Debian: mariadb-client; Homebrew: mysql-client)",
+    # MariaDB's before 11.4.
+    client_may_skip_tls=True,
+    password_variable="MYSQL_PWD",  # noqa: S106 - a variable's name
+    password_file=PasswordFile.MY_CNF,
+    counts_broken_handshakes=True,
+    sql=Sql.MYSQL,
+)
+
+TCP = EngineFacts(
+    title="TCP service",
+    default_port=None,
+    has_login=False,
+    default_user="",
+    first_local_port=17000,
+    socket_name="tcp.sock",
+    tls_over_sockets=True,
+    url_schemes={
+        "tcp": None,
+        "redis": 6379,
+        "rediss": 6379,
+        "valkey": 6379,
+        "valkeys": 6379,
+        "mongodb": 27017,
+        "sqlserver": 1433,
+        "mssql": 1433,
+        "clickhouse": 9000,
+        "ch": 9000,
+    },
+    libpq=False,
+    clients=(),
+    client_package="",
+    client_may_skip_tls=False,
+    password_variable="",
+    password_file=None,
+    counts_broken_handshakes=False,
+    sql=None,
+)
