@@ -57,8 +57,8 @@ class _Ends:
 def command(paths: Paths, name: str, command_line: tuple[str, ...]) -> int:
     """Open a server's tunnel, print how to use it, and stay until Ctrl-C.
 
-    With COMMAND: run it with the engine's environment (PGHOST, MYSQL_HOST …), close, and return its
-    exit status; 125 when the tunnel could not be opened.
+    With COMMAND: run it with the engine's environment (PGHOST, MYSQL_HOST, CANARY_HOST …), close, and
+    return its exit status; 125 when the tunnel could not be opened.
     """
     server = find_server(paths, name)
     with ExitStack() as listening:  # also while asyncio waits for the threads of its pool

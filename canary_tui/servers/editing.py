@@ -182,13 +182,18 @@ def _change(editor: Editor, now: Parsed, index: int, wanted: Server) -> list[Edi
         keys = [key_text(key) for key, _ in mapping.pairs]
         return [editor.remove(mapping, keys.index("ssh"))] if "ssh" in keys else []
     new, old = settings(wanted), settings(current)
-    differs = {path: value for path, value in new.items() if path not in old or old[path] != value}
+    differs = {
+        path: value
+        for path, value in new.items()
+        if (path not in old or old[path] != value) and ".".join(path) not in wanted.engine.facts.unused
+    }
     if ("engine",) in differs:
         if wanted.engine.facts.default_port is None:
             differs["database", "port"] = wanted.database.port
         else:
             differs.pop(("database", "port"), None)  # the engine may bring it along; the next round sees
-        differs |= dict.fromkeys(_without_use(mapping, wanted))
+        if unused := _without_use(mapping, wanted):  # they go first: with the new engine nobody sees them
+            differs = dict.fromkeys(unused)
     edits = _set(editor, mapping, "server", {path[0]: v for path, v in differs.items() if len(path) == 1})
     for section in ("database", "ssh", "probe"):
         values = {path[1]: value for path, value in differs.items() if path[0] == section and len(path) == 2}

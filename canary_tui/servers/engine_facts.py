@@ -146,7 +146,6 @@ TCP = EngineFacts(
         "sqlserver": 1433,
         "mssql": 1433,
         "clickhouse": 9000,
-        "ch": 9000,
     },
     libpq=False,
     clients=(),

@@ -17,7 +17,7 @@ from canary_tui.servers.model import Engine
 if TYPE_CHECKING:
     from textual.app import App
 
-PACKAGES = {engine.facts.clients[0]: engine.facts.client_package for engine in Engine}
+PACKAGES = {client: engine.facts.client_package for engine in Engine for client in engine.facts.clients}
 
 
 async def run_client(app: App[None], argv: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -271,3 +271,69 @@ async def test_a_name_that_was_typed_stays_when_a_url_is_pasted_below_it(
         form.query_one("#db-host", Input).post_message(events.Paste("postgresql://db.example/app"))
         await until(pilot, lambda: form.field("db_host").value == "db.example")
         assert form.field("name").value == "mine"
+
+
+# Engines without a login
+
+OF_A_LOGIN = ["db_name", "db_user", "password_from", "tls", "query"]
+
+
+def shown(form: ServerForm) -> list[str]:
+    return [key for key in OF_A_LOGIN if not form.field(key).has_class("hidden")]
+
+
+async def test_a_tcp_service_has_no_login_in_its_form_and_needs_a_port(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        await pilot.press(*"cache", "tab", "right", "right", "tab", *"10.0.0.5", "tab")
+        assert form.field("engine").value == "tcp"
+        await until(pilot, lambda: not shown(form))
+        form.fill({"ssh_host": "jump", "ssh_user": "ana", "query": "", "db_user": "typed before"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "a port (1–65535) is needed" in screen_text(pilot))
+        assert monitor.asked_for("save") == []
+        form.fill({"db_port": "6379"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: monitor.asked_for("save"))
+    server = saved(monitor)
+    assert (server.engine, server.database.host, server.database.port) == (Engine.TCP, "10.0.0.5", 6379)
+    assert server == server.fitting()
+
+
+async def test_the_login_comes_back_with_the_engine(app: CanaryApp, opened: Open) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.fill({"db_user": "reader"})
+        form.field("engine").value = "tcp"
+        await until(pilot, lambda: not shown(form))
+        assert form.field("db_port").value == ""
+        form.field("engine").value = "mysql"
+        await until(pilot, lambda: shown(form) == OF_A_LOGIN)
+        assert (form.field("db_user").value, form.field("db_port").value) == ("reader", "3306")
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("tcp://cache.internal:7000", "7000"),
+        ("redis://:hunter2@cache.internal/0", "6379"),
+        ("mongodb://me:hunter2@cache.internal/d?authSource=admin", "27017"),
+        ("jdbc:sqlserver://cache.internal;user=sa;password=hunter2", "1433"),
+        ("clickhouse://me:hunter2@cache.internal:9440", "9440"),
+    ],
+)
+async def test_a_url_of_another_service_gives_host_and_port_and_its_password_is_kept_nowhere(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open, url: str, port: str
+) -> None:
+    async with form_of(app, opened) as (pilot, form):
+        form.query_one("#name", Input).post_message(events.Paste(url))
+        await until(pilot, lambda: form.field("db_host").value == "cache.internal")
+        assert (form.field("engine").value, form.field("db_port").value) == ("tcp", port)
+        form.fill({"ssh_enabled": "off"})
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: monitor.asked_for("save"))
+        assert "hunter2" not in screen_text(pilot)
+        assert "hunter2" not in repr(form.values)
+    assert saved(monitor).name == "cache.internal"
+    assert monitor.asked_for("give_password") == []
+    assert "hunter2" not in repr(monitor.asked)

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from canary_tui.monitor.board import Health, Row
 from canary_tui.monitor.uptime import Uptime
+from canary_tui.servers.model import Engine
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters import urls
 from canary_tui.tui.presenters.long_run import DAY
@@ -185,6 +186,18 @@ async def test_no_url_is_copied_of_a_port_that_is_not_ours(
         await pilot.press("y")
         await until(pilot, lambda: urls.NOT_BOUND in {toast.message for toast in app._notifications})
         assert app.clipboard == ""
+
+
+async def test_where_there_is_no_client_to_start_it_is_said_what_to_do(
+    monitor: FakeMonitor, opened: Open
+) -> None:
+    server = samples.server("cache", engine=Engine.TCP).fitting()
+    monitor.show(msgspec.structs.replace(samples.fleet()[0], server=server))
+    async with opened((120, 40)) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "no client to start" in " ".join(screen_text(pilot).split()))
+        assert "tcp://127.0.0.1:15432" in screen_text(pilot)
+    assert monitor.asked_for("client_env") == []
 
 
 async def test_places_open_and_escape_leads_back(app: CanaryApp, opened: Open) -> None:

@@ -89,7 +89,7 @@ SEEN: dict[Source, tuple[str, ...]] = {
     Source.SSH_OUTPUT: ("mark-session",),
     Source.DATABASE_ERROR: (
         "mark-pg-early", "mark-pg-old", "mark-pg-login", "mark-pg-query", "mark-pg-long",
-        "mark-my-early", "mark-my-plugin", "mark-my-login", "mark-my-query",
+        "mark-my-early", "mark-my-plugin", "mark-my-login", "mark-my-query", "mark-tcp",
     ),
     Source.SETTINGS: ("mark-key", "mark-tag", "mark-value", "mark-host"),
     Source.KNOWN_HOSTS: ("mark-since",),
@@ -198,6 +198,7 @@ class Hostile:
         ok = b"\x07\0\0\x02\0\0\0\x02\0\0\0"
         query = mysql_error(1142, said("mark-my-query"), 1)
         self._add("my-query", self._fake(greeting, ok, query, first=True), engine=MY)
+        self._add("tcp", self._fake(said("mark-tcp"), first=True), engine=Engine.TCP)
 
     def _ssh_servers(self) -> None:
         peers = self._things.enter_context(SshServers())

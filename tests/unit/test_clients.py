@@ -117,7 +117,7 @@ def test_a_server_without_a_password_gives_none(engine: Engine, way: Way, tmp_pa
     assert not {"PGPASSWORD", "MYSQL_PWD"} & made.environment(None).keys()
 
 
-@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.MYSQL])
 def test_no_password_is_in_the_arguments_or_in_a_file(engine: Engine, tmp_path: Path) -> None:
     made = client(engine, PORT, tmp_path)
     assert "hunter2" not in " ".join(made.command())
@@ -157,8 +157,9 @@ HARMLESS = {
 def test_the_environment_is_the_same_whatever_the_surroundings_say(
     engine: Engine, way: Way, tmp_path: Path
 ) -> None:
-    clean = client(engine, way, tmp_path, HARMLESS).environment(Secret(PASSWORD))
-    closed = client(engine, way, tmp_path, HARMLESS | HOSTILE | OURS).environment(Secret(PASSWORD))
+    password = Secret(PASSWORD) if engine.facts.has_login else None
+    clean = client(engine, way, tmp_path, HARMLESS).environment(password)
+    closed = client(engine, way, tmp_path, HARMLESS | HOSTILE | OURS).environment(password)
     assert closed == clean
     assert HARMLESS.items() <= closed.items()
 
@@ -175,7 +176,7 @@ def test_passwords_of_other_servers_are_left_out_and_ones_own_stays(tmp_path: Pa
             )
         ),
     ]
-    environ = {"MINE": "1", "OF_MYSQL": "2", "OF_POSTGRESQL": "3", "ELSE": "4"}
+    environ = {"MINE": "1", "OF_MYSQL": "2", "OF_POSTGRESQL": "3", "OF_TCP": "4", "ELSE": "5"}
     made = DatabaseClient(mine, PORT, servers=servers, environ=environ, folder=tmp_path).environment(None)
     assert {name for name in made if not name.startswith("PG")} == {"MINE", "ELSE"}
 

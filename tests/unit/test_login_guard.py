@@ -16,7 +16,11 @@ def test_who_allows_it_is_not_watched(engine: Engine) -> None:
     assert login_guard_for(engine, Database(host="10.0.0.1", port=1, allow_cleartext=True)) is None
 
 
-@pytest.mark.parametrize("engine", list(Engine))
+def test_nor_is_who_speaks_what_nobody_knows() -> None:
+    assert login_guard_for(Engine.TCP, Database(host="10.0.0.1", port=1)) is None
+
+
+@pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.MYSQL])
 @given(
     said=st.lists(
         st.tuples(st.sampled_from([CLIENT, SERVER]), st.binary(min_size=1, max_size=60)), max_size=30

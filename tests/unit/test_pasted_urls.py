@@ -238,7 +238,7 @@ def test_what_leads_elsewhere_is_refused_with_the_hint(url: str) -> None:
         ("host=h password=se cret", "its parts are not key=value"),
         ("host=h password=my secret=1", "it has a key that libpq has not"),
         ("host=h password='se", "its parts are not key=value"),
-        ("oracle://u:secret@h/d", "it begins with none of postgresql://, mysql:// and mariadb://"),
+        ("oracle://u:secret@h/d", "it begins with none of postgresql://, mysql://, tcp:// and their like"),
         ("https://u:secret@h/d", "it begins with none of"),
         ("", "it begins with none of"),
     ],

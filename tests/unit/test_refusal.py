@@ -104,3 +104,9 @@ def test_the_text_is_one_short_line_whatever_is_in_it(engine: Engine, text: str)
     words = said[7:]  # after the message's kind and length
     assert b"\n" not in words
     assert b"\x1b" not in words
+
+
+def test_a_client_whose_language_nobody_knows_is_hung_up_on() -> None:
+    refusal = refusal_for(Engine.TCP, TEXT)
+    assert refusal.hear(b"") == b""
+    assert refusal.over

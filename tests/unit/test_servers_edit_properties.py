@@ -51,7 +51,7 @@ plans = st.builds(
 servers = st.builds(
     Server, name=st.just("wanted"), enabled=st.booleans(), tags=st.lists(some_words, max_size=3).map(tuple),
     engine=st.sampled_from(Engine), database=databases, ssh=st.none() | tunnels, probe=plans,
-)  # fmt: skip
+).map(Server.fitting)  # fmt: skip
 
 comments = st.sampled_from(["", "  # why", "   # a: b - c"])
 lines_between = st.sampled_from(
@@ -75,7 +75,8 @@ def entries(draw: st.DrawFn, name: str, dash: str, local_port: int) -> str:
     inside = dash + "  "
     step = draw(st.sampled_from([" ", "  ", "    "]))
     parts = [f"name: {name}{draw(comments)}\n"]
-    parts.append(draw(st.sampled_from(["engine: postgresql\n", 'engine: "mysql"\n'])))
+    engines = ["engine: postgresql\n", 'engine: "mysql"\n', *(["engine: tcp\n"] if port else [])]
+    parts.append(draw(st.sampled_from(engines)))
     parts.append(
         draw(
             st.sampled_from(

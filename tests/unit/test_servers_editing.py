@@ -242,3 +242,45 @@ def test_a_multi_line_value_is_replaced_as_a_whole() -> None:
     new = edit(text, "a", probe__query="select 3")
     assert new == text.replace("|\n      select\n      2\n", "select 3\n")
     assert r'query: "select\n3"' in edit(text, "a", probe__query="select\n3")
+
+
+# An engine that has no use for some of the settings
+
+
+WITH_LOGIN = """\
+servers:
+- name: a
+  engine: postgresql
+  database:
+    host: h  # here
+    user: me
+    password:
+      env: X
+    allow_cleartext: false
+  probe: {every: 5s, query: select 2}
+"""
+
+
+def as_tcp(text: str, **database: object) -> str:
+    (server,) = parse(text, "f").fleet.servers
+    place = msgspec.structs.replace(server.database, **database)
+    wanted = msgspec.structs.replace(server, engine=Engine.TCP, database=place)
+    new, fleet = changed(text, "f", "a", wanted)
+    assert fleet.servers == (wanted.fitting(),)
+    assert fleet.warnings == ()
+    return new
+
+
+def test_what_the_new_engine_has_not_goes_with_the_old_one() -> None:
+    head = "servers:\n- name: a\n  engine: tcp\n  database:\n    host: h  # here\n"
+    assert as_tcp(WITH_LOGIN, port=6379) == f"{head}    port: 6379\n  probe: {{every: 5s}}\n"
+
+
+def test_the_port_that_was_the_usual_one_is_written_down() -> None:
+    assert "    port: 5432\n" in as_tcp(WITH_LOGIN)
+
+
+def test_and_back_again() -> None:
+    text = as_tcp(WITH_LOGIN, port=6379)
+    back = edit(text, "a", engine=Engine.POSTGRESQL, database__port=5432, probe__query="select 1")
+    assert "    port: 5432\n" in back

@@ -32,7 +32,7 @@ def in_database(field: str) -> str:
 
 def test_the_example_file_is_read() -> None:
     fleet = read(ROOT / "servers.example.yaml")
-    orders, billing, reports = fleet.servers
+    orders, billing, reports, cache = fleet.servers
     assert orders.tags == ("eu", "orders")
     assert orders.database.password == PasswordEnv("ORDERS_PASSWORD")
     assert orders.ssh is not None
@@ -43,6 +43,8 @@ def test_the_example_file_is_read() -> None:
         PasswordKeyring(),
     )
     assert (reports.ssh, reports.database.tls) == (None, TlsMode.VERIFY_FULL)
+    assert (cache.engine, cache.database.port, cache.user) == (Engine.TCP, 6379, "")
+    assert fleet.warnings == ()
     assert fleet.history == HistoryLimits(raw=3 * 86_400, rollups=400 * 86_400, max_size=2_000_000_000)
 
 

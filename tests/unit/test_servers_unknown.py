@@ -200,3 +200,52 @@ def test_a_file_full_of_unknown_keys_is_read_quickly_and_said_in_a_few_lines() -
     assert time.monotonic() - began < 60  # comparing each with our words would take minutes
     (said_of_one,) = warnings(in_database(f"? {'y' * 1_000_000}\n    : 1"))
     assert len(said_of_one) < 200
+
+
+# Settings that an engine has no use for
+
+TCP = """\
+servers:
+- name: a
+  engine: tcp
+  database:
+    host: h
+    port: 6379
+    user: me
+    password: hunter2
+    tls: bogus
+  probe: {query: select 2, every: 5s}
+"""
+
+
+def test_what_a_tcp_service_has_not_is_said_and_not_read() -> None:
+    fleet = parse(TCP, "f").fleet
+    (server,) = fleet.servers
+    assert server == server.fitting()
+    assert server.probe.every == 5
+    effect = "has no effect: with engine: tcp nothing logs in, and nothing is asked"
+    assert [str(warning) for warning in fleet.warnings] == [
+        f"f:7: servers[0].database.user: {effect}",
+        f"f:8: servers[0].database.password: {effect}",
+        f"f:9: servers[0].database.tls: {effect}",
+        f"f:10: servers[0].probe.query: {effect}",
+    ]
+
+
+def test_nothing_of_it_is_lost_when_something_else_is_changed() -> None:
+    (server,) = parse(TCP, "f").fleet.servers
+    moved = msgspec.structs.replace(server, database=msgspec.structs.replace(server.database, port=7000))
+    assert changed(TCP, "f", "a", moved)[0] == TCP.replace("6379", "7000")
+
+
+def test_what_many_servers_share_is_not_said_of_each() -> None:
+    shared = "x-common: &common {user: me, tls: require}\n"
+    text = TCP[: TCP.index("    user")].replace("    host: h", "    <<: *common\n    host: h")
+    assert warnings(shared + text) == []
+
+
+def test_a_tcp_service_needs_its_port() -> None:
+    (broken,) = parse(TCP.replace("    port: 6379\n", ""), "f").fleet.broken
+    assert [str(problem) for problem in broken.problems] == [
+        "f:5: servers[0].database.port: is missing; engine: tcp has no usual one"
+    ]

@@ -36,6 +36,7 @@ from canary_tui.tui.presenters.report import (
     LOOK_AT_MYSQL,
     LOOK_AT_POSTGRESQL,
     LOOK_AT_STAGE,
+    LOOK_AT_TCP,
     look_at,
 )
 from canary_tui.tui.presenters.urls import how_to_use
@@ -226,6 +227,7 @@ def test_the_report_quotes_what_stands_in_its_commands() -> None:
         *LOOK_AT_STAGE.values(),
         *LOOK_AT_MYSQL.values(),
         *LOOK_AT_POSTGRESQL.values(),
+        *LOOK_AT_TCP.values(),
     ]
     for text in texts:
         for command in re.findall(r"(?:nc -vz|getent hosts|ssh-keygen -lf|GRANT) .*", text):

@@ -80,7 +80,8 @@ def _parse(text: str) -> UrlParts:
     url = URL.match(bare)
     if url is None:
         if PAIRS.match(bare) is None:
-            raise ValueError(f"it begins with none of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
+            usual = ", ".join(f"{next(iter(engine.facts.url_schemes))}://" for engine in Engine)
+            raise ValueError(f"it begins with none of {usual} and their like")
         parts = _parts(Engine.POSTGRESQL, pair_values(bare), jdbc=False)
         if UNKNOWN in parts.left_out:
             raise ValueError("it has a key that libpq has not; a value with a space is written 'in quotes'")

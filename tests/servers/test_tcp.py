@@ -1,0 +1,271 @@
+"""`engine: tcp`: any service behind a TCP port, over a real sshd with the line that is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.keys.authorized import restricted_line
+from canary_tui.monitor.audit import audit
+from canary_tui.monitor.events import TunnelState
+from canary_tui.servers.model import Database, Engine, Listen, ProbePlan, Server, SshServer
+from canary_tui.tui.presenters.report import report
+from tests.harness.misbehave import ClosesAtOnce, ResetsAtOnce, Says, Silent
+from tests.harness.ports import free_port
+from tests.servers.cli import LIMIT, Canary, start
+from tests.servers.local import held
+from tests.servers.world import World, with_ssh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.diagnosis.stages import ProbeResult
+    from tests.harness.mariadb import MariaDB
+    from tests.harness.misbehave import Fake
+    from tests.harness.sshd import Sshd
+
+OVER_SSH = ["settings", "resolve", "connect", "handshake", "host_key", "auth", "forward", "database"]
+DIRECTLY = ["settings", "resolve", "connect", "database"]
+HOST = "127.0.0.1"
+
+
+def service(world: World, port: int, sshd: Sshd | None = None, *, timeout: float = 5.0) -> Server:
+    """An entry for what listens on ``port``; its key is installed as `canary key` prints it."""
+    ssh = None
+    if sshd is not None:
+        sshd.authorize(restricted_line(world.key("cache").line, HOST, port))
+        world.trust(sshd)
+        ssh = SshServer(host=sshd.host, port=sshd.port, user=sshd.user, key="cache")
+    server = Server(
+        name="cache",
+        engine=Engine.TCP,
+        database=Database(host=HOST, port=port),
+        ssh=ssh,
+        probe=ProbePlan(timeout=timeout, slow_after=5),
+    )
+    return server.fitting()
+
+
+def stages(result: ProbeResult) -> list[str]:
+    return [stage.stage.value for stage in result.stages]
+
+
+def blame(result: ProbeResult) -> tuple[Stage, Cause] | None:
+    return (result.failure.stage, result.failure.cause) if result.failure else None
+
+
+@pytest.mark.parametrize("tunnelled", [True, False], ids=["ssh", "direct"])
+async def test_a_service_that_says_nothing_is_well(world: World, sshd: Sshd, tunnelled: bool) -> None:
+    with Silent() as silent:
+        result = await world.probe(service(world, silent.port, sshd if tunnelled else None))
+        assert result.ok, result.failure
+        assert stages(result) == (OVER_SSH if tunnelled else DIRECTLY)
+        assert result.stages[-1].note == ""
+        assert (silent.connections, bytes(silent.received)) == (1, b"")
+
+
+async def test_the_end_of_the_time_while_it_is_listened_to_is_no_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("canary_tui.databases.tcp.client.LISTEN_SECONDS", 60.0)
+    with Silent() as silent:
+        result = await world.probe(service(world, silent.port, timeout=1.0))
+    assert result.ok, result.failure
+
+
+@pytest.mark.parametrize("tunnelled", [True, False], ids=["ssh", "direct"])
+async def test_what_a_service_says_first_is_shown(world: World, sshd: Sshd, tunnelled: bool) -> None:
+    """An sshd is such a service."""
+    result = await world.probe(service(world, sshd.port, sshd if tunnelled else None))
+    assert result.ok, result.failure
+    assert result.stages[-1].note.startswith("it says: SSH-2.0-OpenSSH_")
+
+
+async def test_a_greeting_that_is_no_text_is_shown_as_far_as_it_is(
+    world: World, sshd: Sshd, mariadb: MariaDB
+) -> None:
+    result = await world.probe(service(world, mariadb.port, sshd))
+    assert result.ok, result.failure
+    assert "MariaDB" in result.stages[-1].note
+    assert result.stages[-1].note.isprintable()
+    with Says(b"\0\1\2") as odd:
+        result = await world.probe(service(world, odd.port))
+    assert result.stages[-1].note == "it says: nothing that can be shown"
+
+
+@pytest.mark.parametrize("tunnelled", [True, False], ids=["ssh", "direct"])
+@pytest.mark.parametrize("kind", [ClosesAtOnce, ResetsAtOnce])
+async def test_one_that_closes_at_once_is_down(
+    world: World, sshd: Sshd, kind: Callable[[], Fake], tunnelled: bool
+) -> None:
+    with kind() as closing:
+        result = await world.probe(service(world, closing.port, sshd if tunnelled else None))
+    assert blame(result) == (Stage.DATABASE, Cause.DATABASE_CLOSED_EARLY)
+    assert result.failure is not None
+    assert "PostgreSQL" not in " ".join((result.failure.summary, *result.failure.remedies))
+    assert "postgresql" not in " ".join(result.failure.remedies)
+
+
+async def test_one_that_says_why_it_closes_is_quoted(world: World, sshd: Sshd) -> None:
+    said = b"-ERR max number of clients reached\r\n"
+    with Says(said, "close") as full:
+        result = await world.probe(service(world, full.port, sshd))
+    assert blame(result) == (Stage.DATABASE, Cause.DATABASE_CLOSED_EARLY)
+    assert result.failure is not None
+    assert result.failure.detail == "it says: -ERR max number of clients reached"
+
+
+@pytest.mark.parametrize("tunnelled", [True, False], ids=["ssh", "direct"])
+async def test_a_flood_is_cut_off(world: World, sshd: Sshd, tunnelled: bool) -> None:
+    with Says(b"\x1b]0;mark\x07 flood " * 1_000_000) as flood:
+        result = await world.probe(service(world, flood.port, sshd if tunnelled else None))
+    assert blame(result) == (Stage.DATABASE, Cause.WRONG_PROTOCOL)
+    assert result.failure is not None
+    assert "sends without end" in result.failure.summary
+
+
+async def test_a_closed_port_is_the_forwards_failure(world: World, sshd: Sshd) -> None:
+    result = await world.probe(service(world, free_port(), sshd))
+    assert blame(result) == (Stage.FORWARD, Cause.DATABASE_REFUSED)
+    assert result.failure is not None
+    assert any("Start the service" in remedy for remedy in result.failure.remedies)
+
+
+async def test_the_restricted_line_gives_a_clean_audit(world: World, sshd: Sshd) -> None:
+    with Silent() as silent:
+        found = await audit(service(world, silent.port, sshd), world.tools)
+    assert found.ok, found.findings
+    assert found.checks[0].title == f"the database {HOST}:{silent.port}"
+
+
+async def test_the_report_names_no_login(world: World, sshd: Sshd) -> None:
+    with ClosesAtOnce() as closing:
+        server = service(world, closing.port, sshd)
+        text = report(server, await world.probe(server))
+    assert "Login:" not in text
+    assert "Database:  tcp 127.0.0.1" in text
+    assert "Look at:   the service's log; the addresses that it lets in" in text
+
+
+# Clients
+
+
+async def test_bytes_pass_both_ways_and_no_guard_looks_at_them(world: World, sshd: Sshd) -> None:
+    """What would be a request for a clear-text password is some bytes of some protocol."""
+    asks = b"R\0\0\0\x08\0\0\0\x03"
+    with Says(asks, after_client=True) as echo:
+        async with held(world, service(world, echo.port, sshd)) as at_work:
+            await at_work.until(TunnelState.UP)
+            reader, writer = await asyncio.open_connection(HOST, at_work.port)
+            writer.write(b"\0\0\0\x08\0\x03\0\0")
+            assert await reader.readexactly(len(asks)) == asks
+            writer.close()
+        assert bytes(echo.received) == b"\0\0\0\x08\0\x03\0\0"
+
+
+async def test_a_client_that_cannot_be_served_is_hung_up_on_without_a_word(world: World, sshd: Sshd) -> None:
+    server = with_ssh(service(world, free_port(), sshd), connect_wait=0.5)
+    async with held(world, server) as at_work:
+        await at_work.until(TunnelState.UP)
+        reader, writer = await asyncio.open_connection(HOST, at_work.port)
+        writer.write(b"PING\r\n")
+        assert await reader.read() == b""
+        writer.close()
+        assert at_work.refused[0].startswith("forward: database refused. ")
+
+
+async def test_the_socket_is_nobodys_in_particular(world: World, sshd: Sshd) -> None:
+    with Says(b"hello") as greeter:
+        server = with_ssh(service(world, greeter.port, sshd), listen=Listen.SOCKET)
+        async with held(world, server) as at_work:
+            await at_work.until(TunnelState.UP)
+            assert at_work.supervisor.local.endswith("/cache/tcp.sock")
+            reader, writer = await asyncio.open_unix_connection(at_work.supervisor.local)
+            assert await reader.readexactly(5) == b"hello"
+            writer.close()
+
+
+# The command line
+
+
+@pytest.fixture
+def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
+    return Canary(world, monkeypatch, capfd)
+
+
+ADD = ("add", "cache", "--engine", "tcp", "--db-host", HOST)
+
+
+def test_it_is_added_probed_and_listed_at_the_command_line(world: World, sshd: Sshd, canary: Canary) -> None:
+    world.trust(sshd)
+    with Silent() as silent:
+        ssh = ("--ssh-host", sshd.host, "--ssh-port", str(sshd.port), "--ssh-user", sshd.user)
+        added = canary(*ADD, "--db-port", str(silent.port), *ssh)
+        assert added.status == 0, added.err
+        sshd.authorize(added.out.strip())
+        probed = canary("probe", "cache", "--json")
+        assert probed.status == 0, probed.out
+        assert '"query"' not in probed.out
+        listed = canary("list", "--json")
+    assert '"engine":"tcp"' in listed.out.replace(": ", ":")
+    assert '"tls":null' in listed.out.replace(": ", ":")
+    text = world.paths.servers.read_text()
+    assert not any(key in text for key in ("user: root", "tls:", "query:", "password:", "name: orders"))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "--db-port is needed: --engine tcp has no usual one"),
+        (("--db-port", "1", "--db-user", "me"), "--db-user does not go with --engine tcp"),
+        (("--db-port", "1", "--db-name", "me"), "--db-name does not go with --engine tcp"),
+        (("--db-port", "1", "--tls", "verify-full"), "--tls does not go with --engine tcp"),
+        (("--db-port", "1", "--password-keyring"), "--password-keyring does not go with --engine tcp"),
+        (("--db-port", "1", "--password-env", "X"), "--password-env does not go with --engine tcp"),
+    ],
+)
+def test_what_it_has_not_is_refused(canary: Canary, world: World, more: tuple[str, ...], said: str) -> None:
+    outcome = canary(*ADD, *more)
+    assert outcome.status == 2
+    assert said in outcome.err
+    assert not world.paths.servers.exists()
+
+
+def test_a_password_is_not_asked_for(canary: Canary, world: World) -> None:
+    world.write(service(world, 6379))
+    outcome = canary("password", "cache", stdin="hunter2\n")
+    assert outcome.status == 2
+    assert "nothing logs in" in outcome.err
+
+
+def test_connect_gives_a_command_the_address_and_nobodys_password(
+    world: World, sshd: Sshd, canary: Canary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGPASSWORD", "MYSQL_PWD", "OTHERS_PASSWORD"):
+        monkeypatch.setenv(name, "hunter2")
+    with Says(b"hello\n") as greeter:
+        other = Server(
+            name="other",
+            engine=Engine.POSTGRESQL,
+            database=Database(host="x", port=5432, password=world.password("x", "y")),
+        )
+        world.write(service(world, greeter.port, sshd), other)
+        script = 'exec 3<>/dev/tcp/$CANARY_HOST/$CANARY_PORT; head -n 1 <&3; env | grep -c "hunter2\\|TEST_X"'
+        outcome = canary("connect", "cache", "--", "bash", "-c", script)
+    assert outcome.out == "hello\n1\n", outcome.err  # OTHERS_PASSWORD is no server's
+
+
+def test_connect_prints_the_url(world: World, sshd: Sshd) -> None:
+    server = with_ssh(service(world, free_port(), sshd), local_port=free_port())
+    assert server.ssh is not None
+    world.write(server)
+    process = start(world, "connect", "cache")
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"tcp://{HOST}:{server.ssh.local_port}\n"
+    finally:
+        process.terminate()
+        process.communicate(timeout=LIMIT)
