@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.processes import own_memory
 from benchmarks.report import AT_MOST, Row, Section, duration, memory
-from benchmarks.stand import Tool, stand
+from benchmarks.servers import Tool, servers
 from tests.harness.floods import Floods
 from tests.harness.hostile_ssh import HostileSsh
 from tests.harness.misbehave import Fake
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from benchmarks.stand import User
+    from benchmarks.servers import User
 
 ROOT = Path(__file__).parents[1]
 SERVERS = 20
@@ -57,7 +57,7 @@ def measure(*, quick: bool) -> Section:
         ("late, of 20 servers probed each second", "median", "95 of 100", "latest", "memory"),
     )
     calm, attack = (1.0, 3.0) if quick else (CALM_SECONDS, ATTACK_SECONDS)
-    with stand() as place:
+    with servers() as place:
         sshd, postgres = place.sshd(), place.postgres()
         for one in attacks()[:1] if quick else attacks():
             user = place.user(sshd)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.clients import both_ways
 from benchmarks.report import Row, Section, compared, speed
-from benchmarks.stand import bench_environment, stand
+from benchmarks.servers import bench_environment, servers
 from tests.harness.process import binary
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def measure(*, quick: bool) -> Section:
     """Copy by both ways in turn: against ssh(1) as it comes, and with the cipher that we choose."""
     megabytes, runs = (10, 1) if quick else (300, 5)
     rows: list[Row] = []
-    with stand() as place:
+    with servers() as place:
         postgres = place.postgres()
         # A table and not generate_series: making the rows would be what is measured.
         postgres.execute(TABLE.format(lines=megabytes * 977), postgres.database)

@@ -7,18 +7,18 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from benchmarks.stand import wait_listening
+from benchmarks.servers import wait_listening
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from benchmarks.stand import Stand
+    from benchmarks.servers import Servers
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
 
 
 @contextmanager
-def both_ways(place: Stand, database: Postgres | MariaDB, *options: str) -> Iterator[tuple[int, int]]:
+def both_ways(place: Servers, database: Postgres | MariaDB, *options: str) -> Iterator[tuple[int, int]]:
     """Open a tunnel by canary and one by ``ssh`` (with more ``options``); give their local ports."""
     sshd = place.sshd()
     ours, theirs = place.user(sshd), place.user(sshd)

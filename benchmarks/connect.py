@@ -11,7 +11,7 @@ import asyncpg
 
 from benchmarks.clients import both_ways, in_turn
 from benchmarks.report import Section, compared
-from benchmarks.stand import stand
+from benchmarks.servers import servers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ def measure(*, quick: bool) -> Section:
     """Connect by both ways in turn, with each engine."""
     rounds = 3 if quick else 100
     section = Section("connect", ("what", "canary", "ssh -N -L", "ratio", "aim"))
-    with stand() as place:
+    with servers() as place:
         postgres, mariadb = place.postgres(), place.mariadb()
         for name, database, how in (
             ("PostgreSQL", postgres, partial(to_postgres, postgres)),

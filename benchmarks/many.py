@@ -6,7 +6,7 @@ import time
 
 from benchmarks.processes import open_files, processor_seconds, pss
 from benchmarks.report import AT_MOST, Row, Section, duration
-from benchmarks.stand import stand
+from benchmarks.servers import servers
 
 CORE, MEGABYTES = 0.25, 250
 EVERY = 10
@@ -15,7 +15,7 @@ EVERY = 10
 def measure(*, quick: bool) -> Section:
     """Hold them, each probed every ten seconds, and look at what that took."""
     count, seconds = (10, 1) if quick else (1000, 60)
-    with stand() as place:
+    with servers() as place:
         sshd, postgres = place.sshd(), place.postgres()
         user = place.user(sshd)
         user.add(postgres, count)

@@ -9,7 +9,7 @@ import asyncpg
 
 from benchmarks.clients import both_ways, in_turn
 from benchmarks.report import Row, Section, compared, duration
-from benchmarks.stand import stand
+from benchmarks.servers import servers
 
 if TYPE_CHECKING:
     from tests.harness.postgres import Postgres
@@ -20,7 +20,7 @@ RATIO = 1.3
 def measure(*, quick: bool) -> Section:
     """Ask by both ways in turn, and straight."""
     rounds = 2 if quick else 20
-    with stand() as place:
+    with servers() as place:
         postgres = place.postgres()
         with both_ways(place, postgres) as ports:
             ours, theirs, straight = asyncio.run(ask(postgres, [*ports, postgres.port], rounds))

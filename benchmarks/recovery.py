@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.report import AT_MOST, Row, Section, duration
-from benchmarks.stand import installed, stand, wait_listening
+from benchmarks.servers import installed, servers, wait_listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16/"
 def measure(*, quick: bool) -> Section:
     """Break both ways' tunnels at once, each at its own SSH session, and see who is back when."""
     section = Section("recovery", ("what", "canary", "autossh", "ratio", "aim"))
-    with stand() as place:
+    with servers() as place:
         sshd, postgres = place.sshd(), place.postgres()
         ours, theirs = place.user(sshd), place.user(sshd)
         (mine,), (other,) = ours.add(postgres), theirs.add(postgres)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.processes import open_files, own_memory
 from benchmarks.report import AT_MOST, Row, Section
-from benchmarks.stand import Tool, stand
+from benchmarks.servers import Tool, servers
 from tests.harness.ports import wait_for
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Course:
 def measure(*, quick: bool, minutes: float = 10.0) -> Section:
     """Run it and compare the last minute with the third (of the last sixth and the third in shorter ones)."""
     count, seconds, pause = (3, 6.0, 3.0) if quick else (50, minutes * 60, RESTART_SECONDS)
-    with stand() as place:
+    with servers() as place:
         sshd, postgres = place.sshd(), place.postgres()
         user = place.user(sshd)
         user.add(postgres, count)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.connect import to_postgres
 from benchmarks.processes import processor_seconds
 from benchmarks.report import AT_MOST, Row, Section, duration
-from benchmarks.stand import stand
+from benchmarks.servers import servers
 from tests.harness.neighbours import Flood
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def measure(*, quick: bool) -> Section:
     if os.geteuid() != 0:
         section.rows.append(Row("only root can be another user", ""))
         return section
-    with stand() as place:
+    with servers() as place:
         postgres, sshd = place.postgres(), place.sshd()
         user = place.user(sshd)
         (tunnel,) = user.add(postgres)

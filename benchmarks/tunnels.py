@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.processes import pss
 from benchmarks.report import Row, Section, compared
-from benchmarks.stand import stand, wait_listening
+from benchmarks.servers import servers, wait_listening
 
 if TYPE_CHECKING:
-    from benchmarks.stand import User
+    from benchmarks.servers import User
 
 TIME, MEMORY = 0.25, 0.3
 SETTLE_SECONDS = 3.0
@@ -23,7 +23,7 @@ def measure(*, quick: bool) -> Section:
     count, runs = (10, 1) if quick else (200, 3)
     ours: list[tuple[float, int]] = []
     theirs: list[tuple[float, int]] = []
-    with stand() as place:
+    with servers() as place:
         sshd, postgres = place.sshd(), place.postgres()
         user = place.user(sshd)
         user.add(postgres, count)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.harness.folders import copy_for
 from tests.harness.process import run
 
 _DAY = dt.timedelta(days=1)
@@ -26,6 +27,11 @@ class Certificate:
     cert: Path
     key: Path
     ca: Path
+
+    def install(self, owner: tuple[int, int] | None, folder: Path) -> None:
+        """Copy them to where a database that runs as ``owner`` reads them."""
+        for file, name in ((self.cert, "server.crt"), (self.key, "server.key"), (self.ca, "ca.crt")):
+            copy_for(owner, file, folder / name)
 
 
 class Authority:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.harness.accounts import Account, server_account
 from tests.harness.certs import Certificate
 from tests.harness.daemon import Daemon
-from tests.harness.folders import copy_for, from_template, make_folder, make_for
+from tests.harness.folders import from_template, make_folder, make_for
 from tests.harness.process import binary, run
 
 _SMALL = {
@@ -113,6 +113,12 @@ class MariaDB(Daemon):
             self.execute(f"GRANT {grant} TO '{name}'@'{host}'")
         return password
 
+    def show(self, certificate: Certificate) -> None:
+        """Show another certificate to new connections from now on."""
+        self.tls = certificate
+        certificate.install(self._owner(), self.folder)
+        self.execute("FLUSH SSL")
+
     def create_database(self, name: str) -> None:
         """Create a database."""
         self.execute(f"CREATE DATABASE `{name}`")
@@ -149,9 +155,7 @@ class MariaDB(Daemon):
         if not self.data.exists():
             from_template("mariadb", self._initialise, self.data)
         if self.tls is not None:
-            copy_for(self._owner(), self.tls.cert, self.folder / "server.crt")
-            copy_for(self._owner(), self.tls.key, self.folder / "server.key")
-            copy_for(self._owner(), self.tls.ca, self.folder / "ca.crt")
+            self.tls.install(self._owner(), self.folder)
         settings = [f"--{key}={value}" for key, value in self._settings().items()]
         return [binary("mariadbd"), "--no-defaults", *settings]
 

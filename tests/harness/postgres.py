@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from tests.harness.accounts import Account, server_account
 from tests.harness.certs import Certificate
 from tests.harness.daemon import STOP_LIMIT, Daemon
-from tests.harness.folders import copy_for, from_template, make_folder, make_for
+from tests.harness.folders import from_template, make_folder, make_for
 from tests.harness.ports import wait_for
 from tests.harness.process import binary, run
 
@@ -124,6 +124,12 @@ class Postgres(Daemon):
         if self.running:
             self.reload()
 
+    def show(self, certificate: Certificate) -> None:
+        """Show another certificate to new connections from now on."""
+        self.tls = certificate
+        certificate.install(self._owner(), self.data)
+        self.reload()
+
     def reload(self) -> None:
         """Write ``settings`` and ``hba``, reload them and wait until new connections are held to them."""
         self._write_settings()
@@ -159,9 +165,7 @@ class Postgres(Daemon):
         if not self.data.exists():
             from_template("postgres", self._initialise, self.data)
         if self.tls is not None:
-            copy_for(self._owner(), self.tls.cert, self.data / "server.crt")
-            copy_for(self._owner(), self.tls.key, self.data / "server.key")
-            copy_for(self._owner(), self.tls.ca, self.data / "ca.crt")
+            self.tls.install(self._owner(), self.data)
         self._write_settings()
         return [binary("postgres"), "-D", str(self.data)]
 

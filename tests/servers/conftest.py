@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from canary_tui.monitor.local_ports import FIRST_PORTS
+from canary_tui.servers.model import Server
 from tests.harness.accounts import remove_login_account
 from tests.harness.certs import Authority
 from tests.harness.daemon import Daemon
@@ -23,11 +24,12 @@ from tests.harness.needs import require
 from tests.harness.pgbouncer import PgBouncer
 from tests.harness.postgres import Postgres
 from tests.harness.sshd import Sshd
-from tests.servers.scene import Scene
-from tests.servers.stand import Stand
+from tests.servers.breakable import Breakable
+from tests.servers.cli import Canary
+from tests.servers.failure_case import FailureCase
 from tests.servers.world import World
 
-Server = TypeVar("Server", bound=Daemon)
+AnyDaemon = TypeVar("AnyDaemon", bound=Daemon)
 _number = itertools.count(1)
 
 DATABASE_NAME = "db.internal"
@@ -99,32 +101,37 @@ def mariadb_tls(server_folder: Path, authority: Authority) -> Iterator[MariaDB]:
 
 
 @pytest.fixture(scope="session")
-def breakable(server_folder: Path, authority: Authority) -> Iterator[tuple[Postgres, MariaDB]]:
-    """Databases with TLS, for ``localhost``, that a case may break when it mends them again."""
-    require("postgres", "mariadb")
-    with ExitStack() as servers:
-        made: list[Daemon] = [
-            Postgres(server_folder / "broken-postgres", tls=authority.issue(["localhost"])),
-            MariaDB(server_folder / "broken-mariadb", tls=authority.issue(["localhost"])),
-        ]
-        postgres, mariadb = (servers.enter_context(server) for server in made)
-        assert isinstance(postgres, Postgres)
-        assert isinstance(mariadb, MariaDB)
-        yield postgres, mariadb
+def breakable(server_folder: Path, authority: Authority) -> Iterator[Breakable]:
+    """The databases that a test may break, when it mends them again."""
+    databases = Breakable(server_folder, authority)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-async def scene(
+def failure_case(
     world: World,
-    server_folder: Path,
     sshd: Sshd,
-    breakable: tuple[Postgres, MariaDB],
+    postgres: Postgres,
+    server_folder: Path,
     authority: Authority,
-) -> AsyncIterator[Scene]:
-    """What a case of the matrix plays on; put back, and seen to be left by everybody, at the end."""
-    played = Scene(world, server_folder, sshd, *breakable, authority)
-    yield played
-    await played.close()
+    make_sshd: Callable[..., Sshd],
+    breakable: Breakable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FailureCase]:
+    """A case of the matrix of failures; all is put back, and seen to be left by everybody, at the end."""
+    case = FailureCase(
+        world,
+        sshd,
+        postgres,
+        folder=server_folder,
+        authority=authority,
+        make_sshd=make_sshd,
+        breakable=breakable,
+        monkeypatch=monkeypatch,
+    )
+    yield case
+    case.close()
 
 
 @pytest.fixture
@@ -137,10 +144,39 @@ def world(tmp_path: Path, sshd: Sshd) -> Iterator[World]:
 
 
 @pytest.fixture
+def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
+    """Commands in this process, on the user's files."""
+    return Canary(world, monkeypatch, capfd)
+
+
+@pytest.fixture
+def home(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own."""
+    folder = world.folder / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def server(world: World, sshd: Sshd, postgres: Postgres) -> Server:
+    """A server that works with its first key, in the servers file."""
+    made = world.server(postgres, sshd)
+    world.write(made)
+    return made
+
+
+@pytest.fixture
 def make_sshd(server_folder: Path) -> Iterator[Callable[..., Sshd]]:
     """Start an sshd of the test's own; takes what :class:`Sshd` takes, but for the folder."""
     require("sshd")
     yield from _factory(Sshd, server_folder)
+
+
+@pytest.fixture
+def own_sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
+    """An sshd that nobody else uses."""
+    return make_sshd()
 
 
 @pytest.fixture
@@ -171,22 +207,10 @@ def make_mariadb(server_folder: Path) -> Iterator[Callable[..., MariaDB]]:
     yield from _factory(MariaDB, server_folder)
 
 
-@pytest.fixture
-def stand(
-    world: World,
-    sshd: Sshd,
-    postgres: Postgres,
-    make_sshd: Callable[..., Sshd],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Stand:
-    """Where a case of the matrix of failures stands."""
-    return Stand(world, sshd, postgres, make_sshd, monkeypatch)
-
-
-def _factory(kind: Callable[..., Server], base: Path) -> Iterator[Callable[..., Server]]:
+def _factory(kind: Callable[..., AnyDaemon], base: Path) -> Iterator[Callable[..., AnyDaemon]]:
     with ExitStack() as servers:
 
-        def make(*arguments: object, **options: object) -> Server:
+        def make(*arguments: object, **options: object) -> AnyDaemon:
             folder = base / f"own-{next(_number)}"
             servers.callback(shutil.rmtree, folder, ignore_errors=True)
             server = kind(folder, *arguments, **options)

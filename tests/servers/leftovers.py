@@ -6,7 +6,7 @@ import asyncio
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.harness.ports import eventually
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LIMIT = 5.0
 """Seconds in which the other side of a closed connection must have noticed."""
+UNREAD = {"Fatal error: protocol.data_received() call failed.", "Fatal error on SSL protocol"}
+"""What a driver tells the loop of bytes that it cannot read."""
 POOL = "asyncio_"
 """How the event loop's own pool names its threads: they live as long as the loop."""
 
@@ -27,8 +29,7 @@ async def nothing_left(sshds: Collection[Sshd] = ()) -> AsyncIterator[None]:
 
     ``sshds`` may grow meanwhile: one that was started since must have no session at the end.
     """
-    reported: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context)))
+    reported = complaints()
     kinds: dict[str, Callable[[], Set[object]]] = {
         "sockets": sockets,
         "tasks": asyncio.all_tasks,
@@ -40,6 +41,27 @@ async def nothing_left(sshds: Collection[Sshd] = ()) -> AsyncIterator[None]:
     for kind, count in kinds.items():
         await _gone(kind, count, before[kind])
     assert reported == []
+
+
+@asynccontextmanager
+async def nothing_under_way(*, garbage: bool = False) -> AsyncIterator[None]:
+    """See that at its very end the body leaves no task behind, and no error unseen.
+
+    With ``garbage`` a driver may complain to the loop that it could not read what was said, beside failing:
+    the monitor and the commands send that to the log (``monitor/quiet.py``).
+    """
+    reported = complaints()
+    tasks = asyncio.all_tasks()
+    yield
+    assert asyncio.all_tasks() <= tasks
+    assert [one for one in reported if not (garbage and one["message"] in UNREAD)] == []
+
+
+def complaints() -> list[dict[str, Any]]:
+    """Return the errors that the running loop is told of from now on."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    return reported
 
 
 async def _gone(kind: str, count: Callable[[], Set[object]], before: Set[object]) -> None:

@@ -1,18 +1,30 @@
-"""One run of an engine's client, the way a probe does it, for the tests of the engines."""
+"""Single probes, the whole way or an engine's client alone, that must leave nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from canary_tui.databases.registry import client_for
 from canary_tui.diagnosis.stages import Cause, Failed, Stage, StageResult
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.servers.model import Database, Engine, ProbePlan, Server, TlsMode
 from canary_tui.servers.secrets import Secret
+from tests.harness.ports import eventually
+from tests.servers.leftovers import nothing_under_way, sockets
 from tests.servers.tcplink import TcpLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.tunnels.route import Route
+    from tests.servers.world import Watch, World
+
+GRACE = 1.0
+"""Seconds that a probe may take beyond its limit, whatever the other side does."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +86,8 @@ class Target:
 
 async def probe(target: Target) -> Outcome:
     """Run the engine's client once within the target's time, and see that it leaves nothing behind."""
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    tasks = asyncio.all_tasks()
-    outcome = await probe_beside_others(target)
-    assert asyncio.all_tasks() == tasks
-    assert reported == []
-    return outcome
+    async with nothing_under_way():
+        return await probe_beside_others(target)
 
 
 async def probe_beside_others(target: Target) -> Outcome:
@@ -102,3 +109,32 @@ async def probe_beside_others(target: Target) -> Outcome:
             return Outcome(trace.results)
     stage = trace.fail(failed)
     return Outcome(trace.results, failed.cause, stage, failed.detail)
+
+
+async def probe_in_time(
+    world: World, server: Server, watch: Watch | None = None, route: Route | None = None
+) -> ProbeResult:
+    """Probe the whole way once, and see it end within its time."""
+    async with asyncio.timeout(server.probe.timeout + GRACE):
+        return await world.probe(server, route, watch)
+
+
+async def probe_cleanly(world: World, server: Server, *, garbage: bool = False) -> ProbeResult:
+    """The same, and see that it leaves nothing behind; ``garbage`` as in :func:`nothing_under_way`."""
+    before = sockets()
+    async with nothing_under_way(garbage=garbage):
+        result = await probe_in_time(world, server)
+    # What a fake holds of it closes in a thread of its own.
+    await eventually(lambda: sockets() <= before, what="every socket is closed")
+    return result
+
+
+def at(stage: Stage, act: Callable[[], object]) -> Watch:
+    """Return a ``watch`` for a probe that does something once, when ``stage`` begins."""
+    todo = [act]
+
+    def watch(now: Stage | None, _: tuple[StageResult, ...]) -> None:
+        if now is stage and todo:
+            todo.pop()()
+
+    return watch

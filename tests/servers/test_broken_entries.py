@@ -22,11 +22,6 @@ WRONG = "  - name: wrong\n    engine: postgresql\n    database: {host: h, port: 
 MISTAKE = "servers[1].database.port: 99999 is not a port (1–65535)"
 
 
-@pytest.fixture
-def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
-    return Canary(world, monkeypatch, capfd)
-
-
 def append(world: World, text: str) -> None:
     world.paths.servers.write_text(world.paths.servers.read_text() + text)
 

@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from tests.harness.sshd import Sshd
 
 
-@pytest.fixture
-def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
-    return Canary(world, monkeypatch, capfd)
-
-
 def fingerprint(sshd: Sshd) -> str:
     line = f"host {sshd.host_public_keys[0]}\n"
     done = subprocess.run(

@@ -39,20 +39,9 @@ if TYPE_CHECKING:
     from tests.harness.sshd import Sshd
 
 
-@pytest.fixture
-def home(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder of the test's own."""
-    folder = world.folder / "home"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(folder))
-    return folder
-
-
-@pytest.fixture
-def canary(
-    world: World, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Canary:
-    return Canary(world, monkeypatch, capfd)
+@pytest.fixture(autouse=True)
+def _at_home(home: Path) -> None:
+    """No test reads the files of whoever runs it."""
 
 
 @pytest.mark.parametrize("number", range(len(TO_ANOTHER_POSTGRESQL)), ids=list(TO_ANOTHER_POSTGRESQL))

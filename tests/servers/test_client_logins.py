@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import aiomysql
 import asyncpg
-import msgspec
 import pytest
 
 from canary_tui.databases.mysql.wire import packet
@@ -21,8 +20,8 @@ from tests.harness.mysql8 import Mysql8
 from tests.harness.needs import give_up
 from tests.harness.ports import eventually
 from tests.harness.proxy import Proxy
-from tests.servers.local import held, mysql, psql, run
-from tests.servers.world import with_ssh
+from tests.servers.held_tunnel import held_tunnel, mysql, psql, run
+from tests.servers.world import with_database, with_ssh
 
 if TYPE_CHECKING:
     import socket
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from tests.harness.pgbouncer import PgBouncer
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
-    from tests.servers.local import Held
+    from tests.servers.held_tunnel import HeldTunnel
     from tests.servers.world import World
 
 CLEARTEXT = "the database asks for the password in clear"
@@ -64,18 +63,16 @@ class Replies(Fake):
 
 
 @asynccontextmanager
-async def up(world: World, server: Server) -> AsyncIterator[Held]:
+async def up(world: World, server: Server) -> AsyncIterator[HeldTunnel]:
     """Hold a server's tunnel, once it stands."""
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.UP)
         yield at_work
 
 
 def allowing(server: Server) -> Server:
     """Return the server with the setting that lets passwords through."""
-    return msgspec.structs.replace(
-        server, database=msgspec.structs.replace(server.database, allow_cleartext=True)
-    )
+    return with_database(server, allow_cleartext=True)
 
 
 # PostgreSQL itself, with pg_hba's method `password`

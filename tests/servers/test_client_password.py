@@ -24,24 +24,13 @@ if TYPE_CHECKING:
     from tests.harness.sshd import Sshd
 
 
-@pytest.fixture
-def home(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder of the test's own."""
-    folder = world.folder / "home"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(folder))
-    return folder
-
-
-@pytest.fixture
-def canary(
-    world: World, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Canary:
-    return Canary(world, monkeypatch, capfd)
+@pytest.fixture(autouse=True)
+def _at_home(home: Path) -> None:
+    """No test reads the files of whoever runs it."""
 
 
 @pytest.mark.parametrize("mode", [TlsMode.PREFER, TlsMode.REQUIRE])
-def test_authorities_in_the_home_folder_do_not_take_tls_away(
+def test_authorities_in_the_home_do_not_take_tls_away(
     mode: TlsMode,
     world: World,
     sshd: Sshd,
@@ -59,7 +48,7 @@ def test_authorities_in_the_home_folder_do_not_take_tls_away(
     assert (outcome.status, outcome.out) == (0, "t\n"), outcome.err
 
 
-def test_a_certificate_in_the_home_folder_does_not_take_tls_away(
+def test_a_certificate_in_the_home_does_not_take_tls_away(
     world: World, sshd: Sshd, postgres_tls: Postgres, canary: Canary, home: Path
 ) -> None:
     """With `prefer` libpq goes on without TLS when it cannot use it."""

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor import doorway
 from canary_tui.monitor.events import TunnelState
@@ -15,8 +13,8 @@ from canary_tui.monitor.local_ports import listening
 from canary_tui.tunnels import relay as relays
 from canary_tui.tunnels.relay import Relay
 from tests.harness.ports import eventually, free_port
-from tests.servers.local import held, mysql, psql
-from tests.servers.world import with_ssh
+from tests.servers.held_tunnel import held_tunnel, mysql, psql
+from tests.servers.world import with_database, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 async def test_psql_prints_that_the_key_is_not_accepted(world: World, sshd: Sshd, postgres: Postgres) -> None:
     server = with_ssh(world.server(postgres, sshd, install=False), connect_wait=0.5)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.WAITING)
         said = await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
         assert "FATAL:  canary-tui: orders: SSH login: key not accepted. " in said
@@ -46,7 +44,7 @@ async def test_psql_that_insists_on_tls_is_not_sent_a_password_prompt(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = with_ssh(world.server(postgres, sshd, install=False), connect_wait=0.5)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.WAITING)
         said = await psql(postgres, f"host=127.0.0.1 port={at_work.port} sslmode=require")
         assert "does not support SSL" in said
@@ -55,7 +53,7 @@ async def test_psql_that_insists_on_tls_is_not_sent_a_password_prompt(
 
 async def test_mysql_prints_that_the_key_is_not_accepted(world: World, sshd: Sshd, mariadb: MariaDB) -> None:
     server = with_ssh(world.server(mariadb, sshd, install=False), connect_wait=0.5)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.WAITING)
         said = await mysql(mariadb, ["--host=127.0.0.1", f"--port={at_work.port}"])
         # MariaDB's client adds that it could not know who says so.
@@ -65,7 +63,7 @@ async def test_mysql_prints_that_the_key_is_not_accepted(world: World, sshd: Ssh
 
 async def test_a_client_is_told_that_the_database_refuses(world: World, sshd: Sshd, mariadb: MariaDB) -> None:
     server = world.server(mariadb, sshd, port=free_port())
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.UP)
         said = await mysql(mariadb, ["--host=127.0.0.1", f"--port={at_work.port}"])
         assert "canary-tui: orders: forward: database refused" in said
@@ -75,8 +73,7 @@ async def test_a_client_is_told_that_forwarding_is_not_permitted(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = world.server(postgres, sshd)  # its key is limited to this database
-    database = msgspec.structs.replace(server.database, port=1)
-    async with held(world, msgspec.structs.replace(server, database=database)) as at_work:
+    async with held_tunnel(world, with_database(server, port=1)) as at_work:
         await at_work.until(TunnelState.UP)
         said = await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
         assert "canary-tui: orders: forward: forwarding not permitted" in said
@@ -88,7 +85,7 @@ async def test_a_client_waits_for_a_tunnel_that_comes_up_in_time(
     sshd = make_sshd()
     server = with_ssh(world.server(postgres, sshd), connect_wait=10.0)
     sshd.stop()
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.WAITING)
         asking = asyncio.create_task(psql(postgres, f"host=127.0.0.1 port={at_work.port}"))
         await asyncio.to_thread(sshd.start)
@@ -102,7 +99,7 @@ async def test_a_client_that_gives_up_waiting_is_not_connected_to_the_database(
     sshd, mariadb = make_sshd(), make_mariadb()
     server = with_ssh(world.server(mariadb, sshd), connect_wait=10.0)
     sshd.stop()
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.WAITING)
         before = mariadb.aborted_connects()
         _, writer = await asyncio.open_connection("127.0.0.1", at_work.port)
@@ -119,7 +116,7 @@ async def test_a_client_that_came_before_the_loss_was_known_gets_the_next_tunnel
     world: World, make_sshd: Callable[..., Sshd], postgres: Postgres
 ) -> None:
     sshd = make_sshd()
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(TunnelState.UP)
         sshd.suspend()
         asking = asyncio.create_task(psql(postgres, f"host=127.0.0.1 port={at_work.port}"))
@@ -136,7 +133,7 @@ async def test_a_client_does_not_wait_for_what_only_a_person_can_mend(
 ) -> None:
     server = with_ssh(world.server(postgres, sshd), connect_wait=300.0)
     world.paths.known_hosts.unlink()
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.STOPPED)
         said = await psql(postgres, f"host=127.0.0.1 port={at_work.port}")
         assert "canary-tui: orders: host key: " in said
@@ -192,7 +189,7 @@ async def test_a_program_that_connects_again_and_again_does_not_fill_the_log(
 ) -> None:
     monkeypatch.setattr(doorway, "REFUSALS", 3)
     server = with_ssh(world.server(postgres, sshd, install=False), connect_wait=0.0)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.WAITING)
         for _ in range(5):
             assert "key not accepted" in await psql(postgres, f"host=127.0.0.1 port={at_work.port}")

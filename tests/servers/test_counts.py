@@ -16,9 +16,8 @@ from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.ports import eventually
 from tests.harness.postgres import Postgres
 from tests.harness.proxy import Proxy
-from tests.servers.scene import with_database
 from tests.servers.test_tunnels import ssh_route
-from tests.servers.world import World
+from tests.servers.world import World, with_database, with_probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +47,7 @@ async def test_a_probe_over_a_tunnel_is_one_connection_to_the_database_and_no_ss
     bad = [
         with_database(server, password=world.password("wrong", "not this one")),
         with_database(server, name="no_such_database"),
-        msgspec.structs.replace(server, probe=msgspec.structs.replace(server.probe, query="no such word")),
+        with_probe(server, query="no such word"),
     ]
     tls = "tls" in kind
     async with ssh_route(world, server) as route:

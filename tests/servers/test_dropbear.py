@@ -14,7 +14,7 @@ from canary_tui.monitor.audit import audit, audit_json
 from canary_tui.monitor.events import TunnelState
 from tests.harness.postgres import Postgres
 from tests.servers.cli import spawn
-from tests.servers.local import held, mysql, psql
+from tests.servers.held_tunnel import held_tunnel, mysql, psql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ async def test_a_tunnel_through_it_serves_clients(
     database: Postgres | MariaDB = request.getfixturevalue(engine)
     server = listed(world, database, dropbear)
     dropbear.authorize((await asyncio.to_thread(spawn, world, "key", "orders")).out)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.UP)
         if isinstance(database, Postgres):
             said = await psql(database, f"host=127.0.0.1 port={at_work.port}")

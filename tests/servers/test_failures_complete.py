@@ -16,7 +16,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause
 from tests.harness.ports import eventually
 from tests.servers import leftovers
-from tests.servers.matrix import Case
+from tests.servers.failure_case import Case
 
 if TYPE_CHECKING:
     from tests.harness.sshd import Sshd

@@ -12,9 +12,9 @@ from canary_tui.databases.mysql.wire import packet
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
 from tests.harness.misbehave import Says
-from tests.servers.matrix import Case
-from tests.servers.scene import Scene, with_database
+from tests.servers.failure_case import Case, FailureCase
 from tests.servers.test_databases import GREETING
+from tests.servers.world import with_database
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
@@ -24,250 +24,250 @@ FAKE_GREETING = GREETING[:4] + GREETING[4:].replace(b"\xff\xff\xff\x02", b"\xff\
 """The same without TLS."""
 
 
-def sql(scene: Scene, engine: Engine, broken: str, mended: str) -> None:
+def sql(case: FailureCase, engine: Engine, broken: str, mended: str) -> None:
     """Break something by SQL, and mend it at the end, whatever the remedy did."""
-    scene.real(engine).execute(broken)
-    scene.undo.callback(scene.real(engine).execute, mended)
+    case.database(engine).execute(broken)
+    case.undo(case.database(engine).execute, mended)
 
 
-def as_they_were(scene: Scene) -> str:
+def as_they_were(case: FailureCase) -> str:
     """What gives MariaDB's user back its password and what it may."""
     return (
-        f"ALTER USER canary@'%' IDENTIFIED BY '{scene.mariadb.password}' "
+        f"ALTER USER canary@'%' IDENTIFIED BY '{case.mariadb.password}' "
         "REQUIRE NONE PASSWORD EXPIRE NEVER ACCOUNT UNLOCK"
     )
 
 
-async def wrong_password(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
-    server = scene.server(engine, direct=direct, password="not this one")
-    await scene.fails(server, case)
-    assert "not this one" not in repr(scene.failure)
-    assert scene.advice("canary password orders")
-    scene.world.password("orders", scene.real(engine).password)
-    await scene.passes(server)
+async def wrong_password(engine: Engine, case: FailureCase, *, direct: bool = False) -> None:
+    server = case.server(engine, direct=direct, password="not this one")
+    await case.fails(server)
+    assert "not this one" not in repr(case.failure)
+    assert case.advice("canary password orders")
+    case.world.password("orders", case.database(engine).password)
+    await case.works(server)
 
 
-async def password_changed_meanwhile(scene: Scene, case: Case) -> None:
+async def password_changed_meanwhile(case: FailureCase) -> None:
     """What a command printed is kept; after a refusal it runs once more, without anybody's doing."""
-    file = scene.world.folder / "password"
+    file = case.world.folder / "password"
     file.write_text("the old one\n")
-    server = with_database(scene.server(MY), password=PasswordCommand(("cat", str(file))))
-    await scene.fails(server, case)
-    file.write_text(f"{scene.mariadb.password}\n")
-    await scene.passes(server)
+    server = with_database(case.server(MY), password=PasswordCommand(("cat", str(file))))
+    await case.fails(server)
+    file.write_text(f"{case.mariadb.password}\n")
+    await case.works(server)
 
 
-async def new_password_is_set(scene: Scene, case: Case) -> None:
-    server = scene.server(MY, password="the new one")
-    await scene.fails(server, case)
-    scene.undo.callback(scene.mariadb.execute, as_they_were(scene))
-    remedy = scene.advice(
+async def new_password_is_set(case: FailureCase) -> None:
+    server = case.server(MY, password="the new one")
+    await case.fails(server)
+    case.undo(case.mariadb.execute, as_they_were(case))
+    remedy = case.advice(
         f"ALTER USER {CANARY} IDENTIFIED BY 'PASSWORD';", ADDRESS="%", PASSWORD="the new one"
     )
-    scene.mariadb.execute(remedy)
-    await scene.passes(server)
+    case.mariadb.execute(remedy)
+    await case.works(server)
 
 
-async def unknown_user(engine: Engine, scene: Scene, case: Case) -> None:
-    server = scene.server(engine, user="nobody-here")
-    await scene.fails(server, case)
-    listed = scene.real(engine).execute(
-        scene.advice("SELECT rolname" if engine is PG else "SELECT user, host")
+async def unknown_user(engine: Engine, case: FailureCase) -> None:
+    server = case.server(engine, user="nobody-here")
+    await case.fails(server)
+    listed = case.database(engine).execute(
+        case.advice("SELECT rolname" if engine is PG else "SELECT user, host")
     )
     assert "canary" in listed
     assert "nobody-here" not in listed
-    await scene.passes(with_database(server, user="canary"))
+    await case.works(with_database(server, user="canary"))
 
 
-async def role_has_expired(scene: Scene, case: Case) -> None:
+async def role_has_expired(case: FailureCase) -> None:
     over = "ALTER ROLE canary VALID UNTIL '2001-01-01'"
-    sql(scene, PG, over, "ALTER ROLE canary VALID UNTIL 'infinity'")
-    server = scene.server(PG)
-    await scene.fails(server, case)
-    scene.postgres.execute(scene.advice("ALTER ROLE canary VALID UNTIL"))
-    await scene.passes(server)
+    sql(case, PG, over, "ALTER ROLE canary VALID UNTIL 'infinity'")
+    server = case.server(PG)
+    await case.fails(server)
+    case.postgres.execute(case.advice("ALTER ROLE canary VALID UNTIL"))
+    await case.works(server)
 
 
-async def mariadb_wants_tls(scene: Scene, case: Case) -> None:
+async def mariadb_wants_tls(case: FailureCase) -> None:
     """MariaDB says of a user who must use TLS that the password is wrong; so do the remedies, and more."""
-    server = scene.server(MY, tls=TlsMode.DISABLE)
-    sql(scene, MY, "ALTER USER canary@'%' REQUIRE SSL", as_they_were(scene))
-    await scene.fails(server, case)
-    await scene.passes(scene.follow(server, "database.tls: require"))
+    server = case.server(MY, tls=TlsMode.DISABLE)
+    sql(case, MY, "ALTER USER canary@'%' REQUIRE SSL", as_they_were(case))
+    await case.fails(server)
+    await case.works(case.follow(server, "database.tls: require"))
 
 
-async def mariadb_wants_tls_of_everybody(scene: Scene, case: Case) -> None:
-    server = scene.server(MY, tls=TlsMode.DISABLE)
-    sql(scene, MY, "SET GLOBAL require_secure_transport = ON", "SET GLOBAL require_secure_transport = OFF")
-    await scene.fails(server, case)
-    await scene.passes(scene.follow(server, "database.tls: require"))
+async def mariadb_wants_tls_of_everybody(case: FailureCase) -> None:
+    server = case.server(MY, tls=TlsMode.DISABLE)
+    sql(case, MY, "SET GLOBAL require_secure_transport = ON", "SET GLOBAL require_secure_transport = OFF")
+    await case.fails(server)
+    await case.works(case.follow(server, "database.tls: require"))
 
 
-async def mariadb_wants_a_certificate(scene: Scene, case: Case) -> None:
+async def mariadb_wants_a_certificate(case: FailureCase) -> None:
     """The wire cannot tell it from a wrong password: the remedies list it."""
-    server = scene.server(MY)
-    sql(scene, MY, "ALTER USER canary@'%' REQUIRE X509", as_they_were(scene))
-    await scene.fails(server, case)
-    scene.mariadb.execute(scene.advice(f"ALTER USER {CANARY} REQUIRE SSL;", ADDRESS="%"))
-    await scene.passes(server)
+    server = case.server(MY)
+    sql(case, MY, "ALTER USER canary@'%' REQUIRE X509", as_they_were(case))
+    await case.fails(server)
+    case.mariadb.execute(case.advice(f"ALTER USER {CANARY} REQUIRE SSL;", ADDRESS="%"))
+    await case.works(server)
 
 
-async def no_login(scene: Scene, case: Case) -> None:
-    sql(scene, PG, "ALTER ROLE canary NOLOGIN", "ALTER ROLE canary LOGIN")
-    server = scene.server(PG)
-    await scene.fails(server, case)
-    scene.postgres.execute(scene.advice("ALTER ROLE canary LOGIN;"))
-    await scene.passes(server)
+async def no_login(case: FailureCase) -> None:
+    sql(case, PG, "ALTER ROLE canary NOLOGIN", "ALTER ROLE canary LOGIN")
+    server = case.server(PG)
+    await case.fails(server)
+    case.postgres.execute(case.advice("ALTER ROLE canary LOGIN;"))
+    await case.works(server)
 
 
-async def trusted_but_unknown(scene: Scene, case: Case) -> None:
-    scene.hba("host all all 127.0.0.0/8 trust")
-    server = scene.server(PG, user="stranger")
-    await scene.fails(server, case)
-    assert any("set `database.user`" in line for line in scene.failure.remedies)
-    await scene.passes(with_database(server, user="canary"))
+async def trusted_but_unknown(case: FailureCase) -> None:
+    case.hba("host all all 127.0.0.0/8 trust")
+    server = case.server(PG, user="stranger")
+    await case.fails(server)
+    assert any("set `database.user`" in line for line in case.failure.remedies)
+    await case.works(with_database(server, user="canary"))
 
 
-async def locked(scene: Scene, case: Case) -> None:
-    sql(scene, MY, "ALTER USER canary@'%' ACCOUNT LOCK", as_they_were(scene))
-    server = scene.server(MY)
-    await scene.fails(server, case)
-    scene.mariadb.execute(scene.advice(f"ALTER USER {CANARY} ACCOUNT UNLOCK;", ADDRESS="%"))
-    await scene.passes(server)
+async def locked(case: FailureCase) -> None:
+    sql(case, MY, "ALTER USER canary@'%' ACCOUNT LOCK", as_they_were(case))
+    server = case.server(MY)
+    await case.fails(server)
+    case.mariadb.execute(case.advice(f"ALTER USER {CANARY} ACCOUNT UNLOCK;", ADDRESS="%"))
+    await case.works(server)
 
 
-async def expired(disconnect: str, scene: Scene, case: Case) -> None:
+async def expired(disconnect: str, case: FailureCase) -> None:
     """MariaDB lets such a user in for nothing but a new password, or does not."""
     switch = "SET GLOBAL disconnect_on_expired_password ="
-    sql(scene, MY, f"{switch} {disconnect}", f"{switch} OFF")
-    sql(scene, MY, "ALTER USER canary@'%' PASSWORD EXPIRE", as_they_were(scene))
-    server = scene.server(MY)
-    await scene.fails(server, case)
-    right = scene.mariadb.password
-    scene.mariadb.execute(scene.advice(f"ALTER USER {CANARY} IDENTIFIED BY", ADDRESS="%", PASSWORD=right))
-    scene.mariadb.execute(scene.advice(f"ALTER USER {CANARY} PASSWORD EXPIRE NEVER;", ADDRESS="%"))
-    await scene.passes(server)
+    sql(case, MY, f"{switch} {disconnect}", f"{switch} OFF")
+    sql(case, MY, "ALTER USER canary@'%' PASSWORD EXPIRE", as_they_were(case))
+    server = case.server(MY)
+    await case.fails(server)
+    right = case.mariadb.password
+    case.mariadb.execute(case.advice(f"ALTER USER {CANARY} IDENTIFIED BY", ADDRESS="%", PASSWORD=right))
+    case.mariadb.execute(case.advice(f"ALTER USER {CANARY} PASSWORD EXPIRE NEVER;", ADDRESS="%"))
+    await case.works(server)
 
 
-async def hba_wants(method: str, scene: Scene, case: Case) -> None:
-    scene.hba(f"host all all 127.0.0.0/8 {method}")
-    server = scene.server(PG)
-    await scene.fails(server, case)
-    scene.hba_advice("host orders canary")
-    await scene.passes(server)
+async def hba_wants(method: str, case: FailureCase) -> None:
+    case.hba(f"host all all 127.0.0.0/8 {method}")
+    server = case.server(PG)
+    await case.fails(server)
+    case.hba_advice("host orders canary")
+    await case.works(server)
 
 
-async def mariadb_wants_one_of_two_plugins(scene: Scene) -> None:
-    scene.mariadb.execute("INSTALL SONAME 'auth_ed25519'")
-    scene.undo.callback(scene.mariadb.execute, "UNINSTALL SONAME 'auth_ed25519'")
-    password = scene.mariadb.password
+async def mariadb_wants_one_of_two_plugins(case: FailureCase) -> None:
+    case.mariadb.execute("INSTALL SONAME 'auth_ed25519'")
+    case.undo(case.mariadb.execute, "UNINSTALL SONAME 'auth_ed25519'")
+    password = case.mariadb.password
     for first, second in (("ed25519", "mysql_native_password"), ("mysql_native_password", "ed25519")):
         either = f"{first} USING PASSWORD('{password}') OR {second} USING PASSWORD('{password}')"
-        sql(scene, MY, f"ALTER USER canary@'%' IDENTIFIED VIA {either}", as_they_were(scene))
-        await scene.passes(scene.server(MY))
+        sql(case, MY, f"ALTER USER canary@'%' IDENTIFIED VIA {either}", as_they_were(case))
+        await case.works(case.server(MY))
 
 
-async def library_is_missing(scene: Scene, case: Case) -> None:
+async def library_is_missing(case: FailureCase) -> None:
     """An error of the session's beginning, not of the query; the remedy takes the role's setting back."""
     sql(
-        scene,
+        case,
         PG,
         "ALTER ROLE canary SET session_preload_libraries = 'not_there'",
         "ALTER ROLE canary RESET session_preload_libraries",
     )
-    server = scene.server(PG)
-    await scene.fails(server, case)
-    assert "not_there" in scene.failure.detail
-    scene.postgres.execute(scene.advice("ALTER ROLE canary RESET ALL;"))
-    await scene.passes(server)
+    server = case.server(PG)
+    await case.fails(server)
+    assert "not_there" in case.failure.detail
+    case.postgres.execute(case.advice("ALTER ROLE canary RESET ALL;"))
+    await case.works(server)
 
 
-async def says_unavailable(scene: Scene, case: Case) -> None:
+async def says_unavailable(case: FailureCase) -> None:
     """A hosted MySQL in offline mode, by its number: MariaDB has no such mode."""
     said = packet(b"\xff" + struct.pack("<H", 3032) + b"#HY000Der Server ist im Offline-Modus", 0)
     with Says(said, "close") as fake:
-        server = with_database(scene.server(MY, direct=True), host=fake.host, port=fake.port)
-        await scene.fails(server, case)
-        assert scene.failure.detail.endswith("(3032)")
+        server = with_database(case.server(MY, direct=True), host=fake.host, port=fake.port)
+        await case.fails(server)
+        assert case.failure.detail.endswith("(3032)")
 
 
-async def mariadb_wants_another_plugin(scene: Scene, case: Case) -> None:
-    scene.mariadb.execute("INSTALL SONAME 'auth_ed25519'")
-    scene.undo.callback(scene.mariadb.execute, "UNINSTALL SONAME 'auth_ed25519'")
+async def mariadb_wants_another_plugin(case: FailureCase) -> None:
+    case.mariadb.execute("INSTALL SONAME 'auth_ed25519'")
+    case.undo(case.mariadb.execute, "UNINSTALL SONAME 'auth_ed25519'")
     modern = "ALTER USER canary@'%' IDENTIFIED VIA ed25519 USING PASSWORD('p')"
-    sql(scene, MY, modern, as_they_were(scene))
-    server = scene.server(MY)
-    await scene.fails(server, case)
-    assert scene.advice(f"ALTER USER {CANARY} IDENTIFIED WITH")
-    right = scene.advice(
-        "IDENTIFIED VIA mysql_native_password", **{"('PASSWORD')": f"('{scene.mariadb.password}')"}
+    sql(case, MY, modern, as_they_were(case))
+    server = case.server(MY)
+    await case.fails(server)
+    assert case.advice(f"ALTER USER {CANARY} IDENTIFIED WITH")
+    right = case.advice(
+        "IDENTIFIED VIA mysql_native_password", **{"('PASSWORD')": f"('{case.mariadb.password}')"}
     )
-    scene.mariadb.execute(f"ALTER USER canary@'%' {right}")
-    await scene.passes(server)
+    case.mariadb.execute(f"ALTER USER canary@'%' {right}")
+    await case.works(server)
 
 
-async def no_such_database(engine: Engine, scene: Scene, case: Case) -> None:
-    server = with_database(scene.server(engine), name="stock_2026")
-    database = scene.real(engine)
+async def no_such_database(engine: Engine, case: FailureCase) -> None:
+    server = with_database(case.server(engine), name="stock_2026")
+    database = case.database(engine)
     if engine is MY:  # who has no right to it is told nothing of its existence
-        sql(scene, MY, "GRANT ALL ON `stock%`.* TO canary@'%'", "REVOKE ALL ON `stock%`.* FROM canary@'%'")
-    await scene.fails(server, case)
+        sql(case, MY, "GRANT ALL ON `stock%`.* TO canary@'%'", "REVOKE ALL ON `stock%`.* FROM canary@'%'")
+    await case.fails(server)
     assert "stock_2026" not in database.execute(
-        scene.advice("SELECT datname" if engine is PG else "SHOW DATABASES")
+        case.advice("SELECT datname" if engine is PG else "SHOW DATABASES")
     )
-    scene.undo.callback(database.execute, "DROP DATABASE stock_2026")
-    database.execute(scene.advice("CREATE DATABASE stock_2026;"))
-    await scene.passes(server)
+    case.undo(database.execute, "DROP DATABASE stock_2026")
+    database.execute(case.advice("CREATE DATABASE stock_2026;"))
+    await case.works(server)
 
 
-async def may_not_connect(scene: Scene, case: Case) -> None:
-    sql(scene, PG, "CREATE DATABASE vault", "DROP DATABASE vault WITH (FORCE)")
-    scene.postgres.execute("REVOKE CONNECT ON DATABASE vault FROM PUBLIC")
-    server = with_database(scene.server(PG), name="vault")
-    await scene.fails(server, case)
-    scene.postgres.execute(scene.advice("GRANT CONNECT ON DATABASE vault TO canary;"))
-    await scene.passes(server)
+async def may_not_connect(case: FailureCase) -> None:
+    sql(case, PG, "CREATE DATABASE vault", "DROP DATABASE vault WITH (FORCE)")
+    case.postgres.execute("REVOKE CONNECT ON DATABASE vault FROM PUBLIC")
+    server = with_database(case.server(PG), name="vault")
+    await case.fails(server)
+    case.postgres.execute(case.advice("GRANT CONNECT ON DATABASE vault TO canary;"))
+    await case.works(server)
 
 
-async def takes_no_connections(scene: Scene, case: Case) -> None:
-    sql(scene, PG, "CREATE DATABASE vault", "DROP DATABASE vault WITH (FORCE)")
-    scene.postgres.execute("ALTER DATABASE vault ALLOW_CONNECTIONS false")
-    server = with_database(scene.server(PG), name="vault")
-    await scene.fails(server, case)
-    scene.postgres.execute(scene.advice("ALTER DATABASE vault ALLOW_CONNECTIONS true;"))
-    await scene.passes(server)
+async def takes_no_connections(case: FailureCase) -> None:
+    sql(case, PG, "CREATE DATABASE vault", "DROP DATABASE vault WITH (FORCE)")
+    case.postgres.execute("ALTER DATABASE vault ALLOW_CONNECTIONS false")
+    server = with_database(case.server(PG), name="vault")
+    await case.fails(server)
+    case.postgres.execute(case.advice("ALTER DATABASE vault ALLOW_CONNECTIONS true;"))
+    await case.works(server)
 
 
-async def mariadb_grants_nothing(scene: Scene, case: Case) -> None:
-    sql(scene, MY, "CREATE DATABASE vault", "DROP DATABASE vault")
-    server = with_database(scene.server(MY), name="vault")
-    await scene.fails(server, case)
-    scene.undo.callback(scene.mariadb.execute, "REVOKE ALL ON vault.* FROM canary@'%'")
-    scene.mariadb.execute(scene.advice(f"GRANT SELECT ON vault.* TO {CANARY};", ADDRESS="%"))
-    await scene.passes(server)
+async def mariadb_grants_nothing(case: FailureCase) -> None:
+    sql(case, MY, "CREATE DATABASE vault", "DROP DATABASE vault")
+    server = with_database(case.server(MY), name="vault")
+    await case.fails(server)
+    case.undo(case.mariadb.execute, "REVOKE ALL ON vault.* FROM canary@'%'")
+    case.mariadb.execute(case.advice(f"GRANT SELECT ON vault.* TO {CANARY};", ADDRESS="%"))
+    await case.works(server)
 
 
-async def silent_radius(scene: Scene, case: Case) -> None:
+async def silent_radius(case: FailureCase) -> None:
     """PostgreSQL asks a RADIUS server that does not answer; the remedies name such a server."""
     with socket.socket(type=socket.SOCK_DGRAM) as radius:
         radius.bind(("127.0.0.1", 0))
         port = radius.getsockname()[1]
-        scene.hba(
+        case.hba(
             'host all all 127.0.0.0/8 radius radiusservers="127.0.0.1" radiussecrets="s" '
             f'radiusports="{port}"'
         )
-        server = scene.server(PG, timeout=1.0, allow_cleartext=True)
-        await scene.fails(server, case)
-    assert any("RADIUS" in line for line in scene.failure.remedies)
-    scene.postgres.set_hba([SCRAM])
-    await scene.passes(server)
+        server = case.server(PG, timeout=1.0, allow_cleartext=True)
+        await case.fails(server)
+    assert any("RADIUS" in line for line in case.failure.remedies)
+    case.postgres.set_hba([SCRAM])
+    await case.works(server)
 
 
-async def silent_after_the_greeting(scene: Scene, case: Case) -> None:
+async def silent_after_the_greeting(case: FailureCase) -> None:
     """A fake: no MariaDB stops there on demand."""
     with Says(FAKE_GREETING) as fake:
-        await scene.fails(scene.server(MY, port=fake.port, timeout=1.0), case)
-    await scene.passes(scene.server(MY))
+        await case.fails(case.server(MY, port=fake.port, timeout=1.0))
+    await case.works(case.server(MY))
 
 
 REJECTED, UNSUPPORTED, DENIED = C.PASSWORD_REJECTED, C.AUTH_METHOD_UNSUPPORTED, C.DATABASE_ACCESS_DENIED
@@ -310,9 +310,11 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
-    await case.run(scene, case)
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)
 
 
-async def test_an_account_with_two_plugins_is_logged_in_by_the_one_that_is_known(scene: Scene) -> None:
-    await mariadb_wants_one_of_two_plugins(scene)
+async def test_an_account_with_two_plugins_is_logged_in_by_the_one_that_is_known(
+    failure_case: FailureCase,
+) -> None:
+    await mariadb_wants_one_of_two_plugins(failure_case)

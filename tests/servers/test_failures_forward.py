@@ -15,15 +15,15 @@ from canary_tui.tunnels.route import SshRoute
 from tests.harness.misbehave import BlackHole
 from tests.harness.ports import free_port
 from tests.harness.proxy import Proxy
-from tests.servers.matrix import Case
-from tests.servers.stand import QUICK, at, command, offer_of, with_database
-from tests.servers.world import with_ssh
+from tests.servers.failure_case import QUICK, Case
+from tests.servers.probing import at
+from tests.servers.world import offer_of, with_database, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from canary_tui.servers.model import Server
-    from tests.servers.stand import Stand
+    from tests.servers.failure_case import FailureCase
 
 NOWHERE = "224.0.0.1"
 """No packet leaves for it: the kernel refuses TCP to a multicast address as unreachable."""
@@ -32,13 +32,13 @@ NOWHERE = "224.0.0.1"
 def configured(name: str, *lines: str, mended: str = "") -> Case:
     """A case of an sshd whose settings forbid the forward; the remedy is one other line, or none."""
 
-    async def run(stand: Stand) -> None:
-        ssh = stand.own_sshd(*lines)
-        server = stand.server(ssh)
-        failure = await stand.fails(server)
-        ssh.options = [command(failure, mended)] if mended else []
+    async def run(case: FailureCase) -> None:
+        ssh = case.own_sshd(*lines)
+        server = case.server(ssh=ssh)
+        await case.fails(server)
+        ssh.options = [case.advice(mended)] if mended else []
         ssh.restart()
-        await stand.works(server)
+        await case.works(server)
 
     return Case(name, Cause.FORWARDING_NOT_PERMITTED, Stage.FORWARD, run)
 
@@ -46,107 +46,107 @@ def configured(name: str, *lines: str, mended: str = "") -> Case:
 def lined(name: str, options: str) -> Case:
     """A case of a key whose line does not let it reach the database; the remedy is the right line."""
 
-    async def run(stand: Stand) -> None:
-        server = stand.server(install=False)
+    async def run(case: FailureCase) -> None:
+        server = case.server(install=False)
         port = server.database.port
-        stand.sshd.authorize(f"{options.format(port=port)} {stand.world.key('orders').line}")
-        await stand.fails(server)
-        stand.sshd.deauthorize()
-        stand.sshd.authorize(stand.line(server))
-        await stand.works(server)
+        case.sshd.authorize(f"{options.format(port=port)} {case.world.key('orders').line}")
+        await case.fails(server)
+        case.sshd.deauthorize()
+        case.sshd.authorize(case.world.line(server))
+        await case.works(server)
 
     return Case(name, Cause.FORWARDING_NOT_PERMITTED, Stage.FORWARD, run)
 
 
-def reinstalled(stand: Stand, server: Server) -> Server:
+def reinstalled(case: FailureCase, server: Server) -> Server:
     """Install the line that fits the server as its settings are now."""
-    stand.sshd.deauthorize()
-    stand.sshd.authorize(stand.line(server))
+    case.sshd.deauthorize()
+    case.sshd.authorize(case.world.line(server))
     return server
 
 
-async def settings_changed_after_the_line(stand: Stand) -> None:
+async def settings_changed_after_the_line(case: FailureCase) -> None:
     """The line fits 127.0.0.1, the settings now say localhost: the same machine, and not permitted."""
-    server = with_database(stand.server(), host="localhost")
-    await stand.fails(server)
-    await stand.works(reinstalled(stand, server))
+    server = with_database(case.server(), host="localhost")
+    await case.fails(server)
+    await case.works(reinstalled(case, server))
 
 
-async def database_stopped(stand: Stand) -> None:
+async def database_stopped(case: FailureCase) -> None:
     """A proxy that is started later stands for the database that is."""
-    way = Proxy((stand.postgres.host, stand.postgres.port))
-    server = stand.server(port=way.port)
-    await stand.fails(server)
-    stand.open(way)
-    await stand.works(server)
+    way = Proxy((case.shared_postgres.host, case.shared_postgres.port))
+    server = case.server(port=way.port)
+    await case.fails(server)
+    case.open(way)
+    await case.works(server)
 
 
-async def wrong_database_port(stand: Stand) -> None:
-    await stand.fails(stand.server(port=free_port()))
-    await stand.works(reinstalled(stand, stand.server(install=False)))
+async def wrong_database_port(case: FailureCase) -> None:
+    await case.fails(case.server(port=free_port()))
+    await case.works(reinstalled(case, case.server(install=False)))
 
 
-async def name_unknown_there(stand: Stand) -> None:
-    await stand.fails(stand.server(host="no-such-host.invalid"))
-    await stand.works(reinstalled(stand, stand.server(install=False)))
+async def name_unknown_there(case: FailureCase) -> None:
+    await case.fails(case.server(host="no-such-host.invalid"))
+    await case.works(reinstalled(case, case.server(install=False)))
 
 
-async def black_hole_there(stand: Stand) -> None:
+async def black_hole_there(case: FailureCase) -> None:
     """A fake whose backlog is full: sshd itself would wait for 134 s."""
-    hole = stand.open(BlackHole())
-    server = stand.server(port=hole.port, timeout=QUICK)
-    await stand.fails(server)
+    hole = case.open(BlackHole())
+    server = case.server(port=hole.port, timeout=QUICK)
+    await case.fails(server)
     hole.stop()
-    stand.open(Proxy((stand.postgres.host, stand.postgres.port), port=hole.port))
-    await stand.works(server)
+    case.open(Proxy((case.shared_postgres.host, case.shared_postgres.port), port=hole.port))
+    await case.works(server)
 
 
-async def unreachable_there(stand: Stand) -> None:
-    await stand.fails(stand.server(host=NOWHERE))
-    await stand.works(reinstalled(stand, stand.server(install=False)))
+async def unreachable_there(case: FailureCase) -> None:
+    await case.fails(case.server(host=NOWHERE))
+    await case.works(reinstalled(case, case.server(install=False)))
 
 
 def lost(stage: Stage, how: str) -> Case:
     """A case of an SSH connection that ends in a stage: killed at sshd, or reset by a proxy."""
 
-    async def run(stand: Stand) -> None:
-        ssh = stand.own_sshd()
-        server = stand.server(ssh)
+    async def run(case: FailureCase) -> None:
+        ssh = case.own_sshd()
+        server = case.server(ssh=ssh)
         if how == "killed":
-            await stand.fails(server, at(stage, ssh.kill_sessions))
+            await case.fails(server, at(stage, ssh.kill_sessions))
         else:
-            proxy = stand.open(Proxy((ssh.host, ssh.port)))
-            server = stand.moved(server, proxy.port, ssh=ssh)
-            await stand.fails(server, at(stage, proxy.cut))
-        await stand.works(server)
+            proxy = case.open(Proxy((ssh.host, ssh.port)))
+            server = case.moved(server, proxy.port, ssh=ssh)
+            await case.fails(server, at(stage, proxy.cut))
+        await case.works(server)
 
     return Case(f"{how}_at_{stage}", Cause.TUNNEL_LOST, stage, run)
 
 
-async def reused_tunnel_gone(stand: Stand) -> None:
+async def reused_tunnel_gone(case: FailureCase) -> None:
     """A probe over a tunnel that has ended meanwhile; over a new one it works."""
-    ssh = stand.own_sshd()
-    server = stand.server(ssh)
-    route = await _route(stand, server)
+    ssh = case.own_sshd()
+    server = case.server(ssh=ssh)
+    route = await _route(case, server)
     ssh.kill_sessions()
     await route.ssh.lost()
-    await stand.fails(server, route=route)
-    route = await _route(stand, server)
-    await stand.works(server, route=route)
+    await case.fails(server, route=route)
+    route = await _route(case, server)
+    await case.works(server, route=route)
     await route.ssh.close()
 
 
-async def _route(stand: Stand, server: Server) -> SshRoute:
+async def _route(case: FailureCase, server: Server) -> SshRoute:
     assert server.ssh is not None
-    key = stand.world.key(server.name).private
-    ssh = await dial(server.ssh, key, stand.world.tools.known_hosts, Trace(time.perf_counter))
+    key = case.world.key(server.name).private
+    ssh = await dial(server.ssh, key, case.world.tools.known_hosts, Trace(time.perf_counter))
     return SshRoute(ssh, server.database.host, server.database.port)
 
 
-def answered(code: int, words: str) -> Callable[[Stand], Awaitable[None]]:
+def answered(code: int, words: str) -> Callable[[FailureCase], Awaitable[None]]:
     """A case's run with an SSH server of asyncssh's as the fake: no sshd gives this answer on demand."""
 
-    async def run(stand: Stand) -> None:
+    async def run(case: FailureCase) -> None:
         class Refusing(asyncssh.SSHServer):
             def begin_auth(self, username: str) -> bool:
                 return False
@@ -155,28 +155,28 @@ def answered(code: int, words: str) -> Callable[[Stand], Awaitable[None]]:
                 raise asyncssh.ChannelOpenError(code, words)
 
         host_key = asyncssh.generate_private_key("ssh-ed25519")
-        server = stand.server()
+        server = case.server()
         async with await asyncssh.listen(
             "127.0.0.1", 0, server_factory=Refusing, server_host_keys=[host_key]
         ) as fake:
             port = fake.get_port()
             public = " ".join(host_key.export_public_key().decode().split()[:2])
-            stand.trust(offer_of("127.0.0.1", port, public))
-            failure = await stand.fails(with_ssh(server, port=port))
+            case.trust(offer_of("127.0.0.1", port, public))
+            failure = await case.fails(with_ssh(server, port=port))
             assert failure.detail == words
-        await stand.works(server)
+        await case.works(server)
 
     return run
 
 
-async def defect_of_ours(stand: Stand) -> None:
+async def defect_of_ours(case: FailureCase) -> None:
     """What nobody foresaw is one failure with its words, and no end of anything."""
-    server = stand.server()
-    with stand.monkeypatch.context() as patch:
+    server = case.server()
+    with case.monkeypatch.context() as patch:
         patch.setattr("canary_tui.monitor.probe.SshRoute.open", None)
-        failure = await stand.fails(server)
+        failure = await case.fails(server)
     assert "TypeError" in failure.detail
-    await stand.works(server)
+    await case.works(server)
 
 
 CASES = (
@@ -222,6 +222,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_what_lies_between_the_login_and_the_database_is_named(case: Case, stand: Stand) -> None:
-    async with stand.of(case):
-        await case.run(stand)
+async def test_what_lies_between_the_login_and_the_database_is_named(
+    case: Case, failure_case: FailureCase
+) -> None:
+    await failure_case.run(case)

@@ -11,8 +11,8 @@ from canary_tui.diagnosis.stages import Cause, Stage
 from tests.harness.misbehave import ClosesAtOnce, ResetsAtOnce, Says, Silent
 from tests.harness.ports import eventually
 from tests.harness.proxy import Proxy
-from tests.servers.matrix import Case
-from tests.servers.stand import QUICK, at
+from tests.servers.failure_case import QUICK, Case
+from tests.servers.probing import at
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -20,98 +20,98 @@ if TYPE_CHECKING:
 
     from tests.harness.mariadb import MariaDB
     from tests.harness.misbehave import Fake
-    from tests.servers.stand import Stand
+    from tests.servers.failure_case import FailureCase
 
 BANNER = b"SSH-2.0-OpenSSH_9.2p1\r\n"
 
 
-async def gives_way(stand: Stand, fake: Fake, *, timeout: float = QUICK) -> None:
+async def gives_way(case: FailureCase, fake: Fake, *, timeout: float = QUICK) -> None:
     """Meet a fake in the SSH server's place; then the real one takes it."""
     with fake:
-        server = stand.moved(stand.server(timeout=timeout), fake.port)
-        await stand.fails(server)
-    stand.open(Proxy((stand.sshd.host, stand.sshd.port), port=fake.port))
-    await stand.works(server)
+        server = case.moved(case.server(timeout=timeout), fake.port)
+        await case.fails(server)
+    case.open(Proxy((case.sshd.host, case.sshd.port), port=fake.port))
+    await case.works(server)
 
 
-def faked(name: str, fake: Callable[[], Fake]) -> Callable[[Stand], Awaitable[None]]:
+def faked(name: str, fake: Callable[[], Fake]) -> Callable[[FailureCase], Awaitable[None]]:
     """Return a case's run: a small honest fake, and then the real server."""
 
-    async def run(stand: Stand) -> None:
-        await gives_way(stand, fake())
+    async def run(case: FailureCase) -> None:
+        await gives_way(case, fake())
 
     run.__name__ = name
     return run
 
 
-async def postgresql_on_the_ssh_port(stand: Stand) -> None:
-    server = stand.server()
-    await stand.fails(with_ssh(server, port=stand.postgres.port))
-    await stand.works(server)
+async def postgresql_on_the_ssh_port(case: FailureCase) -> None:
+    server = case.server()
+    await case.fails(with_ssh(server, port=case.shared_postgres.port))
+    await case.works(server)
 
 
-async def max_startups(stand: Stand) -> None:
-    ssh = stand.own_sshd("MaxStartups 1:100:1")
-    server = stand.server(ssh)
+async def max_startups(case: FailureCase) -> None:
+    ssh = case.own_sshd("MaxStartups 1:100:1")
+    server = case.server(ssh=ssh)
     with socket.create_connection((ssh.host, ssh.port)):
         await eventually(ssh.sessions)
-        failure = await stand.fails(server)
+        failure = await case.fails(server)
     assert "MaxStartups" in failure.detail
     await eventually(lambda: not ssh.sessions())
-    await stand.works(server)
+    await case.works(server)
 
 
-async def suspended(stand: Stand) -> None:
+async def suspended(case: FailureCase) -> None:
     """The machine takes connections and its SSH server does not run."""
-    ssh = stand.own_sshd()
-    server = stand.server(ssh, timeout=QUICK)
+    ssh = case.own_sshd()
+    server = case.server(ssh=ssh, timeout=QUICK)
     ssh.suspend()
     try:
-        await stand.fails(server)
+        await case.fails(server)
     finally:
         ssh.resume()
-    await stand.works(server)
+    await case.works(server)
 
 
-async def wire_dead_after_the_connection(stand: Stand) -> None:
+async def wire_dead_after_the_connection(case: FailureCase) -> None:
     """A proxy takes the connection, and then nothing passes."""
-    proxy = stand.open(Proxy((stand.sshd.host, stand.sshd.port)))
-    server = stand.moved(stand.server(timeout=QUICK), proxy.port)
-    await stand.fails(server, at(Stage.HANDSHAKE, proxy.drop))
+    proxy = case.open(Proxy((case.sshd.host, case.sshd.port)))
+    server = case.moved(case.server(timeout=QUICK), proxy.port)
+    await case.fails(server, at(Stage.HANDSHAKE, proxy.drop))
     proxy.resume()
-    await stand.works(server)
+    await case.works(server)
 
 
-async def _only(stand: Stand, *lines: str, host_keys: tuple[str, ...] = ("ed25519",)) -> None:
+async def _only(case: FailureCase, *lines: str, host_keys: tuple[str, ...] = ("ed25519",)) -> None:
     """An sshd with few algorithms; the remedy takes the lines out, so that the defaults hold."""
-    ssh = stand.own_sshd(*lines, host_key_types=host_keys)
-    server = stand.server(ssh)
-    failure = await stand.fails(server)
+    ssh = case.own_sshd(*lines, host_key_types=host_keys)
+    server = case.server(ssh=ssh)
+    failure = await case.fails(server)
     assert "No matching" in failure.detail
     ssh.options = []
     ssh.restart()
-    await stand.works(server)
+    await case.works(server)
 
 
-async def old_key_exchange(stand: Stand) -> None:
-    await _only(stand, "KexAlgorithms diffie-hellman-group1-sha1")
+async def old_key_exchange(case: FailureCase) -> None:
+    await _only(case, "KexAlgorithms diffie-hellman-group1-sha1")
 
 
-async def key_exchange_in_a_group_of_the_servers_own(stand: Stand) -> None:
+async def key_exchange_in_a_group_of_the_servers_own(case: FailureCase) -> None:
     """The prime that the server sends would be tested on the event loop: 1 s for one of 2048 bits."""
-    await _only(stand, "KexAlgorithms diffie-hellman-group-exchange-sha256")
+    await _only(case, "KexAlgorithms diffie-hellman-group-exchange-sha256")
 
 
-async def old_cipher(stand: Stand) -> None:
-    await _only(stand, "Ciphers 3des-cbc,aes256-cbc")
+async def old_cipher(case: FailureCase) -> None:
+    await _only(case, "Ciphers 3des-cbc,aes256-cbc")
 
 
-async def old_mac(stand: Stand) -> None:
-    await _only(stand, "Ciphers aes128-ctr", "MACs hmac-md5-96")
+async def old_mac(case: FailureCase) -> None:
+    await _only(case, "Ciphers aes128-ctr", "MACs hmac-md5-96")
 
 
-async def old_host_key_algorithm(stand: Stand) -> None:
-    await _only(stand, "HostKeyAlgorithms ssh-rsa", host_keys=("rsa",))
+async def old_host_key_algorithm(case: FailureCase) -> None:
+    await _only(case, "HostKeyAlgorithms ssh-rsa", host_keys=("rsa",))
 
 
 SMTP = b"220 mail.example.com ESMTP Postfix\r\n"
@@ -156,27 +156,27 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_what_is_no_ssh_connection_is_named(case: Case, stand: Stand) -> None:
-    async with stand.of(case):
-        await case.run(stand)
+async def test_what_is_no_ssh_connection_is_named(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)
 
 
-async def test_mysql_on_the_ssh_port_is_told_as_no_ssh_server(stand: Stand, mariadb: MariaDB) -> None:
-    async def run(stand: Stand) -> None:
-        server = stand.server()
-        await stand.fails(with_ssh(server, port=mariadb.port))
-        await stand.works(server)
+async def test_mysql_on_the_ssh_port_is_told_as_no_ssh_server(
+    failure_case: FailureCase, mariadb: MariaDB
+) -> None:
+    async def run(case: FailureCase) -> None:
+        server = case.server()
+        await case.fails(with_ssh(server, port=mariadb.port))
+        await case.works(server)
 
-    async with stand.of(case := Case("mysql", Cause.NOT_SSH, Stage.HANDSHAKE, run)):
-        await case.run(stand)
+    await failure_case.run(Case("mysql", Cause.NOT_SSH, Stage.HANDSHAKE, run))
 
 
-async def test_lines_before_the_version_do_no_harm(stand: Stand) -> None:
+async def test_lines_before_the_version_do_no_harm(failure_case: FailureCase) -> None:
     """RFC 4253 §4.2: a server may say something before its version."""
-    ssh = stand.own_sshd()
-    server = stand.server(ssh)
+    ssh = failure_case.own_sshd()
+    server = failure_case.server(ssh=ssh)
     with Greeting((ssh.host, ssh.port)) as greeting:
-        await stand.works(stand.moved(server, greeting.port, ssh=ssh))
+        await failure_case.works(failure_case.moved(server, greeting.port, ssh=ssh))
 
 
 class Greeting(Proxy):

@@ -9,34 +9,34 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine
 from tests.harness.mysql8 import Mysql8
-from tests.servers.matrix import Case
-from tests.servers.scene import Scene, with_database
+from tests.servers.failure_case import Case, FailureCase
+from tests.servers.world import with_database
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
 
 
-async def hba_wants_it_in_clear(scene: Scene, case: Case, *, direct: bool = False) -> None:
+async def hba_wants_it_in_clear(case: FailureCase, *, direct: bool = False) -> None:
     """Three ways out: TLS that verifies, a method that asks for a proof, or saying so."""
-    server = scene.server(PG, direct=direct, host="localhost", ca_file=str(scene.authority.ca))
-    with scene.beside():
-        scene.hba("host all all 127.0.0.0/8 password")
-        await scene.fails(server, case)
-        await scene.passes(scene.follow(server, "database.tls: verify-full"))
-        assert scene.advice("database.allow_cleartext: true")
-        await scene.passes(with_database(server, allow_cleartext=True))
-        assert scene.advice("scram-sha-256")
-    await scene.passes(server)
+    server = case.server(PG, direct=direct, host="localhost", ca_file=str(case.authority.ca))
+    with case.beside():
+        case.hba("host all all 127.0.0.0/8 password")
+        await case.fails(server)
+        await case.works(case.follow(server, "database.tls: verify-full"))
+        assert case.advice("database.allow_cleartext: true")
+        await case.works(with_database(server, allow_cleartext=True))
+        assert case.advice("scram-sha-256")
+    await case.works(server)
 
 
-async def mysql_wants_it(plugin: str, scene: Scene, case: Case) -> None:
-    """A stand-in: Debian has no MySQL 8."""
-    with Mysql8(plugin, "secret", tls=scene.authority.issue(["another.internal"])) as fake:
-        server = scene.server(MY, port=fake.port, password="secret")
-        await scene.fails(server, case)
+async def mysql_wants_it(plugin: str, case: FailureCase) -> None:
+    """A case-in: Debian has no MySQL 8."""
+    with Mysql8(plugin, "secret", tls=case.authority.issue(["another.internal"])) as fake:
+        server = case.server(MY, port=fake.port, password="secret")
+        await case.fails(server)
         assert fake.shown == []
-        followed = scene.follow(server, "database.tls: verify-ca")
-        await scene.passes(with_database(followed, ca_file=str(scene.authority.ca)))
+        followed = case.follow(server, "database.tls: verify-ca")
+        await case.works(with_database(followed, ca_file=str(case.authority.ca)))
 
 
 CASES = (
@@ -50,5 +50,5 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
-    await case.run(scene, case)
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)

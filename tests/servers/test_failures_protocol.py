@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,7 @@ from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import ClosesAtOnce, Says
 from tests.harness.proxy import Proxy
-from tests.servers.matrix import Case
-from tests.servers.scene import Scene, in_thread
+from tests.servers.failure_case import Case, FailureCase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,57 +23,57 @@ OTHER = {PG: MY, MY: PG}
 C, S = Cause, Stage
 
 
-async def other_engine(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+async def other_engine(engine: Engine, tls: TlsMode, case: FailureCase) -> None:
     """Settings for one engine lead to the other; the remedy is the right ``engine``."""
-    right = scene.server(OTHER[engine], tls=tls, timeout=2.0)
-    await scene.fails(msgspec.structs.replace(right, engine=engine), case)
-    assert scene.advice(engine.value)
-    await scene.passes(msgspec.structs.replace(right, engine=OTHER[engine]))
+    right = case.server(OTHER[engine], tls=tls, timeout=2.0)
+    await case.fails(msgspec.structs.replace(right, engine=engine))
+    assert case.advice(engine.value)
+    await case.works(msgspec.structs.replace(right, engine=OTHER[engine]))
 
 
-async def ssh_port(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+async def ssh_port(engine: Engine, tls: TlsMode, case: FailureCase) -> None:
     """The port is that of a real sshd; the remedy is the right ``database.port``."""
-    await scene.fails(scene.server(engine, tls=tls, port=scene.sshd.port, timeout=2.0), case)
-    assert scene.advice("database.port")
-    await scene.passes(scene.server(engine))
+    await case.fails(case.server(engine, tls=tls, port=case.sshd.port, timeout=2.0))
+    assert case.advice("database.port")
+    await case.works(case.server(engine))
 
 
-async def web_server(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+async def web_server(engine: Engine, tls: TlsMode, case: FailureCase) -> None:
     """A fake: it refuses the request that it takes our words for, as nginx does."""
     with Says(b"HTTP/1.1 400 Bad Request\r\n\r\n", "close", after_client=True) as fake:
-        await scene.fails(scene.server(engine, tls=tls, port=fake.port, timeout=2.0), case)
-    await scene.passes(scene.server(engine))
+        await case.fails(case.server(engine, tls=tls, port=fake.port, timeout=2.0))
+    await case.works(case.server(engine))
 
 
-async def closed_at_once(engine: Engine, tls: TlsMode, scene: Scene, case: Case) -> None:
+async def closed_at_once(engine: Engine, tls: TlsMode, case: FailureCase) -> None:
     """A fake: it closes the connections that it accepts."""
     with ClosesAtOnce() as fake:
-        await scene.fails(scene.server(engine, tls=tls, port=fake.port), case)
-    await scene.passes(scene.server(engine))
+        await case.fails(case.server(engine, tls=tls, port=fake.port))
+    await case.works(case.server(engine))
 
 
-async def balancer_without_database(engine: Engine, scene: Scene, case: Case) -> None:
+async def balancer_without_database(engine: Engine, case: FailureCase) -> None:
     """A proxy accepts for a database that is down; the remedy is to see to the one behind it."""
-    database = scene.real(engine)
+    database = case.database(engine)
     with Proxy((database.host, database.port)) as proxy:
-        server = scene.server(engine, port=proxy.port)
-        await in_thread(database.stop)
-        scene.undo.callback(database.start)
-        await scene.fails(server, case)
-        assert any("a database behind it is up" in line for line in scene.failure.remedies)
-        await in_thread(database.start)
-        await scene.passes(server)
+        server = case.server(engine, port=proxy.port)
+        await asyncio.to_thread(database.stop)
+        case.undo(database.start)
+        await case.fails(server)
+        assert any("a database behind it is up" in line for line in case.failure.remedies)
+        await asyncio.to_thread(database.start)
+        await case.works(server)
 
 
-async def standing_still(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
+async def standing_still(engine: Engine, case: FailureCase, *, direct: bool = False) -> None:
     """The database is stopped (SIGSTOP): its kernel accepts, and nobody answers."""
-    database = scene.real(engine)
-    server = scene.server(engine, direct=direct, timeout=1.0)
+    database = case.database(engine)
+    server = case.server(engine, direct=direct, timeout=1.0)
     database.suspend()
-    scene.undo.callback(database.resume)
-    await scene.fails(server, case)
+    case.undo(database.resume)
+    await case.fails(server)
     database.resume()
-    await scene.passes(server)
+    await case.works(server)
 
 
 def _both(name: str, cause: Cause, run: Callable[..., Awaitable[None]], *modes: TlsMode) -> tuple[Case, ...]:
@@ -103,5 +103,5 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
-    await case.run(scene, case)
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)

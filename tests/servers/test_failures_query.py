@@ -6,19 +6,20 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine
 from tests.harness.ports import eventually
-from tests.servers.matrix import Case
-from tests.servers.scene import NAP, Scene, in_thread
+from tests.servers.failure_case import Case, FailureCase
+from tests.servers.sessions import NAP
+from tests.servers.world import with_probe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.servers.scene import Real
+    from tests.servers.failure_case import Database
+
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
@@ -40,93 +41,90 @@ CANCEL = {
 }
 
 
-async def mended_by_the_query(engine: Engine, query: str, scene: Scene, case: Case) -> None:
+async def mended_by_the_query(engine: Engine, query: str, case: FailureCase) -> None:
     """The remedy that always holds: ``probe.query: select 1``."""
-    server = scene.server(engine, query=query)
-    await scene.fails(server, case)
-    await scene.passes(scene.follow(server, "probe.query: select 1"))
+    server = case.server(engine, query=query)
+    await case.fails(server)
+    await case.works(case.follow(server, "probe.query: select 1"))
 
 
-async def too_slow(engine: Engine, scene: Scene, case: Case) -> None:
-    server = scene.server(engine, query=NAP[engine], timeout=1.0)
-    await scene.fails(server, case)
-    await scene.passes(scene.follow(server, "probe.query: select 1"))
+async def too_slow(engine: Engine, case: FailureCase) -> None:
+    server = case.server(engine, query=NAP[engine], timeout=1.0)
+    await case.fails(server)
+    await case.works(case.follow(server, "probe.query: select 1"))
 
 
-async def waits_for_a_lock(scene: Scene, case: Case) -> None:
+async def waits_for_a_lock(case: FailureCase) -> None:
     """The remedy's query shows what the probe waits for; the lock's holder is ended."""
-    postgres = scene.postgres
+    postgres = case.postgres
     postgres.execute("create table stock (a int); grant select on stock to canary", "orders")
-    scene.undo.callback(postgres.execute, "drop table stock", "orders")
+    case.undo(postgres.execute, "drop table stock", "orders")
     locking = "begin; lock table stock; select 'locked' from pg_sleep(60)"
     holder = asyncio.create_task(asyncio.to_thread(postgres.execute, locking, "orders"))
     waiting = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation is not null"
     await eventually(lambda: postgres.execute(waiting) != "0", what="the table is locked")
-    server = scene.server(PG, query="select * from stock", timeout=1.0)
-    await scene.fails(server, case)
+    server = case.server(PG, query="select * from stock", timeout=1.0)
+    await case.fails(server)
     seen = [
-        line for line in postgres.execute(scene.advice("SELECT pid, state")).splitlines() if "locked" in line
+        line for line in postgres.execute(case.advice("SELECT pid, state")).splitlines() if "locked" in line
     ]
     postgres.execute(f"select pg_terminate_backend({seen[0].split('|')[0]})")
     with pytest.raises(RuntimeError, match="terminating connection"):
         await holder
-    await scene.passes(server)
+    await case.works(server)
 
 
-async def postgresql_denies(scene: Scene, case: Case) -> None:
-    postgres = scene.postgres
+async def postgresql_denies(case: FailureCase) -> None:
+    postgres = case.postgres
     postgres.create_user("reader", "p")
     postgres.execute("revoke usage on schema public from public; create table stock (a int)", "orders")
     undo = "drop owned by reader; drop role reader; drop table stock; grant usage on schema public to public"
-    scene.undo.callback(postgres.execute, undo, "orders")
-    server = scene.server(PG, query="select * from public.stock", user="reader", password="p")
-    await scene.fails(server, case)
-    postgres.execute(scene.advice("GRANT USAGE ON SCHEMA public TO reader;"), "orders")
-    postgres.execute(scene.advice("GRANT SELECT ON TABLE_NAME TO reader;", TABLE_NAME="stock"), "orders")
-    await scene.passes(server)
+    case.undo(postgres.execute, undo, "orders")
+    server = case.server(PG, query="select * from public.stock", user="reader", password="p")
+    await case.fails(server)
+    postgres.execute(case.advice("GRANT USAGE ON SCHEMA public TO reader;"), "orders")
+    postgres.execute(case.advice("GRANT SELECT ON TABLE_NAME TO reader;", TABLE_NAME="stock"), "orders")
+    await case.works(server)
 
 
-async def mariadb_denies(scene: Scene, case: Case) -> None:
-    mariadb = scene.mariadb
+async def mariadb_denies(case: FailureCase) -> None:
+    mariadb = case.mariadb
     mariadb.execute("create table stock (a int); create table other (a int)", "orders")
     mariadb.create_user("reader", "p", grant="SELECT ON orders.other")
-    scene.undo.callback(mariadb.execute, "drop user reader@'%'; drop table stock; drop table other", "orders")
-    server = scene.server(MY, query="select * from stock", user="reader", password="p")
-    await scene.fails(server, case)
-    mariadb.execute(scene.advice("GRANT SELECT ON orders.*", ADDRESS="%"))
-    await scene.passes(server)
+    case.undo(mariadb.execute, "drop user reader@'%'; drop table stock; drop table other", "orders")
+    server = case.server(MY, query="select * from stock", user="reader", password="p")
+    await case.fails(server)
+    mariadb.execute(case.advice("GRANT SELECT ON orders.*", ADDRESS="%"))
+    await case.works(server)
 
 
-async def while_it_runs(
-    engine: Engine, harm: Callable[[Real, Engine], None], scene: Scene, case: Case
-) -> None:
+async def while_it_runs(engine: Engine, harm: Callable[[Database, Engine], None], case: FailureCase) -> None:
     """Something happens to the session in the middle of the query; the next probe is well again."""
-    database = scene.real(engine)
-    server = scene.server(engine, query=NAP[engine])
-    running = asyncio.create_task(scene.fails(server, case))
+    database = case.database(engine)
+    server = case.server(engine, query=NAP[engine])
+    running = asyncio.create_task(case.fails(server))
     await eventually(lambda: database.execute(BUSY[engine]) != "0", what="the query runs")
-    await in_thread(partial(harm, database, engine))
+    await asyncio.to_thread(partial(harm, database, engine))
     await running
     if not database.running:
-        await in_thread(database.start)
-    query = msgspec.structs.replace(server.probe, query="select 1")
-    await scene.passes(msgspec.structs.replace(server, probe=query))
+        await asyncio.to_thread(database.start)
+    await case.works(with_probe(server, query="select 1"))
 
 
-def ended(database: Real, engine: Engine) -> None:
+def ended(database: Database, engine: Engine) -> None:
     database.execute(END[engine])
 
 
-def cancelled(database: Real, engine: Engine) -> None:
+def cancelled(database: Database, engine: Engine) -> None:
     database.execute(CANCEL[engine])
 
 
-def stopped(database: Real, engine: Engine) -> None:
+def stopped(database: Database, engine: Engine) -> None:
     del engine
     database.stop()
 
 
-def killed(database: Real, engine: Engine) -> None:
+def killed(database: Database, engine: Engine) -> None:
     del engine
     database.kill()
 
@@ -163,5 +161,5 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
-    await case.run(scene, case)
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)

@@ -11,8 +11,8 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
 from canary_tui.servers.secrets import Passwords
-from tests.servers.matrix import Case
-from tests.servers.scene import Scene, with_database
+from tests.servers.failure_case import Case, FailureCase
+from tests.servers.world import with_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,58 +22,58 @@ PG, MY = Engine.POSTGRESQL, Engine.MYSQL
 C, S = Cause, Stage
 
 
-async def variable_unset(scene: Scene, case: Case) -> None:
-    server = scene.server(PG)
-    right = scene.postgres.password
-    scene.world.close()
-    await scene.fails(server, case)
-    assert scene.advice("read -rs CANARY_TEST_ORDERS && export CANARY_TEST_ORDERS")
-    scene.world.password("orders", right)
-    await scene.passes(server)
+async def variable_unset(case: FailureCase) -> None:
+    server = case.server(PG)
+    right = case.postgres.password
+    case.world.close()
+    await case.fails(server)
+    assert case.advice("read -rs CANARY_TEST_ORDERS && export CANARY_TEST_ORDERS")
+    case.world.password("orders", right)
+    await case.works(server)
 
 
-async def variable_empty(scene: Scene, case: Case) -> None:
-    server = scene.server(MY, password="")
-    await scene.fails(server, case)
-    scene.world.password("orders", scene.mariadb.password)
-    await scene.passes(server)
+async def variable_empty(case: FailureCase) -> None:
+    server = case.server(MY, password="")
+    await case.fails(server)
+    case.world.password("orders", case.mariadb.password)
+    await case.works(server)
 
 
-async def named_nowhere(engine: Engine, scene: Scene, case: Case) -> None:
+async def named_nowhere(engine: Engine, case: FailureCase) -> None:
     """The remedies' file is written as they say, in a home of the user's own."""
-    home = scene.world.folder / "home"
+    home = case.world.folder / "home"
     home.mkdir()
-    scene.world.tools.passwords = Passwords(home=home, environ={})
-    server = with_database(scene.server(engine), password=None)
-    await scene.fails(server, case)
-    password = scene.real(engine).password
+    case.world.tools.passwords = Passwords(home=home, environ={})
+    server = with_database(case.server(engine), password=None)
+    await case.fails(server)
+    password = case.database(engine).password
     if engine is PG:
-        path, lines = home / ".pgpass", [scene.advice("127.0.0.1:", PASSWORD=password)]
+        path, lines = home / ".pgpass", [case.advice("127.0.0.1:", PASSWORD=password)]
     else:
         path = home / ".my.cnf"
-        lines = [scene.advice("[client]"), scene.advice("host="), scene.advice("user=")]
-        lines.append(scene.advice("password=", PASSWORD=password))
+        lines = [case.advice("[client]"), case.advice("host="), case.advice("user=")]
+        lines.append(case.advice("password=", PASSWORD=password))
     path.write_text("\n".join(lines) + "\n")
     path.chmod(0o600)
-    await scene.passes(server)
+    await case.works(server)
 
 
-async def bad_command(command: tuple[str, ...], scene: Scene, case: Case) -> None:
-    server = scene.server(PG)
-    await scene.fails(with_database(server, password=PasswordCommand(command)), case)
-    right = ("sh", "-c", f"printf '%s\\n' '{scene.postgres.password}'")
-    assert scene.advice("command: [sh, -c, 'LINE']")
-    await scene.passes(with_database(server, password=PasswordCommand(right)))
+async def bad_command(command: tuple[str, ...], case: FailureCase) -> None:
+    server = case.server(PG)
+    await case.fails(with_database(server, password=PasswordCommand(command)))
+    right = ("sh", "-c", f"printf '%s\\n' '{case.postgres.password}'")
+    assert case.advice("command: [sh, -c, 'LINE']")
+    await case.works(with_database(server, password=PasswordCommand(right)))
 
 
-async def slow_command(scene: Scene, case: Case) -> None:
-    scene.world.tools.passwords = Passwords(command_limit=0.2)
-    server = scene.server(PG)
+async def slow_command(case: FailureCase) -> None:
+    case.world.tools.passwords = Passwords(command_limit=0.2)
+    server = case.server(PG)
     sleeping = (sys.executable, "-c", "import time; time.sleep(30)")
-    await scene.fails(with_database(server, password=PasswordCommand(sleeping)), case)
-    scene.world.tools.passwords = Passwords()
-    right = ("printf", "%s\\n", scene.postgres.password)
-    await scene.passes(with_database(server, password=PasswordCommand(right)))
+    await case.fails(with_database(server, password=PasswordCommand(sleeping)))
+    case.world.tools.passwords = Passwords()
+    right = ("printf", "%s\\n", case.postgres.password)
+    await case.works(with_database(server, password=PasswordCommand(right)))
 
 
 def _absent(path: Path) -> None:
@@ -88,14 +88,14 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
-async def bad_ca_file(engine: Engine, spoil: Callable[[Path], None], scene: Scene, case: Case) -> None:
-    path = scene.world.folder / "ca.pem"
+async def bad_ca_file(engine: Engine, spoil: Callable[[Path], None], case: FailureCase) -> None:
+    path = case.world.folder / "ca.pem"
     spoil(path)
-    server = scene.server(engine, tls=TlsMode.VERIFY_CA, ca_file=str(path))
-    await scene.fails(server, case)
-    assert str(path) in scene.failure.summary
-    assert scene.advice(f"openssl x509 -in {path}")
-    await scene.passes(with_database(server, ca_file=str(scene.authority.ca)))
+    server = case.server(engine, tls=TlsMode.VERIFY_CA, ca_file=str(path))
+    await case.fails(server)
+    assert str(path) in case.failure.summary
+    assert case.advice(f"openssl x509 -in {path}")
+    await case.works(with_database(server, ca_file=str(case.authority.ca)))
 
 
 CASES = (
@@ -118,5 +118,5 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
-    await case.run(scene, case)
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)

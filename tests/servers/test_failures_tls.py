@@ -16,9 +16,9 @@ from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Says
 from tests.harness.process import run
-from tests.servers.matrix import Case
-from tests.servers.scene import Scene, with_database
+from tests.servers.failure_case import Case, FailureCase
 from tests.servers.test_databases import GREETING, TlsFront
+from tests.servers.world import with_database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,168 +33,169 @@ BEGINS_TLS = {PG: b"S", MY: GREETING}
 """What a database says before it waits for our TLS."""
 
 
-async def not_offered(engine: Engine, mode: TlsMode, scene: Scene, case: Case) -> None:
+async def not_offered(engine: Engine, mode: TlsMode, case: FailureCase) -> None:
     """The two remedies: do without where the way is trusted, or switch it on."""
-    server = scene.server(engine, tls=mode, ca_file=str(scene.authority.ca))
-    with scene.beside():
+    server = case.server(engine, tls=mode, ca_file=str(case.authority.ca))
+    with case.beside():
         if engine is PG:
-            scene.undo.callback(scene.postgres.execute, "ALTER SYSTEM RESET ssl")
-            scene.restarted(PG, ssl="off")
+            case.undo(case.postgres.execute, "ALTER SYSTEM RESET ssl")
+            case.restarted(PG, ssl="off")
         else:
-            scene.restarted(MY, ssl="0")
-        await scene.fails(server, case)
-        await scene.passes(scene.follow(server, "database.tls: prefer"))
+            case.restarted(MY, ssl="0")
+        await case.fails(server)
+        await case.works(case.follow(server, "database.tls: prefer"))
         if engine is PG:
-            name, value = scene.advice("ssl = on").split(" = ")
-            scene.postgres.settings[name] = value
-            scene.postgres.reload()
-            await scene.passes(server)
-    await scene.passes(server)
+            name, value = case.advice("ssl = on").split(" = ")
+            case.postgres.settings[name] = value
+            case.postgres.reload()
+            await case.works(server)
+    await case.works(server)
 
 
-async def downgraded(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
+async def downgraded(engine: Engine, case: FailureCase, *, direct: bool = False) -> None:
     """A database whose TLS is switched off. Three ways out: switch it on, do without, or say so."""
-    server = scene.server(engine, direct=direct)
-    await scene.passes(server)
-    with scene.beside():
+    server = case.server(engine, direct=direct)
+    await case.works(server)
+    with case.beside():
         if engine is PG:
-            scene.undo.callback(scene.postgres.execute, "ALTER SYSTEM RESET ssl")
-            scene.restarted(PG, ssl="off")
+            case.undo(case.postgres.execute, "ALTER SYSTEM RESET ssl")
+            case.restarted(PG, ssl="off")
         else:
-            scene.restarted(MY, ssl="0")
-        logins = scene.real(engine).logins_seen()
-        await scene.fails(server, case)
-        await scene.fails(server, case)
-        assert scene.real(engine).logins_seen() == logins
-        await scene.passes(with_database(server, tls=TlsMode.DISABLE))
-        assert scene.advice("canary trust orders --no-tls")
-        assert no_tls.accept(server, scene.world.tools, yes=True) == 0
-        await scene.passes(server)
-    await scene.passes(server)
-    assert scene.world.tools.known_tls.seen(server)
+            case.restarted(MY, ssl="0")
+        logins = case.database(engine).logins_seen()
+        await case.fails(server)
+        await case.fails(server)
+        assert case.database(engine).logins_seen() == logins
+        await case.works(with_database(server, tls=TlsMode.DISABLE))
+        assert case.advice("canary trust orders --no-tls")
+        assert no_tls.accept(server, case.world.tools, yes=True) == 0
+        await case.works(server)
+    await case.works(server)
+    assert case.world.tools.known_tls.seen(server)
 
 
-async def required(scene: Scene, case: Case) -> None:
-    server = scene.server(PG, tls=TlsMode.DISABLE)
-    scene.hba(TLS_ONLY)
-    await scene.fails(server, case)
-    await scene.passes(scene.follow(server, "database.tls: require"))
-    scene.hba_advice("host orders canary")
-    await scene.passes(server)
+async def required(case: FailureCase) -> None:
+    server = case.server(PG, tls=TlsMode.DISABLE)
+    case.hba(TLS_ONLY)
+    await case.fails(server)
+    await case.works(case.follow(server, "database.tls: require"))
+    case.hba_advice("host orders canary")
+    await case.works(server)
 
 
-async def mysql_requires(scene: Scene, case: Case) -> None:
+async def mysql_requires(case: FailureCase) -> None:
     """A fake: MySQL has a number of its own for it (3159), MariaDB says that the password is wrong."""
     words = b"#HY000Connections using insecure transport are prohibited"
     said = GREETING + packet(b"\xff" + (3159).to_bytes(2, "little") + words, 2)
     with Says(said, "close") as fake:
-        await scene.fails(scene.server(MY, tls=TlsMode.DISABLE, port=fake.port), case)
-    assert scene.advice("ALTER USER 'canary'@'ADDRESS' REQUIRE NONE;")
-    await scene.passes(scene.follow(scene.server(MY, tls=TlsMode.DISABLE), "database.tls: require"))
+        await case.fails(case.server(MY, tls=TlsMode.DISABLE, port=fake.port))
+    assert case.advice("ALTER USER 'canary'@'ADDRESS' REQUIRE NONE;")
+    await case.works(case.follow(case.server(MY, tls=TlsMode.DISABLE), "database.tls: require"))
 
 
-async def untrusted(engine: Engine, scene: Scene, case: Case, *, direct: bool = False) -> None:
-    server = scene.server(engine, direct=direct, host="localhost", tls=TlsMode.VERIFY_FULL)
-    await scene.fails(server, case)
-    assert "self-signed certificate in certificate chain" in scene.failure.detail
-    await scene.passes(scene.follow(server, "database.tls: require"))
-    assert scene.advice("database.ca_file")
-    trusted = scene.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=str(scene.authority.ca))
-    await scene.passes(trusted)
+async def untrusted(engine: Engine, case: FailureCase, *, direct: bool = False) -> None:
+    server = case.server(engine, direct=direct, host="localhost", tls=TlsMode.VERIFY_FULL)
+    await case.fails(server)
+    assert "self-signed certificate in certificate chain" in case.failure.detail
+    await case.works(case.follow(server, "database.tls: require"))
+    assert case.advice("database.ca_file")
+    trusted = case.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=str(case.authority.ca))
+    await case.works(trusted)
 
 
-async def too_weak(engine: Engine, scene: Scene, case: Case) -> None:
-    """A stand-in shows it: databases refuse to load such a certificate by themselves."""
+async def too_weak(engine: Engine, case: FailureCase) -> None:
+    """A case-in shows it: databases refuse to load such a certificate by themselves."""
 
     def verified(port: int) -> Server:
-        ca_file = str(scene.authority.ca)
-        return scene.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=ca_file, port=port)
+        ca_file = str(case.authority.ca)
+        return case.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=ca_file, port=port)
 
-    with TlsFront(engine, scene.authority, weak=True) as front:
-        await scene.fails(verified(front.address[1]), case)
-    assert scene.advice("openssl x509")
-    await scene.passes(verified(scene.real(engine).port))
-
-
-async def other_name(engine: Engine, scene: Scene, case: Case) -> None:
-    server = scene.server(engine, tls=TlsMode.VERIFY_FULL, ca_file=str(scene.authority.ca))
-    await scene.fails(server, case)
-    assert "DNS:localhost" in run(["bash", "-c", scene.advice("openssl s_client")])
-    await scene.passes(scene.follow(server, "database.tls: verify-ca"))
-    scene.certificate(engine, scene.authority.issue([scene.advice("IP:").removeprefix("IP:")]))
-    await scene.passes(server)
+    with TlsFront(engine, case.authority, weak=True) as front:
+        await case.fails(verified(front.address[1]))
+    assert case.advice("openssl x509", "Signature Algorithm")
+    await case.works(verified(case.database(engine).port))
 
 
-async def outside_its_dates(engine: Engine, scene: Scene, case: Case, *, early: bool) -> None:
+async def other_name(engine: Engine, case: FailureCase) -> None:
+    server = case.server(engine, tls=TlsMode.VERIFY_FULL, ca_file=str(case.authority.ca))
+    await case.fails(server)
+    assert "DNS:localhost" in run(["bash", "-c", case.advice("openssl s_client")])
+    await case.works(case.follow(server, "database.tls: verify-ca"))
+    case.certificate(engine, case.authority.issue([case.advice("IP:").removeprefix("IP:")]))
+    await case.works(server)
+
+
+async def outside_its_dates(engine: Engine, case: FailureCase, *, early: bool) -> None:
     """The remedy is followed in the database: another file, and the command that has it read."""
-    server = scene.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=str(scene.authority.ca))
+    server = case.server(engine, host="localhost", tls=TlsMode.VERIFY_FULL, ca_file=str(case.authority.ca))
     now = dt.datetime.now(dt.UTC)
-    days = {"not_before": now + DAY} if early else {"not_after": now - DAY}
-    with scene.beside():
-        scene.certificate(engine, scene.authority.issue(["localhost"], **days))  # type: ignore[arg-type]
-        await scene.fails(server, case)
+    days = (now + DAY, now + 2 * DAY) if early else (now - 2 * DAY, now - DAY)
+    with case.beside():
+        shown = case.authority.issue(["localhost"], not_before=days[0], not_after=days[1])
+        case.certificate(engine, shown)
+        await case.fails(server)
         if engine is PG:
-            assert scene.postgres.execute(scene.advice("SHOW ssl_cert_file;")) == "server.crt"
-            assert scene.advice("SELECT pg_reload_conf();")
+            assert case.postgres.execute(case.advice("SHOW ssl_cert_file;")) == "server.crt"
+            assert case.advice("SELECT pg_reload_conf();")
         else:
-            assert "server.crt" in scene.mariadb.execute(scene.advice("SHOW VARIABLES LIKE 'ssl_cert'"))
-            assert scene.advice("FLUSH SSL;")
-    await scene.passes(server)
+            assert "server.crt" in case.mariadb.execute(case.advice("SHOW VARIABLES LIKE 'ssl_cert'"))
+            assert case.advice("FLUSH SSL;")
+    await case.works(server)
 
 
-async def client_certificate(line: str, scene: Scene, case: Case) -> None:
-    server = scene.server(PG)
-    scene.hba(line)
-    await scene.fails(server, case)
-    scene.hba_advice("hostssl orders canary")
-    await scene.passes(server)
+async def client_certificate(line: str, case: FailureCase) -> None:
+    server = case.server(PG)
+    case.hba(line)
+    await case.fails(server)
+    case.hba_advice("hostssl orders canary")
+    await case.works(server)
 
 
-async def client_certificate_in_the_handshake(engine: Engine, scene: Scene, case: Case) -> None:
+async def client_certificate_in_the_handshake(engine: Engine, case: FailureCase) -> None:
     """A fake in front of a database: MariaDB and PostgreSQL themselves ask only later, at the login."""
-    with TlsFront(engine, scene.authority) as front:
-        await scene.fails(scene.server(engine, tls=TlsMode.REQUIRE, port=front.address[1]), case)
-    await scene.passes(scene.server(engine, tls=TlsMode.REQUIRE))
+    with TlsFront(engine, case.authority) as front:
+        await case.fails(case.server(engine, tls=TlsMode.REQUIRE, port=front.address[1]))
+    await case.works(case.server(engine, tls=TlsMode.REQUIRE))
 
 
-async def old_protocol_only(engine: Engine, scene: Scene, case: Case) -> None:
-    server = scene.server(engine, tls=TlsMode.REQUIRE)
-    with scene.beside():
+async def old_protocol_only(engine: Engine, case: FailureCase) -> None:
+    server = case.server(engine, tls=TlsMode.REQUIRE)
+    with case.beside():
         if engine is PG:
-            scene.restarted(PG, ssl_min_protocol_version="TLSv1", ssl_max_protocol_version="TLSv1.1")
+            case.restarted(PG, ssl_min_protocol_version="TLSv1", ssl_max_protocol_version="TLSv1.1")
         else:
-            scene.restarted(MY, **{"tls-version": "TLSv1.1"})
-        await scene.fails(server, case)
+            case.restarted(MY, **{"tls-version": "TLSv1.1"})
+        await case.fails(server)
         if engine is PG:
-            name, value = scene.advice("ssl_min_protocol_version = ").split(" = ")
-            scene.postgres.settings = {name: value.strip("'")}
-            scene.postgres.reload()
+            name, value = case.advice("ssl_min_protocol_version = ").split(" = ")
+            case.postgres.settings = {name: value.strip("'")}
+            case.postgres.reload()
         else:
-            name, value = scene.advice("tls_version = ").split(" = ")
-            scene.mariadb.settings = {name: value}
-            scene.mariadb.restart()
-        await scene.passes(server)
+            name, value = case.advice("tls_version = ").split(" = ")
+            case.mariadb.settings = {name: value}
+            case.mariadb.restart()
+        await case.works(server)
 
 
-async def nonsense_in_the_handshake(engine: Engine, scene: Scene, case: Case) -> None:
+async def nonsense_in_the_handshake(engine: Engine, case: FailureCase) -> None:
     """A fake: what it says in answer to our TLS is no TLS."""
     with Then(BEGINS_TLS[engine], b"\x00" * 64, greets=engine is MY) as fake:
-        await scene.fails(scene.server(engine, tls=TlsMode.REQUIRE, port=fake.port), case)
-    await scene.passes(scene.server(engine, tls=TlsMode.REQUIRE))
+        await case.fails(case.server(engine, tls=TlsMode.REQUIRE, port=fake.port))
+    await case.works(case.server(engine, tls=TlsMode.REQUIRE))
 
 
-async def closes_in_the_handshake(engine: Engine, scene: Scene, case: Case) -> None:
+async def closes_in_the_handshake(engine: Engine, case: FailureCase) -> None:
     """A fake: it goes away in answer to our TLS."""
     with Then(BEGINS_TLS[engine], b"", greets=engine is MY) as fake:
-        await scene.fails(scene.server(engine, tls=TlsMode.REQUIRE, port=fake.port), case)
-    await scene.passes(scene.server(engine, tls=TlsMode.REQUIRE))
+        await case.fails(case.server(engine, tls=TlsMode.REQUIRE, port=fake.port))
+    await case.works(case.server(engine, tls=TlsMode.REQUIRE))
 
 
-async def silence_in_the_handshake(engine: Engine, scene: Scene, case: Case) -> None:
+async def silence_in_the_handshake(engine: Engine, case: FailureCase) -> None:
     """A fake: no database stops half-way on demand."""
     with Says(BEGINS_TLS[engine], after_client=engine is PG) as fake:
-        await scene.fails(scene.server(engine, tls=TlsMode.REQUIRE, port=fake.port, timeout=1.0), case)
-    await scene.passes(scene.server(engine, tls=TlsMode.REQUIRE))
+        await case.fails(case.server(engine, tls=TlsMode.REQUIRE, port=fake.port, timeout=1.0))
+    await case.works(case.server(engine, tls=TlsMode.REQUIRE))
 
 
 class Then(Says):
@@ -265,5 +266,5 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, scene: Scene) -> None:
-    await case.run(scene, case)
+async def test_the_failure_is_named_and_its_remedy_mends_it(case: Case, failure_case: FailureCase) -> None:
+    await failure_case.run(case)

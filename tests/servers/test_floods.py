@@ -20,7 +20,8 @@ from canary_tui.tunnels.route import DirectRoute
 from tests.harness.floods import Does, Floods, announced, endless
 from tests.harness.process import run
 from tests.servers.flood_cases import ATTACKS, LOGGED_IN, NOTICE, PG_BEGINS, message
-from tests.servers.scene import GRACE, probe_cleanly
+from tests.servers.probing import GRACE, probe_cleanly
+from tests.servers.world import with_probe
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from canary_tui.servers.model import Server
     from canary_tui.tunnels.ends import End
     from tests.harness.certs import Authority, Certificate
-    from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
+    from tests.servers.breakable import Breakable
     from tests.servers.flood_cases import Attack
     from tests.servers.world import World
 
@@ -141,18 +142,18 @@ async def test_what_came_in_before_anybody_looked_is_the_databases(
 @pytest.mark.parametrize("engine", [Engine.POSTGRESQL, Engine.MYSQL])
 @pytest.mark.parametrize("mode", [TlsMode.DISABLE, TlsMode.REQUIRE])
 async def test_what_a_real_database_returns_may_be_8_mb(
-    world: World, breakable: tuple[Postgres, MariaDB], engine: Engine, mode: TlsMode
+    world: World, breakable: Breakable, engine: Engine, mode: TlsMode
 ) -> None:
     """In one row, and in many."""
-    database = breakable[engine is Engine.MYSQL]
+    database = breakable.of(engine)
     many = "generate_series(1, 1000)" if engine is Engine.POSTGRESQL else "seq_1_to_1000"
     for rows, size in ((f"{many} s", 7_000), ("(select 1 as one) s", 7_000_000)):
         server = world.server(database, tls=mode, timeout=20.0)
-        plan = msgspec.structs.replace(server.probe, query=f"select repeat('x', {size}) from {rows}")
-        result = await probe_cleanly(world, msgspec.structs.replace(server, probe=plan))
+        query = f"select repeat('x', {size}) from {rows}"
+        result = await probe_cleanly(world, with_probe(server, query=query))
         assert result.ok, result.failure
-        plan = msgspec.structs.replace(plan, query=f"select repeat('x', {size * 9 // 7}) from {rows}")
-        result = await probe_cleanly(world, msgspec.structs.replace(server, probe=plan))
+        query = f"select repeat('x', {size * 9 // 7}) from {rows}"
+        result = await probe_cleanly(world, with_probe(server, query=query))
         assert result.failure is not None
         assert (result.failure.stage, result.failure.cause) == (Stage.QUERY, Cause.QUERY_FAILED)
         assert result.failure.detail == "sent more than 8 MB after the login"

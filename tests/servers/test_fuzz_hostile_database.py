@@ -27,7 +27,8 @@ from tests.servers.flood_cases import (
     greeting,
     message,
 )
-from tests.servers.scene import probe_cleanly, with_database
+from tests.servers.probing import probe_cleanly
+from tests.servers.world import with_database, with_probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,9 +149,7 @@ class Try:
         self.runner = runner
         self.certificate = certificate
         server = with_database(world.server(postgres), password=world.password("fuzz", SECRET))
-        self.server = msgspec.structs.replace(
-            server, probe=msgspec.structs.replace(server.probe, timeout=LIMIT)
-        )
+        self.server = with_probe(server, timeout=LIMIT)
 
     def __call__(self, engine: Engine, mode: TlsMode, begins: Sequence[Step], script: list[Step]) -> None:
         """See what a peer says after ``begins`` end as it must."""

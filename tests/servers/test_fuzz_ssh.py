@@ -8,7 +8,6 @@ import struct
 from typing import TYPE_CHECKING
 
 import asyncssh
-import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -19,8 +18,8 @@ from tests.harness.hostile_ssh import PACKETS
 from tests.harness.misbehave import Says
 from tests.harness.proxy import Proxy
 from tests.servers.leftovers import nothing_left
-from tests.servers.stand import SLACK, offer_of
-from tests.servers.world import with_ssh
+from tests.servers.probing import GRACE
+from tests.servers.world import offer_of, with_probe, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from canary_tui.servers.model import Server
     from tests.harness.misbehave import Then
     from tests.harness.sshd import Sshd
-    from tests.servers.stand import Stand
+    from tests.servers.failure_case import FailureCase
 
 BANNER = b"SSH-2.0-OpenSSH_9.2p1\r\n"
 LIMIT = 0.4
@@ -75,10 +74,10 @@ messages = st.tuples(st.integers(1, 127), st.binary(max_size=60)) | st.sampled_f
 """Numbers and contents of messages: arbitrary ones, and ones that make sense."""
 
 
-async def named(stand: Stand, server: Server) -> ProbeResult:
+async def named(failure_case: FailureCase, server: Server) -> ProbeResult:
     """Probe, and see that it ends in time, in a named failure or well."""
-    result = await stand.world.probe(server)
-    assert result.total_ms <= (server.probe.timeout + SLACK) * 1000
+    result = await failure_case.world.probe(server)
+    assert result.total_ms <= (server.probe.timeout + GRACE) * 1000
     if result.failure is not None:
         assert result.failure.cause is not Cause.INTERNAL_ERROR, result.failure.detail
         assert result.failure.stage in SSH_STAGES
@@ -86,14 +85,14 @@ async def named(stand: Stand, server: Server) -> ProbeResult:
 
 
 def hasty(server: Server) -> Server:
-    return msgspec.structs.replace(server, probe=msgspec.structs.replace(server.probe, timeout=LIMIT))
+    return with_probe(server, timeout=LIMIT)
 
 
 @MINUTES
-def test_arbitrary_first_words_are_named(stand: Stand, times: int) -> None:
-    stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)  # long before the probe's limit
+def test_arbitrary_first_words_are_named(failure_case: FailureCase, times: int) -> None:
+    failure_case.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)  # long before the probe's limit
     with Says(b"") as fake:
-        server = with_ssh(hasty(stand.server()), port=fake.port)
+        server = with_ssh(hasty(failure_case.server()), port=fake.port)
 
         @few(20, times)
         @given(words=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), then=endings)
@@ -106,16 +105,16 @@ def test_arbitrary_first_words_are_named(stand: Stand, times: int) -> None:
 
         async def meet() -> None:
             async with nothing_left():
-                result = await named(stand, server)
+                result = await named(failure_case, server)
                 assert not result.ok
 
         fuzz()
 
 
 @MINUTES
-def test_arbitrary_words_after_the_version_are_named(stand: Stand, times: int) -> None:
+def test_arbitrary_words_after_the_version_are_named(failure_case: FailureCase, times: int) -> None:
     with Says(b"") as fake:
-        server = with_ssh(hasty(stand.server()), port=fake.port)
+        server = with_ssh(hasty(failure_case.server()), port=fake.port)
 
         @few(35, times)
         @given(words=packets | st.binary(max_size=300), then=endings)
@@ -126,17 +125,19 @@ def test_arbitrary_words_after_the_version_are_named(stand: Stand, times: int) -
 
         async def meet() -> None:
             async with nothing_left():
-                result = await named(stand, server)
+                result = await named(failure_case, server)
                 assert not result.ok
 
         fuzz()
 
 
 @MINUTES
-def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(stand: Stand, times: int) -> None:
+def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(
+    failure_case: FailureCase, times: int
+) -> None:
     """Anywhere from its first byte to the query's answer."""
-    with Damaging(stand.sshd) as proxy:
-        server = stand.moved(hasty(stand.server()), proxy.port)
+    with Damaging(failure_case.sshd) as proxy:
+        server = failure_case.moved(hasty(failure_case.server()), proxy.port)
 
         @few(45, times)
         @given(at=st.integers(0, WHOLE), how=st.sampled_from(["flip", "flip", "close", "reset", "silence"]))
@@ -145,19 +146,21 @@ def test_a_real_server_whose_words_are_damaged_or_cut_off_is_named(stand: Stand,
             asyncio.run(meet())
 
         async def meet() -> None:
-            async with nothing_left([stand.sshd]):
-                await named(stand, server)
+            async with nothing_left([failure_case.sshd]):
+                await named(failure_case, server)
 
         fuzz()
 
 
 @MINUTES
-def test_arbitrary_messages_of_an_encrypted_connection_are_named(stand: Stand, times: int) -> None:
+def test_arbitrary_messages_of_an_encrypted_connection_are_named(
+    failure_case: FailureCase, times: int
+) -> None:
     """A fake of asyncssh's server side: it says too much at the login, at the forward or beside a channel.
 
     Once or again and again, what makes sense and what does not.
     """
-    server = hasty(stand.server())
+    server = hasty(failure_case.server())
     key = asyncssh.generate_private_key("ssh-ed25519")
     public = " ".join(key.export_public_key().decode().split()[:2])
 
@@ -195,9 +198,9 @@ def test_arbitrary_messages_of_an_encrypted_connection_are_named(stand: Stand, t
             await asyncssh.listen("127.0.0.1", 0, server_factory=Talker, server_host_keys=[key]) as fake,
         ):
             port = fake.get_port()
-            stand.world.paths.known_hosts.unlink(missing_ok=True)
-            stand.trust(offer_of("127.0.0.1", port, public))
-            result = await named(stand, with_ssh(server, port=port))
+            failure_case.world.paths.known_hosts.unlink(missing_ok=True)
+            failure_case.trust(offer_of("127.0.0.1", port, public))
+            result = await named(failure_case, with_ssh(server, port=port))
             assert not result.ok
 
     fuzz()

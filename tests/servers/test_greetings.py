@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.servers.stand import Stand
+    from tests.servers.failure_case import FailureCase
+
 
 LIMIT = 1.0
 """Seconds for a whole probe; the server is greeted after a quarter of a second of silence here."""
@@ -100,11 +101,13 @@ PEERS = (
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-async def test_what_is_no_ssh_server_is_told_with_its_words(peer: Peer, stand: Stand) -> None:
-    stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)
+async def test_what_is_no_ssh_server_is_told_with_its_words(peer: Peer, failure_case: FailureCase) -> None:
+    failure_case.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)
     with peer.fake() as fake:
         async with nothing_left():
-            result = await stand.world.probe(with_ssh(stand.server(timeout=LIMIT), port=fake.port))
+            result = await failure_case.world.probe(
+                with_ssh(failure_case.server(timeout=LIMIT), port=fake.port)
+            )
     failure = result.failure
     assert failure is not None
     assert (failure.stage, failure.cause) == (Stage.HANDSHAKE, peer.cause), failure
@@ -160,12 +163,12 @@ class Slowly(Proxy):
 @pytest.mark.parametrize(
     "first", [b"", b"Authorised users only.\r\n", "Zutritt für Befugte\n".encode(), b"\r\n"]
 )
-async def test_a_version_that_comes_byte_by_byte_is_one(first: bytes, stand: Stand) -> None:
-    server = stand.server()
-    with Slowly((stand.sshd.host, stand.sshd.port)) as proxy:
+async def test_a_version_that_comes_byte_by_byte_is_one(first: bytes, failure_case: FailureCase) -> None:
+    server = failure_case.server()
+    with Slowly((failure_case.sshd.host, failure_case.sshd.port)) as proxy:
         proxy.first, proxy.pause = first, 0.03
-        stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", 0.3)
-        await stand.works(stand.moved(server, proxy.port))
+        failure_case.monkeypatch.setattr(greeting, "QUIET_SECONDS", 0.3)
+        await failure_case.works(failure_case.moved(server, proxy.port))
     assert proxy.connections == 1, "a server that has begun to speak is not greeted first"
 
 
@@ -177,7 +180,9 @@ REAL = {
 
 
 @pytest.mark.parametrize("program", REAL)
-async def test_real_servers_where_they_are_installed(program: str, stand: Stand, tmp_path: Path) -> None:
+async def test_real_servers_where_they_are_installed(
+    program: str, failure_case: FailureCase, tmp_path: Path
+) -> None:
     path = find_binary(program)
     if path is None:
         pytest.skip(f"{program} is not installed")
@@ -187,8 +192,10 @@ async def test_real_servers_where_they_are_installed(program: str, stand: Stand,
     process = spawn(command, tmp_path / "log", parent_death=signal.SIGKILL)
     try:
         await eventually(lambda: is_listening(port))
-        stand.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)
-        failure = (await stand.world.probe(with_ssh(stand.server(timeout=LIMIT), port=port))).failure
+        failure_case.monkeypatch.setattr(greeting, "QUIET_SECONDS", LIMIT / 4)
+        failure = (
+            await failure_case.world.probe(with_ssh(failure_case.server(timeout=LIMIT), port=port))
+        ).failure
     finally:
         process.kill()
         process.wait()

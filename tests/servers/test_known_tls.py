@@ -17,7 +17,8 @@ from canary_tui.servers.model import Database, Engine, Server, SshServer, TlsMod
 from canary_tui.tunnels.known_tls import KnownTls
 from tests.harness.proxy import Proxy
 from tests.servers.cli import Canary
-from tests.servers.scene import probe_cleanly, with_database
+from tests.servers.probing import probe_cleanly
+from tests.servers.world import with_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
+    from tests.servers.breakable import Breakable
     from tests.servers.world import World
 
 ENGINES = (Engine.POSTGRESQL, Engine.MYSQL)
@@ -65,9 +67,13 @@ class Strips(Proxy):
 @pytest.mark.parametrize("tunnelled", [False, True], ids=["direct", "tunnel"])
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_who_takes_tls_out_of_the_way_is_told_neither_user_nor_password(
-    world: World, breakable: tuple[Postgres, MariaDB], sshd: Sshd, engine: Engine, tunnelled: bool
+    world: World,
+    breakable: Breakable,
+    sshd: Sshd,
+    engine: Engine,
+    tunnelled: bool,
 ) -> None:
-    database = breakable[engine is Engine.MYSQL]
+    database = breakable.of(engine)
     with Strips((database.host, database.port)) as between:
         server = world.server(database, sshd if tunnelled else None, port=between.port)
         passed = await probe_cleanly(world, server)
@@ -87,9 +93,9 @@ async def test_who_takes_tls_out_of_the_way_is_told_neither_user_nor_password(
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_login_that_fails_after_tls_has_shown_tls_too(
-    world: World, breakable: tuple[Postgres, MariaDB], engine: Engine
+    world: World, breakable: Breakable, engine: Engine
 ) -> None:
-    server = world.server(breakable[engine is Engine.MYSQL], user="nobody-here")
+    server = world.server(breakable.of(engine), user="nobody-here")
     assert not (await probe_cleanly(world, server)).ok
     assert world.tools.known_tls.seen(server)
     assert stat.S_IMODE(world.paths.known_tls.stat().st_mode) == 0o600

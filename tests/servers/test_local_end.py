@@ -18,14 +18,14 @@ from canary_tui.monitor.events import LocalEndChanged, TunnelState
 from tests.harness.neighbours import Flood, Squatter
 from tests.harness.ports import eventually, free_port, has_ipv6
 from tests.servers.cli import finish, start
-from tests.servers.local import held, mysql, psql
+from tests.servers.held_tunnel import held_tunnel, mysql, psql
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
-    from tests.servers.local import Held
+    from tests.servers.held_tunnel import HeldTunnel
     from tests.servers.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def _tried_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ipv6_end, "TRY_SECONDS", 0.05)
 
 
-def troubles(at_work: Held) -> list[str]:
+def troubles(at_work: HeldTunnel) -> list[str]:
     """What was said of the local port."""
     return [event.trouble for event in at_work.events if isinstance(event, LocalEndChanged)]
 
@@ -53,7 +53,7 @@ async def test_clients_of_both_engines_reach_their_database_by_each_name(
     world: World, sshd: Sshd, postgres: Postgres, mariadb: MariaDB, host: str
 ) -> None:
     orders, stock = world.server(postgres, sshd), world.server(mariadb, sshd, name="stock")
-    async with held(world, orders) as one, held(world, stock) as other:
+    async with held_tunnel(world, orders) as one, held_tunnel(world, stock) as other:
         await one.until(TunnelState.UP)
         await other.until(TunnelState.UP)
         assert await psql(postgres, f"host={host} port={one.port}") == "hello"
@@ -75,7 +75,7 @@ async def test_another_users_listener_on_the_other_address_is_said_once_and_repl
     port = free_port()
     with Squatter(address, port, "reuseaddr", user="nobody") as squatter:
         assert squatter.said == "ready"
-        async with held(world, with_ssh(world.server(postgres, sshd), local_port=port)) as at_work:
+        async with held_tunnel(world, with_ssh(world.server(postgres, sshd), local_port=port)) as at_work:
             await at_work.until(TunnelState.UP)
             await eventually(lambda: troubles(at_work))
             assert await psql(postgres, f"host=127.0.0.1 port={port}") == "hello"
@@ -107,7 +107,7 @@ async def test_a_program_of_our_own_on_the_other_address_is_said_by_its_name(
 ) -> None:
     port = free_port()
     with Squatter("::1", port) as squatter:
-        async with held(world, with_ssh(world.server(mariadb, sshd), local_port=port)) as at_work:
+        async with held_tunnel(world, with_ssh(world.server(mariadb, sshd), local_port=port)) as at_work:
             await at_work.until(TunnelState.UP)
             await eventually(lambda: troubles(at_work))
             if sys.platform.startswith("linux"):
@@ -124,7 +124,7 @@ async def test_a_wildcard_that_covers_both_addresses_is_a_port_that_is_taken(
 ) -> None:
     port = free_port()
     with Squatter("::", port, "dual", "reuseaddr", "reuseport", user="nobody") as squatter:
-        async with held(world, with_ssh(world.server(postgres, sshd), local_port=port)) as at_work:
+        async with held_tunnel(world, with_ssh(world.server(postgres, sshd), local_port=port)) as at_work:
             await at_work.until(TunnelState.WAITING)
             assert at_work.supervisor.failure is not None
             assert at_work.supervisor.failure.cause.value == "local_port_taken"
@@ -138,7 +138,7 @@ async def test_a_port_of_ones_own_choice_is_free_on_both_addresses(
 ) -> None:
     port = free_port()
     server = with_ssh(world.server(postgres, sshd), local_port=port)
-    async with held(world, server) as first, held(world, server, any_port=True) as second:
+    async with held_tunnel(world, server) as first, held_tunnel(world, server, any_port=True) as second:
         await first.until(TunnelState.UP)
         await second.until(TunnelState.UP)
         assert second.port != port
@@ -151,7 +151,7 @@ async def test_a_port_of_ones_own_choice_is_free_on_both_addresses(
 async def test_strangers_on_the_other_address_are_turned_away_as_well(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(TunnelState.UP)
         with Flood("::1", at_work.port, rate=2000, seconds=60, user="nobody"):
             assert await psql(postgres, f"host=::1 port={at_work.port}") == "hello"
@@ -189,7 +189,7 @@ async def test_there_is_no_ipv6_here_and_all_goes_well(
 ) -> None:
     assert not has_ipv6()
     monkeypatch.setattr(ipv6_end, "TRY_SECONDS", 0.01)
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(TunnelState.UP)
         for host in ("127.0.0.1", "localhost"):
             assert await psql(postgres, f"host={host} port={at_work.port}") == "hello"

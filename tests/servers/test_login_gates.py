@@ -21,8 +21,8 @@ from canary_tui.monitor.rotation import begin
 from canary_tui.tunnels import dial as dialling
 from tests.harness.ports import eventually
 from tests.servers.gates import busy, waiting
-from tests.servers.local import held
-from tests.servers.world import with_ssh
+from tests.servers.held_tunnel import held_tunnel
+from tests.servers.world import with_probe, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,7 +54,7 @@ async def key_trial(world: World, server: Server) -> None:
 
 
 async def tunnel(world: World, server: Server) -> None:
-    async with held(world, server, any_port=True) as at_work:
+    async with held_tunnel(world, server, any_port=True) as at_work:
         await at_work.until(TunnelState.UP)
 
 
@@ -146,7 +146,7 @@ async def test_a_login_that_is_stuck_holds_others_up_no_longer_than_its_limit(
     server = world.server(postgres, sshd)
     with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
         stuck = with_ssh(server, port=silent.getsockname()[1])
-        stuck = msgspec.structs.replace(stuck, probe=msgspec.structs.replace(stuck.probe, timeout=1))
+        stuck = with_probe(stuck, timeout=1)
         results = await asyncio.gather(*(probe(stuck, world.tools) for _ in range(4)))
     assert {result.failure and result.failure.cause for result in results} == {Cause.SSH_NO_ANSWER}
     assert all(result.total_ms < 2000 for result in results)

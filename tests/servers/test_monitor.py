@@ -14,7 +14,7 @@ from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.service import Monitor
 from tests.harness.ports import wait_for
-from tests.servers.world import with_ssh
+from tests.servers.world import with_database, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,15 +169,13 @@ def test_a_changed_database_moves_the_tunnel_and_not_the_port(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = with_ssh(world.server(postgres, sshd), local_port=None)
-    world.write(msgspec.structs.replace(server, database=msgspec.structs.replace(server.database, port=1)))
+    world.write(with_database(server, port=1))
     with running(world) as monitor:
         monitor.hold("orders")
         found = wait_until(monitor, lambda r: r.failure is not None)
         assert found.failure is not None
         port = port_of(found)
-        fixed = msgspec.structs.replace(
-            found.server, database=msgspec.structs.replace(found.server.database, port=postgres.port)
-        )
+        fixed = with_database(found.server, port=postgres.port)
         monitor.save(fixed, replaces="orders").result(5)
         found = wait_until(monitor, lambda r: r.health is Health.UP)
         assert port_of(found) == port

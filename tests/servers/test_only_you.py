@@ -16,7 +16,7 @@ import pytest
 from canary_tui.monitor.events import TunnelState
 from canary_tui.servers.model import Listen
 from tests.harness.ports import eventually
-from tests.servers.local import held, mysql, psql
+from tests.servers.held_tunnel import held_tunnel, mysql, psql
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def open_to_all(path: Path, folder: Path) -> Iterator[None]:
 async def test_another_user_is_not_served_and_is_named_in_the_log(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(TunnelState.UP)
         said = await psql(postgres, f"host=127.0.0.1 port={at_work.port}", user="nobody")
         assert "server closed the connection unexpectedly" in said
@@ -66,7 +66,7 @@ async def test_another_user_is_not_served_and_is_named_in_the_log(
 @as_root
 async def test_a_user_that_the_settings_name_is_served(world: World, sshd: Sshd, postgres: Postgres) -> None:
     server = with_ssh(world.server(postgres, sshd), allow_users=("nobody",))
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.UP)
         assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}", user="nobody") == "hello"
         assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}") == "hello", "and so are we"
@@ -80,13 +80,13 @@ async def test_an_account_that_was_removed_lets_nobody_in(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = with_ssh(world.server(postgres, sshd), allow_users=("nobody-knows-them",))
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.UP)
         assert await psql(postgres, f"host=127.0.0.1 port={at_work.port}") == "hello"
 
 
 async def test_psql_finds_the_socket_in_its_folder(world: World, sshd: Sshd, postgres: Postgres) -> None:
-    async with held(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
+    async with held_tunnel(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
         await at_work.until(TunnelState.UP)
         path = Path(at_work.supervisor.local)
         assert mode_of(path.parent) == 0o700
@@ -95,7 +95,7 @@ async def test_psql_finds_the_socket_in_its_folder(world: World, sshd: Sshd, pos
 
 
 async def test_mysql_uses_the_socket(world: World, sshd: Sshd, mariadb: MariaDB) -> None:
-    async with held(world, with_ssh(world.server(mariadb, sshd), listen=Listen.SOCKET)) as at_work:
+    async with held_tunnel(world, with_ssh(world.server(mariadb, sshd), listen=Listen.SOCKET)) as at_work:
         await at_work.until(TunnelState.UP)
         assert await mysql(mariadb, [f"--socket={at_work.supervisor.local}"]) == "hello"
 
@@ -105,7 +105,7 @@ async def test_another_user_does_not_get_to_the_socket_even_when_its_folder_is_o
     world: World, sshd: Sshd, postgres: Postgres, server_folder: Path
 ) -> None:
     with_socket = with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)
-    async with held(world, with_socket) as at_work:
+    async with held_tunnel(world, with_socket) as at_work:
         await at_work.until(TunnelState.UP)
         path = Path(at_work.supervisor.local)
         address = f"host={path.parent} port={postgres.port}"
@@ -120,13 +120,15 @@ async def test_a_socket_that_another_process_serves_is_not_taken_from_it(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)
-    async with held(world, server) as first:
+    async with held_tunnel(world, server) as first:
         await first.until(TunnelState.UP)
-        async with held(world, server) as second:
+        async with held_tunnel(world, server) as second:
             await second.until(TunnelState.WAITING)
             assert second.supervisor.failure is not None
             assert second.supervisor.failure.cause.value == "local_port_taken"
-            async with held(world, server, any_port=True) as third:  # canary connect, beside the monitor
+            async with held_tunnel(
+                world, server, any_port=True
+            ) as third:  # canary connect, beside the monitor
                 await third.until(TunnelState.UP)
                 folder = Path(third.supervisor.local).parent
                 assert await psql(postgres, f"host={folder} port={postgres.port}") == "hello"
@@ -141,7 +143,7 @@ async def test_a_socket_that_was_left_behind_is_replaced(
     folder.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(folder / f".s.PGSQL.{postgres.port}"))
-    async with held(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
+    async with held_tunnel(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
         await at_work.until(TunnelState.UP)
         await eventually(lambda: at_work.supervisor.local)
         assert await psql(postgres, f"host={folder} port={postgres.port}") == "hello"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.harness.certs import Authority, Certificate
     from tests.harness.mariadb import MariaDB
-    from tests.harness.postgres import Postgres
+    from tests.servers.breakable import Breakable
 
 SECRET = "hunter2-of-twenty-three-letters"
 NOT_SENT = (Stage.LOGIN, Cause.PASSWORD_NOT_SENT)
@@ -40,9 +40,9 @@ def certificate(authority: Authority) -> Certificate:
 
 
 @pytest.fixture
-def clear_hba(breakable: tuple[Postgres, MariaDB]) -> Iterator[Target]:
+def clear_hba(breakable: Breakable) -> Iterator[Target]:
     """A PostgreSQL with TLS that asks for the password in clear."""
-    postgres = breakable[0]
+    postgres = breakable.postgres
     before = postgres.hba
     postgres.set_hba(["host all all 127.0.0.0/8 password"])
     yield replace(target_of(postgres), real_host="localhost")

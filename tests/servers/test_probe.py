@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from canary_tui.cli.main import run
 from canary_tui.servers.model import TlsMode
-from tests.servers.world import World, with_ssh
+from tests.servers.world import World, with_database, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,8 +188,7 @@ async def test_the_database_password_shows_nowhere_in_a_result(
 ) -> None:
     server = world.server(postgres, sshd)
     wrong = "hunter2-secret"
-    database = msgspec.structs.replace(server.database, password=world.password("wrong", wrong))
-    result = await world.probe(msgspec.structs.replace(server, database=database))
+    result = await world.probe(with_database(server, password=world.password("wrong", wrong)))
     assert result.failure is not None
     assert result.failure.cause.value == "password_rejected"
     assert wrong not in repr(result)

@@ -39,19 +39,6 @@ if TYPE_CHECKING:
 LIMIT = 15.0
 
 
-@pytest.fixture
-def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
-    return Canary(world, monkeypatch, capfd)
-
-
-@pytest.fixture
-def server(world: World, sshd: Sshd, postgres: Postgres) -> Server:
-    """A server that works with its first key."""
-    made = world.server(postgres, sshd)
-    world.write(made)
-    return made
-
-
 def entries(world: World, name: str = "orders") -> SshServer:
     """The server's SSH block, as it stands on disk."""
     found = world.tools.file.load().get(name)

@@ -22,21 +22,7 @@ from tests.servers.world import World, with_ssh
 if TYPE_CHECKING:
     from canary_tui.monitor.board import Row
     from canary_tui.servers.model import Server
-    from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
-
-
-@pytest.fixture
-def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
-    return Canary(world, monkeypatch, capfd)
-
-
-@pytest.fixture
-def server(world: World, sshd: Sshd, postgres: Postgres) -> Server:
-    """A server that works with its first key."""
-    made = world.server(postgres, sshd)
-    world.write(made)
-    return made
 
 
 # What keeps its file from being used

@@ -27,19 +27,6 @@ if TYPE_CHECKING:
     from tests.harness.sshd import Sshd
 
 
-@pytest.fixture
-def canary(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Canary:
-    return Canary(world, monkeypatch, capfd)
-
-
-@pytest.fixture
-def server(world: World, sshd: Sshd, postgres: Postgres) -> Server:
-    """A server that works with its first key."""
-    made = world.server(postgres, sshd)
-    world.write(made)
-    return made
-
-
 @asynccontextmanager
 async def jumpbox(
     world: World, server: Server, *accepts: str, version: str = "OpenSSH_9.2", wait: float = 0.0

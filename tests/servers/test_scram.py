@@ -25,8 +25,7 @@ from tests.servers.test_databases import target_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.harness.mariadb import MariaDB
-    from tests.harness.postgres import Postgres
+    from tests.servers.breakable import Breakable
 
 UNSUPPORTED = (Stage.LOGIN, Cause.AUTH_METHOD_UNSUPPORTED)
 SECRET = "of-a-user-with-rounds"
@@ -48,9 +47,9 @@ def verifier(rounds: int) -> str:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("rounds", [1, 4096, MOST_ROUNDS, MOST_ROUNDS + 1, 600_000])
 async def test_a_real_server_may_ask_for_a_hundred_thousand_rounds(
-    breakable: tuple[Postgres, MariaDB], mode: TlsMode, rounds: int
+    breakable: Breakable, mode: TlsMode, rounds: int
 ) -> None:
-    postgres = breakable[0]
+    postgres = breakable.postgres
     postgres.execute(f"CREATE ROLE rounds LOGIN PASSWORD '{verifier(rounds)}'")
     try:
         target = replace(target_of(postgres), user="rounds", password=SECRET, tls=mode)

@@ -24,7 +24,7 @@ from canary_tui.monitor.standby import NotMonitoring, Standby
 from canary_tui.paths import Paths
 from canary_tui.servers.file import ServersFile
 from tests.harness.ports import free_port, is_listening, wait_for
-from tests.servers.copies import LIMIT, WITHIN, both, listening, told
+from tests.servers.second_copy import LIMIT, WITHIN, both, listening, told
 from tests.servers.test_terminal import Terminal
 from tests.servers.watching import Watching, at_home, canary, reader_of
 from tests.servers.world import with_ssh
@@ -59,12 +59,6 @@ while True:
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return at_home(world, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def own_sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
-    """An sshd that nobody else uses."""
-    return make_sshd()
 
 
 def test_it_shows_who_monitors_and_what_becomes_of_the_servers(

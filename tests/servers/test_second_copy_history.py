@@ -14,11 +14,10 @@ from canary_tui.monitor.board import Health
 from canary_tui.monitor.history.schema import set_aside
 from canary_tui.monitor.history.tables import MIGRATIONS, history_file
 from tests.harness.ports import wait_for
-from tests.servers.copies import LIMIT, both
+from tests.servers.second_copy import LIMIT, both
 from tests.servers.watching import at_home, canary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.harness.postgres import Postgres
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return at_home(world, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def own_sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
-    """An sshd that nobody else uses."""
-    return make_sshd()
 
 
 def test_a_history_that_is_deleted_is_begun_anew_and_followed(

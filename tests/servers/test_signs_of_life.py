@@ -14,15 +14,14 @@ from asyncssh.packet import UInt32
 from canary_tui.monitor.events import TunnelState
 from canary_tui.tunnels import dial
 from tests.harness.ports import eventually
-from tests.servers.local import held
-from tests.servers.stand import offer_of
-from tests.servers.world import with_ssh
+from tests.servers.held_tunnel import held_tunnel
+from tests.servers.world import offer_of, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.harness.sshd import Sshd
-    from tests.servers.stand import Stand
+    from tests.servers.failure_case import FailureCase
 
 
 INTERVAL = 0.8
@@ -58,23 +57,23 @@ def quick_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick_keepalives")
 @pytest.mark.parametrize("answer", ["nothing", "unimplemented"])
 async def test_a_tunnel_that_is_used_stands_though_no_keepalive_is_answered(
-    stand: Stand, answer: str
+    failure_case: FailureCase, answer: str
 ) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     public = " ".join(key.export_public_key().decode().split()[:2])
-    server = stand.server()
+    server = failure_case.server()
     async with await asyncssh.listen(
         "127.0.0.1", 0, server_factory=lambda: Deaf(answer), server_host_keys=[key]
     ) as listener:
-        stand.trust(offer_of("127.0.0.1", listener.get_port(), public))
-        async with held(stand.world, with_ssh(server, port=listener.get_port())) as at_work:
+        failure_case.trust(offer_of("127.0.0.1", listener.get_port(), public))
+        async with held_tunnel(failure_case.world, with_ssh(server, port=listener.get_port())) as at_work:
             await at_work.until(TunnelState.UP)
             client = await asyncpg.connect(
                 host="127.0.0.1",
                 port=at_work.port,
-                user=stand.postgres.user,
-                password=stand.postgres.password,
-                database=stand.postgres.database,
+                user=failure_case.shared_postgres.user,
+                password=failure_case.shared_postgres.password,
+                database=failure_case.shared_postgres.database,
                 ssl=False,
             )
             for _ in range(3):
@@ -88,11 +87,11 @@ async def test_a_tunnel_that_is_used_stands_though_no_keepalive_is_answered(
 
 @pytest.mark.usefixtures("quick_keepalives")
 async def test_an_sshd_that_stands_still_is_noticed_all_the_same(
-    stand: Stand, make_sshd: Callable[..., Sshd]
+    failure_case: FailureCase, make_sshd: Callable[..., Sshd]
 ) -> None:
     ssh = make_sshd()
-    server = stand.world.server(stand.postgres, ssh)
-    async with held(stand.world, server) as at_work:
+    server = failure_case.world.server(failure_case.shared_postgres, ssh)
+    async with held_tunnel(failure_case.world, server) as at_work:
         await at_work.until(TunnelState.UP)
         ssh.suspend()
         try:

@@ -15,10 +15,9 @@ from canary_tui.tunnels import metered
 from tests.harness.floods import Floods, endless
 from tests.harness.hostile_ssh import PACKETS, HostileSsh
 from tests.harness.ports import eventually
+from tests.servers.held_tunnel import held_tunnel
 from tests.servers.leftovers import nothing_left
-from tests.servers.local import held
-from tests.servers.stand import offer_of
-from tests.servers.world import with_ssh
+from tests.servers.world import offer_of, with_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from asyncssh.packet import SSHPacket
 
     from canary_tui.servers.model import Server
-    from tests.servers.stand import Stand
+    from tests.servers.failure_case import FailureCase
 
 BANNER = b"SSH-2.0-OpenSSH_9.2p1\r\n"
 IGNORE = bytes.fromhex("0000000c 06 02 00000000 000000000000")
@@ -35,10 +34,10 @@ IGNORE = bytes.fromhex("0000000c 06 02 00000000 000000000000")
 LIMIT = 8.0
 
 
-def attacked(stand: Stand, hostile: HostileSsh, *, timeout: float = LIMIT) -> Server:
+def attacked(failure_case: FailureCase, hostile: HostileSsh, *, timeout: float = LIMIT) -> Server:
     """A server behind a hostile SSH server, whose host key is trusted."""
-    server = with_ssh(stand.server(timeout=timeout), port=hostile.port)
-    stand.trust(offer_of(hostile.host, hostile.port, hostile.host_key))
+    server = with_ssh(failure_case.server(timeout=timeout), port=hostile.port)
+    failure_case.trust(offer_of(hostile.host, hostile.port, hostile.host_key))
     return server
 
 
@@ -52,12 +51,12 @@ ON_CHANNEL = (
 
 @pytest.mark.parametrize("attack", AT_LOGIN)
 async def test_a_flood_during_the_login_is_cut_off_and_named(
-    attack: str, stand: Stand, tmp_path: Path
+    attack: str, failure_case: FailureCase, tmp_path: Path
 ) -> None:
     with HostileSsh(tmp_path, f"{attack}@auth") as hostile:
-        server = attacked(stand, hostile)
+        server = attacked(failure_case, hostile)
         async with nothing_left():
-            result = await stand.world.probe(server)
+            result = await failure_case.world.probe(server)
     failure = result.failure
     assert failure is not None
     assert (failure.stage, failure.cause) == (Stage.AUTH, Cause.SSH_CLOSED_AT_LOGIN), failure
@@ -68,12 +67,12 @@ async def test_a_flood_during_the_login_is_cut_off_and_named(
 
 @pytest.mark.parametrize("attack", ON_CHANNEL)
 async def test_a_flood_beside_a_channel_is_cut_off_and_named(
-    attack: str, stand: Stand, tmp_path: Path
+    attack: str, failure_case: FailureCase, tmp_path: Path
 ) -> None:
     with HostileSsh(tmp_path, f"{attack}@channel") as hostile:
-        server = attacked(stand, hostile)
+        server = attacked(failure_case, hostile)
         async with nothing_left():
-            result = await stand.world.probe(server)
+            result = await failure_case.world.probe(server)
     failure = result.failure
     assert failure is not None
     assert failure.cause is Cause.TUNNEL_LOST, failure
@@ -81,20 +80,24 @@ async def test_a_flood_beside_a_channel_is_cut_off_and_named(
     assert result.total_ms < server.probe.timeout * 1000
 
 
-async def test_a_flood_before_the_key_exchange_is_cut_off_and_named(stand: Stand) -> None:
+async def test_a_flood_before_the_key_exchange_is_cut_off_and_named(failure_case: FailureCase) -> None:
     with Floods((BANNER,), endless(IGNORE)) as fake:
         async with nothing_left():
-            result = await stand.world.probe(with_ssh(stand.server(timeout=LIMIT), port=fake.port))
+            result = await failure_case.world.probe(
+                with_ssh(failure_case.server(timeout=LIMIT), port=fake.port)
+            )
     failure = result.failure
     assert failure is not None
     assert (failure.stage, failure.cause) == (Stage.HANDSHAKE, Cause.SSH_CLOSED_EARLY), failure
     assert "cut off: it sent more than" in failure.detail
 
 
-async def test_a_standing_tunnel_that_is_flooded_is_lost_and_backs_off(stand: Stand, tmp_path: Path) -> None:
+async def test_a_standing_tunnel_that_is_flooded_is_lost_and_backs_off(
+    failure_case: FailureCase, tmp_path: Path
+) -> None:
     with HostileSsh(tmp_path, "ignore@later") as hostile:
-        server = attacked(stand, hostile)
-        async with nothing_left(), held(stand.world, server, chance=1.0) as tunnel:
+        server = attacked(failure_case, hostile)
+        async with nothing_left(), held_tunnel(failure_case.world, server, chance=1.0) as tunnel:
             await tunnel.until(TunnelState.UP)
             lost = await eventually(
                 lambda: [
@@ -106,10 +109,12 @@ async def test_a_standing_tunnel_that_is_flooded_is_lost_and_backs_off(stand: St
     assert "up" in tunnel.states
 
 
-async def test_others_have_their_turn_while_content_comes_without_end(stand: Stand, tmp_path: Path) -> None:
+async def test_others_have_their_turn_while_content_comes_without_end(
+    failure_case: FailureCase, tmp_path: Path
+) -> None:
     """One byte a packet is content, and so is not cut off; but it leaves the event loop to others."""
     with HostileSsh(tmp_path, "content@channel") as hostile:
-        server = attacked(stand, hostile)
+        server = attacked(failure_case, hostile)
         turns = 0
 
         async def others() -> None:
@@ -119,18 +124,18 @@ async def test_others_have_their_turn_while_content_comes_without_end(stand: Sta
                 turns += 1
 
         beside = asyncio.create_task(others())
-        result = await stand.world.probe(server)
+        result = await failure_case.world.probe(server)
         beside.cancel()
         assert result.failure is not None
         assert turns > 50
 
 
-async def test_a_server_that_takes_single_bytes_is_cut_off(stand: Stand, tmp_path: Path) -> None:
+async def test_a_server_that_takes_single_bytes_is_cut_off(failure_case: FailureCase, tmp_path: Path) -> None:
     """A client that writes 64 kB would have the event loop for a second."""
     with HostileSsh(tmp_path, "tiny@channel") as hostile:
-        server = attacked(stand, hostile)
+        server = attacked(failure_case, hostile)
         async with nothing_left():
-            failure = (await stand.world.probe(server)).failure
+            failure = (await failure_case.world.probe(server)).failure
     assert failure is not None
     assert (failure.cause, failure.detail) == (
         Cause.TUNNEL_LOST,
@@ -139,7 +144,7 @@ async def test_a_server_that_takes_single_bytes_is_cut_off(stand: Stand, tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["forwarded_tcpip", "x11", "agent", "session"])
-async def test_a_channel_that_a_server_opens_is_refused(kind: str, stand: Stand) -> None:
+async def test_a_channel_that_a_server_opens_is_refused(kind: str, failure_case: FailureCase) -> None:
     """One packet: the server is answered with a failure, and the connection stands."""
     refused: asyncio.Queue[int] = asyncio.Queue()
 
@@ -167,19 +172,19 @@ async def test_a_channel_that_a_server_opens_is_refused(kind: str, stand: Stand)
 
     key = asyncssh.generate_private_key("ssh-ed25519")
     async with await asyncssh.listen("127.0.0.1", 0, server_factory=Opener, server_host_keys=[key]) as fake:
-        server = with_ssh(stand.server(), port=fake.get_port())
+        server = with_ssh(failure_case.server(), port=fake.get_port())
         public = " ".join(key.export_public_key().decode().split()[:2])
-        stand.trust(offer_of("127.0.0.1", fake.get_port(), public))
-        await stand.works(server)
+        failure_case.trust(offer_of("127.0.0.1", fake.get_port(), public))
+        await failure_case.works(server)
         assert await asyncio.wait_for(refused.get(), LIMIT) == MSG_CHANNEL_OPEN_FAILURE
 
 
-async def test_an_honest_server_is_not_cut_off(stand: Stand) -> None:
+async def test_an_honest_server_is_not_cut_off(failure_case: FailureCase) -> None:
     """Its keepalives, new keys, and the channels of many clients are far below the limits."""
-    ssh = stand.own_sshd("ClientAliveInterval 1", "RekeyLimit 1M")
-    server = stand.server(ssh)
+    ssh = failure_case.own_sshd("ClientAliveInterval 1", "RekeyLimit 1M")
+    server = failure_case.server(ssh=ssh)
     for _ in range(3):
-        await stand.works(server)
+        await failure_case.works(server)
 
 
 @pytest.mark.parametrize("idle", [0, 1, 3600])

@@ -17,13 +17,13 @@ from canary_tui.tunnels.route import DirectRoute
 from tests.harness.misbehave import Says
 from tests.harness.neighbours import Flood
 from tests.harness.ports import eventually
-from tests.servers.local import held, mysql, psql
+from tests.servers.held_tunnel import held_tunnel, mysql, psql
 
 if TYPE_CHECKING:
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
-    from tests.servers.local import Held
+    from tests.servers.held_tunnel import HeldTunnel
     from tests.servers.world import World
 
 pytestmark = [
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 
-def clients_seen(at_work: Held) -> int:
+def clients_seen(at_work: HeldTunnel) -> int:
     """How often it was told that a client came or left."""
     return sum(isinstance(event, ClientsChanged) for event in at_work.events)
 
@@ -40,7 +40,7 @@ def clients_seen(at_work: Held) -> int:
 async def test_one_who_connects_thousands_of_times_a_second_is_no_client_and_one_line(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(TunnelState.UP)
         with Flood("127.0.0.1", at_work.port, rate=4000, seconds=60, user="nobody") as flood:
             for _ in range(5):
@@ -71,7 +71,7 @@ async def test_two_of_them_at_two_ports_keep_nobody_from_his_own(
     world: World, sshd: Sshd, postgres: Postgres, mariadb: MariaDB
 ) -> None:
     orders, stock = world.server(postgres, sshd), world.server(mariadb, sshd, name="stock")
-    async with held(world, orders) as one, held(world, stock) as other:
+    async with held_tunnel(world, orders) as one, held_tunnel(world, stock) as other:
         await one.until(TunnelState.UP)
         await other.until(TunnelState.UP)
         with (

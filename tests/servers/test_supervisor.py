@@ -23,7 +23,7 @@ from canary_tui.tunnels import pulse
 from canary_tui.tunnels.dial import dial as real_dial
 from tests.harness.ports import eventually
 from tests.servers.gates import busy
-from tests.servers.local import held
+from tests.servers.held_tunnel import held_tunnel
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def wedged(world: World, server: Server) -> AsyncIterator[Server]:
 async def test_every_step_of_a_life_is_told_with_its_reason(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         sshd.kill_sessions()
         await eventually(lambda: at_work.supervisor.openings == 2)
@@ -90,7 +90,7 @@ async def test_a_tunnel_that_opens_no_channel_is_not_up(
     monkeypatch.setattr(pulse, "CHECK_SECONDS", 0.5)
     world.key("orders")
     server = with_ssh_of_its_own(world, postgres)
-    async with wedged(world, server) as behind, held(world, behind) as at_work:
+    async with wedged(world, server) as behind, held_tunnel(world, behind) as at_work:
         await at_work.until(S.UP)
         at_work.supervisor.doubt()
         await eventually(lambda: S.LOST in at_work.states)
@@ -107,7 +107,7 @@ def with_ssh_of_its_own(world: World, postgres: Postgres) -> Server:
 
 
 async def test_a_tunnel_in_doubt_that_answers_is_kept(world: World, sshd: Sshd, postgres: Postgres) -> None:
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         for _ in range(3):
             at_work.supervisor.retry_now()
@@ -119,7 +119,7 @@ async def test_a_tunnel_in_doubt_that_answers_is_kept(world: World, sshd: Sshd, 
 
 
 async def test_silence_of_the_ssh_server_is_measured(world: World, sshd: Sshd, postgres: Postgres) -> None:
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         ssh = at_work.supervisor._ssh
         assert ssh is not None
@@ -135,7 +135,7 @@ async def test_a_wait_that_the_network_caused_does_not_lengthen_one_for_a_refuse
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     server = world.server(postgres, sshd, install=False)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         supervisor = at_work.supervisor
         for _ in range(10):
             supervisor._next_delay(Retry.NETWORK)
@@ -149,7 +149,7 @@ async def test_a_taken_port_names_the_process_and_offers_a_free_one(
         port = other.getsockname()[1]
         server = with_ssh(world.server(postgres, sshd), local_port=port)
         world.write(server, with_ssh(world.server(postgres, sshd, name="next"), local_port=port + 1))
-        async with held(world, server) as at_work:
+        async with held_tunnel(world, server) as at_work:
             await at_work.until(S.WAITING)
             failure = at_work.supervisor.failure
             assert failure is not None
@@ -167,7 +167,7 @@ async def test_a_local_end_that_can_never_be_bound_waits_for_a_person(
 ) -> None:
     folder = world.paths.runtime / ("x" * 120)  # a socket's path may have 107 bytes
     world.tools.paths = msgspec.structs.replace(world.paths, runtime=folder)
-    async with held(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
+    async with held_tunnel(world, with_ssh(world.server(postgres, sshd), listen=Listen.SOCKET)) as at_work:
         await at_work.until(S.STOPPED)
         assert at_work.supervisor.failure is not None
         assert at_work.supervisor.failure.cause.value == "settings_invalid"
@@ -185,7 +185,7 @@ async def test_what_nobody_has_thought_of_does_not_end_the_tunnel(
         return await real_dial(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(logins, "dial", dial)
-    async with held(world, world.server(postgres, sshd)) as at_work:
+    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         assert S.WAITING in at_work.states
 
@@ -195,7 +195,7 @@ async def test_a_host_key_that_is_trusted_elsewhere_is_taken_up(
 ) -> None:
     server = world.server(postgres, sshd)
     world.paths.known_hosts.unlink()
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(S.STOPPED)
         world.trust(sshd)  # as canary trust does, in another process
         await at_work.until(S.UP)
@@ -205,7 +205,7 @@ async def test_a_key_whose_mode_is_mended_is_taken_up(world: World, sshd: Sshd, 
     server = world.server(postgres, sshd)
     key = world.paths.keys / "orders"
     key.chmod(0o644)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(S.STOPPED)
         assert at_work.supervisor.failure is not None
         assert at_work.supervisor.failure.cause.value == "key_permissions"
@@ -219,7 +219,7 @@ async def test_what_only_a_person_can_mend_is_not_tried_again(
     monkeypatch.setattr(supervisors, "LOOK_SECONDS", 0.01)
     server = world.server(postgres, sshd)
     world.paths.known_hosts.unlink()
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(S.STOPPED)
         looked = 0
 

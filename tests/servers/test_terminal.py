@@ -23,7 +23,7 @@ from tests.harness.ports import free_port, is_listening, wait_for
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
@@ -127,12 +127,6 @@ def application(world: World, sshd: Sshd, postgres: Postgres) -> Iterator[tuple[
         yield terminal, port
     finally:
         terminal.close()
-
-
-@pytest.fixture
-def own_sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
-    """An sshd that nobody else uses."""
-    return make_sshd()
 
 
 @pytest.mark.parametrize("stalled", [False, True], ids=["read", "stalled"])

@@ -16,7 +16,7 @@ from tests.harness.accounts import login_account
 from tests.harness.neighbours import Flood, Squatter
 from tests.harness.ports import free_port, has_ipv6
 from tests.servers.cli import environment
-from tests.servers.local import psql
+from tests.servers.held_tunnel import psql
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:

@@ -16,14 +16,17 @@ from canary_tui.servers.model import Database, Engine, PasswordEnv, ProbePlan, S
 from tests.harness.postgres import Postgres
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from canary_tui.diagnosis.stages import ProbeResult
+    from canary_tui.diagnosis.stages import ProbeResult, Stage, StageResult
     from canary_tui.keys.store import StoredKey
     from canary_tui.tunnels.route import Route
     from tests.harness.dropbear import Dropbear
     from tests.harness.mariadb import MariaDB
     from tests.harness.sshd import Sshd
+
+    Watch = Callable[[Stage | None, tuple[StageResult, ...]], None]
 
 
 class World:
@@ -77,14 +80,10 @@ class World:
             ssh=None if ssh is None else SshServer(host=ssh.host, port=ssh.port, user=ssh.user, key=name),
             probe=ProbePlan(every=every, timeout=timeout, slow_after=5),
         )
-        if changes:
-            server = msgspec.structs.replace(
-                server, database=msgspec.structs.replace(server.database, **changes)
-            )
+        server = with_database(server, **changes)
         if ssh is not None:
-            key = self.key(name)
+            line = self.line(server)
             if install:
-                line = restricted_line(key.line, server.database.host, server.database.port)
                 ssh.authorize(line)
             self.trust(ssh)
         return server
@@ -96,31 +95,44 @@ class World:
             self.tools.keys.load(path) if path.exists() else self.tools.keys.create(name, "querycanary.com")
         )
 
+    def line(self, server: Server) -> str:
+        """Return the line to install for a server, as ``canary key`` prints it; makes the key if need be."""
+        return restricted_line(self.key(server.name).line, server.database.host, server.database.port)
+
     def trust(self, ssh: Sshd | Dropbear, port: int | None = None) -> None:
         """Pin the host keys that an sshd has now, for ``port`` where it is reached through a proxy."""
         for line in ssh.host_public_keys:
-            kind, public = line.split()[:2]
-            self.tools.known_hosts.pin(
-                HostKeyOffer(
-                    host=ssh.host,
-                    port=port or ssh.port,
-                    key_type=kind,
-                    fingerprint="",
-                    public_line=f"{kind} {public}",
-                )
-            )
+            self.tools.known_hosts.pin(offer_of(ssh.host, port or ssh.port, line))
 
     def write(self, *servers: Server) -> None:
         """Add servers to the servers file."""
         for server in servers:
             self.tools.file.add(server)
 
-    async def probe(self, server: Server, route: Route | None = None) -> ProbeResult:
+    async def probe(
+        self, server: Server, route: Route | None = None, watch: Watch | None = None
+    ) -> ProbeResult:
         """Probe once."""
-        return await probe(server, self.tools, route=route)
+        return await probe(server, self.tools, route=route, watch=watch)
 
 
 def with_ssh(server: Server, **changes: Any) -> Server:
     """Return the server with fields of its SSH server replaced."""
     assert server.ssh is not None
     return msgspec.structs.replace(server, ssh=msgspec.structs.replace(server.ssh, **changes))
+
+
+def with_database(server: Server, **changes: Any) -> Server:
+    """Return the server with fields of its database replaced."""
+    return msgspec.structs.replace(server, database=msgspec.structs.replace(server.database, **changes))
+
+
+def with_probe(server: Server, **changes: Any) -> Server:
+    """Return the server with fields of its probe's settings replaced."""
+    return msgspec.structs.replace(server, probe=msgspec.structs.replace(server.probe, **changes))
+
+
+def offer_of(host: str, port: int, line: str) -> HostKeyOffer:
+    """Return a host key, given as ``type base64``, as the question that a person would be asked."""
+    kind = line.partition(" ")[0]
+    return HostKeyOffer(host=host, port=port, key_type=kind, fingerprint="", public_line=line)

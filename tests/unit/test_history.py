@@ -18,7 +18,7 @@ from canary_tui.monitor.history.rows import STAGES
 from canary_tui.monitor.history.schema import open_history
 from canary_tui.monitor.incidents import Change
 from canary_tui.servers.fleet import HistoryLimits
-from tests.unit.past import REFUSED, START, Past
+from tests.unit.fake_history import REFUSED, START, FakeHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,59 +45,59 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_probe_is_read_back_as_it_was(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
-        good = past.probed(recorder)
-        past.now += 10
-        bad = past.probed(recorder, failure=REFUSED)
-    found = [line.result for line in past.reader.lines()]
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
+        good = history.probed(recorder)
+        history.now += 10
+        bad = history.probed(recorder, failure=REFUSED)
+    found = [line.result for line in history.reader.lines()]
     assert found == [good, bad]
 
 
 async def test_pages_follow_each_other_without_gap_or_repetition(tmp_path: Path) -> None:
-    past = Past(tmp_path, "orders", "billing")
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path, "orders", "billing")
+    async with history.recording() as recorder:
         for number in range(25):
             name = "orders" if number % 2 else "billing"
-            past.probed(recorder, name, failure=None if number % 5 else REFUSED)
-            past.wrote(recorder, f"line {number}")  # at the very same time
-            past.now += number % 3
-    everything = past.reader.lines(limit=1000)
+            history.probed(recorder, name, failure=None if number % 5 else REFUSED)
+            history.wrote(recorder, f"line {number}")  # at the very same time
+            history.now += number % 3
+    everything = history.reader.lines(limit=1000)
     assert len(everything) == 50
     assert [line.at for line in everything] == sorted({line.at for line in everything})
     back: list[LogLine] = []
     before = None
-    while page := past.reader.lines(before=before, limit=7):
+    while page := history.reader.lines(before=before, limit=7):
         back[:0] = page
         before = page[0].at
     forth: list[LogLine] = []
     after = 0.0
-    while page := past.reader.lines(after=after, limit=7):
+    while page := history.reader.lines(after=after, limit=7):
         forth += page
         after = page[-1].at
     assert back == forth == everything
-    assert past.reader.lines(after=everything[10].at, before=everything[13].at) == everything[11:13]
+    assert history.reader.lines(after=everything[10].at, before=everything[13].at) == everything[11:13]
 
 
 async def test_lines_are_chosen_by_server_failure_and_words(tmp_path: Path) -> None:
-    past = Past(tmp_path, "orders", "billing")
-    async with past.recording() as recorder:
-        past.probed(recorder, "orders")
-        past.probed(recorder, "orders", failure=REFUSED)
-        past.probed(recorder, "billing", failure=REFUSED)
-        past.wrote(recorder, "tunnel lost: Broken pipe", "billing")
-    assert [line.server for line in past.reader.lines("orders")] == ["orders", "orders"]
-    assert len(past.reader.lines(failures=True)) == 2
-    assert len(past.reader.lines("billing", failures=True)) == 1
-    assert [line.text for line in past.reader.lines(text="BROKEN billing")] == ["tunnel lost: Broken pipe"]
-    assert len(past.reader.lines(text="database_refused")) == 2
-    assert len(past.reader.lines(text="orders 10.0.0.1")) == 1
-    assert past.reader.lines("nobody") == past.reader.lines(text="nowhere") == []
+    history = FakeHistory(tmp_path, "orders", "billing")
+    async with history.recording() as recorder:
+        history.probed(recorder, "orders")
+        history.probed(recorder, "orders", failure=REFUSED)
+        history.probed(recorder, "billing", failure=REFUSED)
+        history.wrote(recorder, "tunnel lost: Broken pipe", "billing")
+    assert [line.server for line in history.reader.lines("orders")] == ["orders", "orders"]
+    assert len(history.reader.lines(failures=True)) == 2
+    assert len(history.reader.lines("billing", failures=True)) == 1
+    assert [line.text for line in history.reader.lines(text="BROKEN billing")] == ["tunnel lost: Broken pipe"]
+    assert len(history.reader.lines(text="database_refused")) == 2
+    assert len(history.reader.lines(text="orders 10.0.0.1")) == 1
+    assert history.reader.lines("nobody") == history.reader.lines(text="nowhere") == []
 
 
 async def test_the_plans_of_paging_read_an_index_and_no_table(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording():
+    history = FakeHistory(tmp_path)
+    async with history.recording():
         pass
     for condition, wanted in (
         ("server = 1", "probes_by_server"),
@@ -106,131 +106,131 @@ async def test_the_plans_of_paging_read_an_index_and_no_table(tmp_path: Path) ->
         ("1", "INTEGER PRIMARY KEY"),
     ):
         query = f"SELECT id FROM probes WHERE id > 5 AND id < 9 AND {condition} ORDER BY id DESC LIMIT 3"
-        (plan,) = rows(past.path, f"EXPLAIN QUERY PLAN {query}")
+        (plan,) = rows(history.path, f"EXPLAIN QUERY PLAN {query}")
         assert wanted in str(plan[3]), query
 
 
 async def test_a_clock_that_is_stepped_back_loses_no_line(tmp_path: Path) -> None:
-    past = Past(tmp_path)
+    history = FakeHistory(tmp_path)
     for _ in range(2):
-        async with past.recording() as recorder:
+        async with history.recording() as recorder:
             for _ in range(3):
-                past.probed(recorder)
-                past.now += 60
-        past.now = START
-    assert len(past.reader.lines()) == 6
+                history.probed(recorder)
+                history.now += 60
+        history.now = START
+    assert len(history.reader.lines()) == 6
 
 
 async def test_an_hour_that_a_clock_lives_twice_has_both_its_seconds(tmp_path: Path) -> None:
-    past, seconds = Past(tmp_path), []
+    history, seconds = FakeHistory(tmp_path), []
     for _ in range(2):
-        past.now = START
-        async with past.recording() as recorder:
-            past.probed(recorder)
-            past.now += 3600
-            past.probed(recorder)
-        seconds += rows(past.path, f"SELECT up FROM hours WHERE hour = {int(START // 3600)}")
+        history.now = START
+        async with history.recording() as recorder:
+            history.probed(recorder)
+            history.now += 3600
+            history.probed(recorder)
+        seconds += rows(history.path, f"SELECT up FROM hours WHERE hour = {int(START // 3600)}")
     assert seconds == [(30,), (60,)]
 
 
 async def test_failures_that_are_alike_are_kept_once(tmp_path: Path) -> None:
-    past = Past(tmp_path)
+    history = FakeHistory(tmp_path)
     for _ in range(2):
-        async with past.recording() as recorder:
+        async with history.recording() as recorder:
             for _ in range(5):
-                past.probed(recorder, failure=REFUSED)
-                past.now += 1
-    assert rows(past.path, "SELECT count(*) FROM failures") == [(1,)]
-    assert len(past.reader.lines(failures=True)) == 10
+                history.probed(recorder, failure=REFUSED)
+                history.now += 1
+    assert rows(history.path, "SELECT count(*) FROM failures") == [(1,)]
+    assert len(history.reader.lines(failures=True)) == 10
 
 
 async def test_uptime_is_counted_over_restarts_and_without_sleep(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    past.now += 1800
-    async with past.recording() as recorder:
-        past.probed(recorder)
-        past.now += 20
-        past.probed(recorder, failure=REFUSED)
-        past.now += 10
-        past.probed(recorder)
-        past.now += 600
-        recorder.feed(Slept(at=past.now, seconds=600))
-        past.now += 5
-        recorder.feed(TunnelChanged(at=past.now, server="orders", state=TunnelState.CLOSED))
-    past.now += 100
-    async with past.recording() as recorder:
-        past.probed(recorder)
-        past.now += 10
-    found = past.reader.uptime("orders", DAY)
+    history = FakeHistory(tmp_path)
+    history.now += 1800
+    async with history.recording() as recorder:
+        history.probed(recorder)
+        history.now += 20
+        history.probed(recorder, failure=REFUSED)
+        history.now += 10
+        history.probed(recorder)
+        history.now += 600
+        recorder.feed(Slept(at=history.now, seconds=600))
+        history.now += 5
+        recorder.feed(TunnelChanged(at=history.now, server="orders", state=TunnelState.CLOSED))
+    history.now += 100
+    async with history.recording() as recorder:
+        history.probed(recorder)
+        history.now += 10
+    found = history.reader.uptime("orders", DAY)
     assert (found.up, found.down, found.asleep) == (35, 10, 600)
     assert found.unknown == pytest.approx(23 * 3600 + 1800 + 100)
     assert found.percent == pytest.approx(100 * 35 / 45)
-    assert past.reader.uptime("nobody", DAY).percent is None
-    assert past.reader.uptimes(DAY) == {"orders": found}
+    assert history.reader.uptime("nobody", DAY).percent is None
+    assert history.reader.uptimes(DAY) == {"orders": found}
 
 
 async def test_hours_that_are_over_are_kept_and_the_spans_add_up(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
         for number in range(6):
-            past.probed(recorder, ms=5)
-            past.now += 20
-            past.probed(recorder, ms=50)
-            await kept(past, 2 * number + 2)
-            past.now += 3580
-    assert rows(past.path, "SELECT count(*) FROM hours") == [(6,)]
-    found = past.reader.uptime("orders", 7 * DAY)
+            history.probed(recorder, ms=5)
+            history.now += 20
+            history.probed(recorder, ms=50)
+            await kept(history, 2 * number + 2)
+            history.now += 3580
+    assert rows(history.path, "SELECT count(*) FROM hours") == [(6,)]
+    found = history.reader.uptime("orders", 7 * DAY)
     assert found.up == pytest.approx(6 * 50)
-    past.now -= 1
-    many = past.reader.percentiles("orders", DAY)
+    history.now -= 1
+    many = history.reader.percentiles("orders", DAY)
     assert many is not None
     assert many.count == 12
     assert many.p50 == pytest.approx(5, rel=0.05)
     assert many.p99 == pytest.approx(50, rel=0.05)
-    assert past.reader.percentiles("nobody", DAY) is None
-    chart = past.reader.latency_series("orders", DAY, 48)
+    assert history.reader.percentiles("nobody", DAY) is None
+    chart = history.reader.latency_series("orders", DAY, 48)
     assert len(chart) == 24
     assert sum(point.count for point in chart) == 12
 
 
 async def test_a_short_chart_comes_from_the_probes_themselves(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
         for number in range(60):
-            past.now += 1
-            past.probed(recorder, ms=number + 1, failure=REFUSED if number == 59 else None)
-    chart = past.reader.latency_series("orders", 60, 6)
+            history.now += 1
+            history.probed(recorder, ms=number + 1, failure=REFUSED if number == 59 else None)
+    chart = history.reader.latency_series("orders", 60, 6)
     assert [point.count for point in chart] == [9, 10, 10, 10, 10, 10]
     assert [p.p50 for p in chart] == pytest.approx([5, 14, 24, 34, 44, 54], rel=0.12)
 
 
 async def test_an_incident_is_kept_told_and_taken_up_again(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
-        past.probed(recorder, failure=REFUSED)
-    (kept,) = past.reader.incidents()
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
+        history.probed(recorder, failure=REFUSED)
+    (kept,) = history.reader.incidents()
     assert (kept.ended, kept.servers) == (None, ("orders",))
-    past.now += 60
-    async with past.recording() as recorder:
+    history.now += 60
+    async with history.recording() as recorder:
         await until(lambda: recorder._recalled)
-        past.probed(recorder, failure=REFUSED)
-        past.now += 30
-        past.probed(recorder)
-    (kept,) = past.reader.incidents()
+        history.probed(recorder, failure=REFUSED)
+        history.now += 30
+        history.probed(recorder)
+    (kept,) = history.reader.incidents()
     assert (kept.ended, kept.ended_by) == (START + 90, "orders answered again")
-    told = [event.change for event in past.said if isinstance(event, IncidentChanged)]
+    told = [event.change for event in history.said if isinstance(event, IncidentChanged)]
     assert told[0] is Change.OPENED
     assert told[-1] is Change.CLOSED
 
 
 async def test_the_files_are_private(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    past.paths.state.mkdir(mode=0o700)
-    past.path.touch(mode=0o644)
-    async with past.recording() as recorder:
-        past.probed(recorder)
-        await until(lambda: bool(past.reader.lines()))
-        files = sorted(past.paths.state.glob("history.db*"))
+    history = FakeHistory(tmp_path)
+    history.paths.state.mkdir(mode=0o700)
+    history.path.touch(mode=0o644)
+    async with history.recording() as recorder:
+        history.probed(recorder)
+        await until(lambda: bool(history.reader.lines()))
+        files = sorted(history.paths.state.glob("history.db*"))
         assert [file.name for file in files] == ["history.db", "history.db-shm", "history.db-wal"]
         assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
@@ -241,95 +241,95 @@ async def test_the_files_are_private(tmp_path: Path) -> None:
     ids=["text", "torn"],
 )
 async def test_a_corrupt_file_is_set_aside_and_said(tmp_path: Path, junk: bytes) -> None:
-    past = Past(tmp_path)
-    past.paths.state.mkdir()
-    past.path.write_bytes(junk)
-    async with past.recording() as recorder:
-        past.probed(recorder)
-    assert len(past.reader.lines()) == 1
-    (aside,) = past.paths.state.glob("history.db.corrupt-*")
+    history = FakeHistory(tmp_path)
+    history.paths.state.mkdir()
+    history.path.write_bytes(junk)
+    async with history.recording() as recorder:
+        history.probed(recorder)
+    assert len(history.reader.lines()) == 1
+    (aside,) = history.paths.state.glob("history.db.corrupt-*")
     assert aside.read_bytes() == junk
-    assert str(aside) in past.notes[0]
+    assert str(aside) in history.notes[0]
 
 
 async def test_a_database_of_another_program_is_set_aside(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    past.paths.state.mkdir()
-    rows(past.path, "CREATE TABLE theirs (x)")
-    async with past.recording() as recorder:
-        past.probed(recorder)
-    assert len(past.reader.lines()) == 1
-    assert len(list(past.paths.state.glob("history.db.corrupt-*"))) == 1
+    history = FakeHistory(tmp_path)
+    history.paths.state.mkdir()
+    rows(history.path, "CREATE TABLE theirs (x)")
+    async with history.recording() as recorder:
+        history.probed(recorder)
+    assert len(history.reader.lines()) == 1
+    assert len(list(history.paths.state.glob("history.db.corrupt-*"))) == 1
 
 
 async def test_a_file_that_breaks_while_it_is_written_is_set_aside(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
         for _ in range(500):
-            past.probed(recorder)
-            past.now += 1
-    whole = past.path.read_bytes()
-    past.path.write_bytes(whole[:4096] + b"\x55" * (len(whole) - 4096))
-    async with past.recording() as recorder:
+            history.probed(recorder)
+            history.now += 1
+    whole = history.path.read_bytes()
+    history.path.write_bytes(whole[:4096] + b"\x55" * (len(whole) - 4096))
+    async with history.recording() as recorder:
         for _ in range(3):
-            past.probed(recorder)
-            past.now += 1
-            await until(lambda: bool(past.notes))
-    assert "not sound" in past.notes[0]
-    assert len(past.reader.lines()) == 3
+            history.probed(recorder)
+            history.now += 1
+            await until(lambda: bool(history.notes))
+    assert "not sound" in history.notes[0]
+    assert len(history.reader.lines()) == 3
 
 
 async def test_a_full_disk_is_said_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
-        past.probed(recorder)
-        await until(lambda: len(past.reader.lines()) == 1)
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
+        history.probed(recorder)
+        await until(lambda: len(history.reader.lines()) == 1)
         assert recorder._writer is not None
         await recorder._writer.database.execute("PRAGMA max_page_count = 1")  # SQLite's own full disk
         for _ in range(300):
-            past.now += 1
-            past.probed(recorder, failure=REFUSED)
-        await until(lambda: bool(past.notes))
-        assert len(past.reader.lines(limit=500)) == 1
+            history.now += 1
+            history.probed(recorder, failure=REFUSED)
+        await until(lambda: bool(history.notes))
+        assert len(history.reader.lines(limit=500)) == 1
         await recorder._writer.database.execute("PRAGMA max_page_count = 1000000")
-        await until(lambda: len(past.reader.lines(limit=500)) == 301)
-    assert [note.partition(":")[0] for note in past.notes] == [
+        await until(lambda: len(history.reader.lines(limit=500)) == 301)
+    assert [note.partition(":")[0] for note in history.notes] == [
         "the history cannot be written",
         "the history is written again",
     ]
-    assert past.reader.uptime("orders", DAY).down > 0
-    assert len(past.reader.incidents()) == 1
+    assert history.reader.uptime("orders", DAY).down > 0
+    assert len(history.reader.incidents()) == 1
 
 
 async def test_the_oldest_lines_go_when_too_many_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder_module, "QUEUE_LENGTH", 10)
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
         for number in range(25):
-            past.wrote(recorder, f"line {number}")
-    assert [line.text for line in past.reader.lines()] == [f"line {number}" for number in range(15, 25)]
-    assert "15 lines were lost" in past.notes[-1]
+            history.wrote(recorder, f"line {number}")
+    assert [line.text for line in history.reader.lines()] == [f"line {number}" for number in range(15, 25)]
+    assert "15 lines were lost" in history.notes[-1]
 
 
 async def test_two_readers_see_whole_lines_while_it_is_written(tmp_path: Path) -> None:
-    past = Past(tmp_path)
+    history = FakeHistory(tmp_path)
 
     def read() -> list[int]:
         counts: list[int] = []
         while not counts or counts[-1] < 900:
-            lines = past.reader.lines(limit=2000)
+            lines = history.reader.lines(limit=2000)
             assert all(line.result is not None and len(line.result.stages) == 2 for line in lines)
             counts.append(len(lines))
-            past.reader.uptimes(DAY)
+            history.reader.uptimes(DAY)
         return counts
 
-    async with past.recording() as recorder:
+    async with history.recording() as recorder:
         readers = [asyncio.create_task(asyncio.to_thread(read)) for _ in range(2)]
         for _ in range(900):
-            past.probed(recorder)
-            past.now += 0.01
+            history.probed(recorder)
+            history.now += 0.01
             await asyncio.sleep(0.001)
         async with asyncio.timeout(20):
             for counts in await asyncio.gather(*readers):
@@ -337,21 +337,21 @@ async def test_two_readers_see_whole_lines_while_it_is_written(tmp_path: Path) -
 
 
 async def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
-        past.probed(recorder)
-    rows(past.path, "PRAGMA user_version = 99")
-    before = past.path.read_bytes()
-    async with past.recording() as recorder:
-        past.probed(recorder)
-    assert past.path.read_bytes() == before
-    assert "newer canary-tui" in past.notes[0]
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
+        history.probed(recorder)
+    rows(history.path, "PRAGMA user_version = 99")
+    before = history.path.read_bytes()
+    async with history.recording() as recorder:
+        history.probed(recorder)
+    assert history.path.read_bytes() == before
+    assert "newer canary-tui" in history.notes[0]
     with pytest.raises(HistoryUnreadable, match="newer canary-tui"):
-        past.reader.lines()
+        history.reader.lines()
 
 
 def test_a_history_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
-    reader = Past(tmp_path).reader
+    reader = FakeHistory(tmp_path).reader
     assert not reader.lines()
     assert not reader.incidents()
     assert not reader.servers()
@@ -360,11 +360,11 @@ def test_a_history_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
 
 
 async def test_only_the_holder_of_the_lock_writes_and_the_other_takes_over(tmp_path: Path) -> None:
-    first, second = Past(tmp_path), Past(tmp_path)
+    first, second = FakeHistory(tmp_path), FakeHistory(tmp_path)
     async with AsyncExitStack() as ending:
         mine = await ending.enter_async_context(first.recording())
-        for past in (first, second):
-            past.now += 20
+        for history in (first, second):
+            history.now += 20
         first.probed(mine, ms=2)
         first.now += 20
         await until(lambda: len(first.reader.lines()) == 1)
@@ -383,81 +383,81 @@ async def test_only_the_holder_of_the_lock_writes_and_the_other_takes_over(tmp_p
 
 
 async def test_old_results_go_and_incidents_stay(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    past.limits = HistoryLimits(raw=3 * DAY, rollups=400 * DAY)
-    async with past.recording() as recorder:
-        past.probed(recorder, failure=REFUSED)
-        past.wrote(recorder, "long ago")
-        past.now += 60
-        past.probed(recorder)
-        past.now += 5
-    past.now += 2 * DAY
-    await pruned(past)
-    assert len(past.reader.lines()) == 3
-    past.now += 2 * DAY
-    await pruned(past)
-    assert past.reader.lines() == []
-    assert rows(past.path, "SELECT count(*) FROM failures") == [(0,)]
-    assert past.reader.uptime("orders", 30 * DAY).up > 0
-    past.now += 400 * DAY
-    await pruned(past)
-    assert rows(past.path, "SELECT count(*) FROM hours") == [(0,)]
-    assert len(past.reader.incidents()) == 1
+    history = FakeHistory(tmp_path)
+    history.limits = HistoryLimits(raw=3 * DAY, rollups=400 * DAY)
+    async with history.recording() as recorder:
+        history.probed(recorder, failure=REFUSED)
+        history.wrote(recorder, "long ago")
+        history.now += 60
+        history.probed(recorder)
+        history.now += 5
+    history.now += 2 * DAY
+    await pruned(history)
+    assert len(history.reader.lines()) == 3
+    history.now += 2 * DAY
+    await pruned(history)
+    assert history.reader.lines() == []
+    assert rows(history.path, "SELECT count(*) FROM failures") == [(0,)]
+    assert history.reader.uptime("orders", 30 * DAY).up > 0
+    history.now += 400 * DAY
+    await pruned(history)
+    assert rows(history.path, "SELECT count(*) FROM hours") == [(0,)]
+    assert len(history.reader.incidents()) == 1
 
 
 async def test_nothing_is_deleted_before_it_is_known_how_long_it_is_to_be_kept(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
-        past.wrote(recorder, "ten days ago")
-    past.now += 10 * DAY
-    async with past.recording(loaded=False) as recorder:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
+        history.wrote(recorder, "ten days ago")
+    history.now += 10 * DAY
+    async with history.recording(loaded=False) as recorder:
         for count in (2, 3, 4):  # each is written by a round of its own, which might delete
-            past.wrote(recorder, "today")
-            await kept(past, count)
-    assert [line.text for line in past.reader.lines()] == ["ten days ago", "today", "today", "today"]
-    await pruned(past)
-    assert [line.text for line in past.reader.lines()] == ["today", "today", "today"]
+            history.wrote(recorder, "today")
+            await kept(history, count)
+    assert [line.text for line in history.reader.lines()] == ["ten days ago", "today", "today", "today"]
+    await pruned(history)
+    assert [line.text for line in history.reader.lines()] == ["today", "today", "today"]
 
 
 async def test_the_size_limit_holds_and_the_newest_stay(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    past.limits = HistoryLimits(max_size=200_000)
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path)
+    history.limits = HistoryLimits(max_size=200_000)
+    async with history.recording() as recorder:
         for _ in range(4_000):
-            past.probed(recorder)
-            past.now += 0.001
-    newest = past.now
-    await pruned(past)
-    assert past.path.stat().st_size <= 200_000
-    kept = past.reader.lines(limit=4_000)
+            history.probed(recorder)
+            history.now += 0.001
+    newest = history.now
+    await pruned(history)
+    assert history.path.stat().st_size <= 200_000
+    kept = history.reader.lines(limit=4_000)
     assert 0 < len(kept) < 4_000
     assert kept[-1].at == pytest.approx(newest, abs=1)
 
 
 async def test_space_is_given_back_in_few_steps(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    async with past.recording() as recorder:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
         for _ in range(4_000):
-            past.probed(recorder)
-    database, steps = await open_history(past.path), 0
+            history.probed(recorder)
+    database, steps = await open_history(history.path), 0
     try:
-        while await retention.step(database, past.now, HistoryLimits(max_size=100_000)):
+        while await retention.step(database, history.now, HistoryLimits(max_size=100_000)):
             steps += 1
     finally:
         await database.close()
-    assert past.path.stat().st_size <= 100_000
+    assert history.path.stat().st_size <= 100_000
     assert steps < 12
 
 
-async def pruned(past: Past) -> None:
+async def pruned(history: FakeHistory) -> None:
     """Record nothing until the recorder has found nothing more to delete."""
-    async with past.recording() as recorder:
-        await until(lambda: recorder._pruned == past.now)
+    async with history.recording() as recorder:
+        await until(lambda: recorder._pruned == history.now)
 
 
-async def kept(past: Past, count: int) -> None:
+async def kept(history: FakeHistory, count: int) -> None:
     """Wait until so many lines are on disk."""
-    await until(lambda: len(past.reader.lines(limit=2000)) == count)
+    await until(lambda: len(history.reader.lines(limit=2000)) == count)
 
 
 async def until(condition: Callable[[], bool]) -> None:

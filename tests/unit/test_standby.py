@@ -18,7 +18,7 @@ from canary_tui.paths import Paths, replace_file
 from canary_tui.servers.file import ServersFile
 from canary_tui.servers.secrets import Secret
 from tests.harness.ports import wait_for
-from tests.unit.past import server
+from tests.unit.fake_history import server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

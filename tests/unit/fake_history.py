@@ -49,7 +49,7 @@ def probe(name: str, at: float, *, failure: Failure | None = None, ms: float = 4
     )
 
 
-class Past:
+class FakeHistory:
     """A user's history, and a clock that only a test moves."""
 
     def __init__(self, folder: Path, *names: str) -> None:

@@ -45,7 +45,7 @@ class Tunnel:
     database: Postgres | MariaDB
 
 
-class Stand:
+class Servers:
     """Servers that end with it; each is started when it is asked for first."""
 
     def __init__(self, folder: Path) -> None:
@@ -77,10 +77,10 @@ class Stand:
 
 
 @contextmanager
-def stand() -> Iterator[Stand]:
+def servers() -> Iterator[Servers]:
     """Give a place for servers, and clear it away at the end."""
     with workspace() as folder:
-        made = Stand(folder)
+        made = Servers(folder)
         try:
             yield made
         finally:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LIMIT = 15.0
 
 
-class Held:
+class HeldTunnel:
     """A supervisor at work, and everything that it has said."""
 
     def __init__(self, world: World, server: Server, chance: float, *, any_port: bool) -> None:
@@ -61,11 +61,11 @@ class Held:
 
 
 @contextlib.asynccontextmanager
-async def held(
+async def held_tunnel(
     world: World, server: Server, *, chance: float = 0.0, any_port: bool = False
-) -> AsyncIterator[Held]:
+) -> AsyncIterator[HeldTunnel]:
     """Hold a server's tunnel while the block runs."""
-    at_work = Held(world, server, chance, any_port=any_port)
+    at_work = HeldTunnel(world, server, chance, any_port=any_port)
     task = asyncio.create_task(at_work.supervisor.run())
     try:
         yield at_work

@@ -26,7 +26,7 @@ WITHIN = 2.0 + 1.0
 LIMIT = 20.0
 
 
-class Copy:
+class SecondCopy:
     """A second copy in this process, and every line of its log as a screen would take them over."""
 
     def __init__(self, world: World) -> None:
@@ -57,9 +57,9 @@ class Copy:
 
 
 @contextmanager
-def second_copy(world: World) -> Iterator[Copy]:
+def second_copy(world: World) -> Iterator[SecondCopy]:
     """A copy beside a process that monitors already."""
-    copy = Copy(world)
+    copy = SecondCopy(world)
     copy.standby.start()
     try:
         yield copy
@@ -68,7 +68,7 @@ def second_copy(world: World) -> Iterator[Copy]:
 
 
 @contextmanager
-def both(home: World, sshd: Sshd, postgres: Postgres) -> Iterator[tuple[Watching, Copy, int]]:
+def both(home: World, sshd: Sshd, postgres: Postgres) -> Iterator[tuple[Watching, SecondCopy, int]]:
     """``canary watch`` with a tunnel that is up, a copy that shows it, and the local port."""
     port = free_port()
     home.write(with_ssh(home.server(postgres, sshd), local_port=port))
