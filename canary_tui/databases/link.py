@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from canary_tui.diagnosis.stages import Failed
     from canary_tui.diagnosis.trace import Trace
@@ -42,22 +43,36 @@ class Link(Protocol):
     async def local_address(self) -> tuple[str, int]:
         """Start listening on loopback for exactly one connection, the driver's; (host, port)."""
 
+    def expect_answer(self) -> None:
+        """Count anew how much the database may send: each query's answer has that limit for itself."""
+
+
+class DatabaseSession(Protocol):
+    """A user who is logged in, under the name ``canary-tui``; or, without a login, a port that answers."""
+
+    async def query(self, text: str) -> None:
+        """Run a query in the stage ``query`` and read its answer to the end, keeping nothing of it.
+
+        It is read-only, and each statement is limited to the time that the server's probe may take.
+        May be called again; after a failure, too, but where that has ended the connection the next one
+        fails as well. Raises Failed; nothing that a driver raises comes through.
+        """
+
 
 class DatabaseClient(Protocol):
-    """One engine: logs in over a link, runs one query, says good-bye properly."""
+    """One engine: logs in over a link, is asked, says good-bye properly."""
 
-    async def run(
+    def session(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
-    ) -> None:
-        """Go through the stages ``database``, ``tls`` (only where used), ``login`` and ``query``.
+    ) -> AbstractAsyncContextManager[DatabaseSession]:
+        """Return a session that goes through ``database``, ``tls`` (only where used), ``login`` when entered.
 
         ``had_tls``: this database has been seen with TLS. One that offers none now is ``tls_downgraded``,
         before a user's name or a password is sent, unless ``tls: disable`` says that none is wanted.
 
-        The session is read-only, names itself ``canary-tui`` and limits its statement to the time
-        that the server's probe may take. Returns in the stage ``query``, with the connection
-        closed; the caller finishes the trace and sets the limit of time by cancelling.
-        Raises Failed; nothing that a driver raises comes through.
+        Leaving says good-bye in the last stage, also after a Failed, and closes the connection. The
+        caller finishes the trace and sets the limit of time by cancelling: then nothing more is said.
+        Entering raises Failed; nothing that a driver raises comes through.
         """
 
     def unsure(self, failed: Failed, server: Server) -> bool:

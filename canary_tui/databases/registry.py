@@ -21,15 +21,15 @@ def client_for(engine: Engine) -> DatabaseClient:
     """Return the engine's client."""
     match engine:
         case Engine.POSTGRESQL:
-            from canary_tui.databases.postgresql.client import PostgreSQL
+            from canary_tui.databases.postgresql.session import PostgreSQL
 
             return PostgreSQL()
         case Engine.MYSQL:
-            from canary_tui.databases.mysql.client import MySQL
+            from canary_tui.databases.mysql.session import MySQL
 
             return MySQL()
         case Engine.TCP:
-            from canary_tui.databases.tcp.client import Tcp
+            from canary_tui.databases.tcp.session import Tcp
 
             return Tcp()
         case _:

@@ -107,7 +107,8 @@ async def _all_stages(
             await ProbeLink.through(way, trace) as link,
         ):
             try:
-                await client.run(link, server, password, trace, had_tls=had_tls)
+                async with client.session(link, server, password, trace, had_tls=had_tls) as session:
+                    await session.query(server.probe.query)
             except Failed as failed:
                 told = link.cut_off or _lost_on_the_way(failed, way)
                 raise told or await _settled(client, failed, server, way) from None

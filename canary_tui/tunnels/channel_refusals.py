@@ -56,6 +56,9 @@ UNREACHABLE = (
     "10065",
 )
 
+RESET = ("connection reset", "forcibly closed", "wsaeconnreset", "10054")
+"""What is there took the connection and ended it before the SSH server had seen that it stands."""
+
 NO_WORDS = frozenset({"", "open failed", "connect failed"})
 """What sshd says where its connect failed at once, which it does without a route."""
 
@@ -65,6 +68,7 @@ WORDS: tuple[tuple[tuple[str, ...], Cause], ...] = (
     (REFUSED, Cause.DATABASE_REFUSED),
     (TIMED_OUT, Cause.DATABASE_TIMED_OUT),
     (UNREACHABLE, Cause.DATABASE_UNREACHABLE),
+    (RESET, Cause.DATABASE_CLOSED_EARLY),
 )
 
 

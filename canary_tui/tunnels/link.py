@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 LOGIN_BYTES = 64 * 1024
 """What a database may send before the end of the login, TLS and its certificates included."""
 QUERY_BYTES = 8 * 1024 * 1024
-"""What it may send after the login."""
+"""What it may send in answer to one query."""
 
 
 class ProbeLink:
     """A connection opened through a route, with a local end that a driver can connect to once.
 
-    ``async with await ProbeLink.through(route, trace)``: leaving closes everything. ``trace`` tells whether
-    the login is done, and with it how much the database may send.
+    ``async with await ProbeLink.through(route, trace)``: leaving closes everything. ``trace`` tells the
+    stage in which the database sent more than it may.
     """
 
     def __init__(self, end: End, trace: Trace) -> None:
@@ -41,6 +41,8 @@ class ProbeLink:
         self._end = end
         self._trace = trace
         self._inspect: Callable[[bytes], None] | None = None
+        self._allowed = LOGIN_BYTES
+        """How much the database may have sent in all, so far."""
         self._listener: Listener | None = None
         self._local: End | None = None
         end.admits = self._admits
@@ -100,9 +102,13 @@ class ProbeLink:
         host, port = self._listener.address
         return host, port
 
+    def expect_answer(self) -> None:
+        """Allow ``QUERY_BYTES`` from here on: a query is about to be asked."""
+        self._allowed = self._end.received + QUERY_BYTES
+
     def _admits(self, data: bytes) -> bool:
         """Whether a piece from the database may go on; if not, the driver's connection ends here."""
-        if self.cut_off is None and self._end.received <= self._allowance():
+        if self.cut_off is None and self._end.received <= self._allowed:
             try:
                 if self._inspect is not None:
                     self._inspect(data)
@@ -116,9 +122,6 @@ class ProbeLink:
         # The driver's end takes the other one with it.
         asyncio.get_running_loop().call_soon((self._local or self._end).abort)
         return False
-
-    def _allowance(self) -> int:
-        return LOGIN_BYTES + (QUERY_BYTES if self._trace.stage is Stage.QUERY else 0)
 
     def _let_in(self, local: End, _transport: asyncio.Transport) -> None:
         """Join the driver's connection; any other is closed."""
@@ -134,7 +137,7 @@ class ProbeLink:
 def sent_too_much(stage: Stage) -> Failed:
     """Return what it is called when a database sends without end in ``stage``."""
     if stage is Stage.QUERY:
-        detail = f"sent more than {QUERY_BYTES // 1024**2} MB after the login"
+        detail = f"sent more than {QUERY_BYTES // 1024**2} MB in answer to a query"
         return Failed(Cause.QUERY_FAILED, detail=detail, stage=stage)
     cause = Cause.TLS_FAILED if stage is Stage.TLS else Cause.WRONG_PROTOCOL
     # The stage is named, or a tentative login would be taken for a first answer that makes no sense. What

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.ends import End
 
 
-class Farewell(Protocol):
+class ClientRefusal(Protocol):
     """How a client is told in its own protocol why it is not served."""
 
     over: bool
@@ -35,10 +35,10 @@ class Guard(Protocol):
     def held_back(self) -> tuple[bytes, bytes]:
         """Take what has not gone on, from the client and from the server: it is over, or one has left."""
 
-    def told(self, text: str) -> Farewell:
+    def told(self, text: str) -> ClientRefusal:
         """Return how the client is told, at this point of its login, why it is cut off."""
 
-    def left(self) -> Farewell:
+    def left(self) -> ClientRefusal:
         """Return how the server is left, so that it holds nothing against the address it was reached from."""
 
 

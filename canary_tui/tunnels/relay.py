@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from canary_tui.tunnels.login import Farewell, Guard
+    from canary_tui.tunnels.login import ClientRefusal, Guard
     from canary_tui.tunnels.route import Route
 
 CLOSE_SECONDS = 1.0
@@ -30,8 +30,8 @@ OPEN_SECONDS = 20.0
 """How long the way to the database may take to open for one client: TCP's own limit is two minutes."""
 PATIENCE_SECONDS = 0.05
 """A client that had to wait longer for the tunnel may have given up meanwhile."""
-FAREWELL_SECONDS = 2.0
-FAREWELL_BYTES = 64 * 1024
+REFUSAL_SECONDS = 2.0
+REFUSAL_BYTES = 64 * 1024
 """How long, and to how much, a client is listened to that cannot be served."""
 
 
@@ -54,7 +54,7 @@ class Relay:
         route: Callable[[], Awaitable[Route]],
         *,
         changed: Callable[[], None],
-        refused: Callable[[Dismissed | Failed | CutOff], Farewell | None],
+        refused: Callable[[Dismissed | Failed | CutOff], ClientRefusal | None],
         turned_away: Callable[[peer.Peer], object] = lambda _: None,
         guard: Callable[[], Guard | None] = lambda: None,
         allowed_uids: frozenset[int] | None = None,
@@ -181,12 +181,12 @@ class Relay:
             local.join(upstream)
             await asyncio.gather(asyncio.shield(local.closed), asyncio.shield(upstream.closed))
         except (Dismissed, Failed) as reason:
-            farewell = self._refused(reason)
-            if farewell is not None:
-                await _say(farewell, local)
+            refusal = self._refused(reason)
+            if refusal is not None:
+                await _say(refusal, local)
         except CutOff as cut:
-            farewell = self._refused(cut)
-            told = [] if farewell is None else [_say(farewell, local)]
+            refusal = self._refused(cut)
+            told = [] if refusal is None else [_say(refusal, local)]
             await asyncio.gather(*told, _say(cut.guard.left(), self._pairs[local]))
         finally:
             local.abort()
@@ -199,15 +199,15 @@ class Relay:
             self._changed()
 
 
-async def _say(farewell: Farewell, client: End) -> None:
+async def _say(refusal: ClientRefusal, client: End) -> None:
     """Tell a client why it is not served (or a server that it is left), and give it the time to read that."""
-    left = FAREWELL_BYTES
+    left = REFUSAL_BYTES
     try:
-        async with asyncio.timeout(FAREWELL_SECONDS):
-            client.write(farewell.hear(b""))
-            while not farewell.over and left > 0 and (data := await client.take()):
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            client.write(refusal.hear(b""))
+            while not refusal.over and left > 0 and (data := await client.take()):
                 left -= len(data)
-                client.write(farewell.hear(data))
+                client.write(refusal.hear(data))
             client.write_eof()
             # Closed with something unread, the kernel would take back what was said (RFC 1122 §4.2.2.13).
             while left > 0 and (data := await client.take()):

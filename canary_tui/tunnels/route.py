@@ -99,7 +99,10 @@ class SshRoute:
         except (asyncssh.Error, OSError) as error:
             if not self.ssh.open:
                 raise Failed(Cause.TUNNEL_LOST, detail=self.ssh.end) from None
-            raise channel_failure(error, connection_open=True) from None
+            failed = channel_failure(error, connection_open=True)
+            if failed.cause is Cause.DATABASE_CLOSED_EARLY:
+                trace.enter(Stage.DATABASE)  # the way was open
+            raise failed from None
         return end
 
     def lost(self) -> str:

@@ -98,7 +98,9 @@ async def probe_beside_others(target: Target) -> Outcome:
     async with TcpLink(target.address, target.source) as link:
         try:
             async with asyncio.timeout(target.timeout):
-                await client_for(target.engine).run(link, server, password, trace, had_tls=target.had_tls)
+                client = client_for(target.engine)
+                async with client.session(link, server, password, trace, had_tls=target.had_tls) as session:
+                    await session.query(target.query)
         except TimeoutError:
             failed = trace.timed_out()
         except Failed as error:

@@ -74,6 +74,9 @@ class TcpLink:
         host, port = self._listener.getsockname()
         return host, port
 
+    def expect_answer(self) -> None:
+        """See Link. What comes is not limited here."""
+
     async def _read(self) -> bytes:
         data = await asyncio.get_running_loop().sock_recv(self._remote, CHUNK)
         if data and self._inspect is not None:

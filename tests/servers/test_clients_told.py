@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from canary_tui.tunnels.login import Farewell
+    from canary_tui.tunnels.login import ClientRefusal
     from canary_tui.tunnels.route import Route
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
@@ -140,13 +140,13 @@ async def test_a_client_does_not_wait_for_what_only_a_person_can_mend(
 
 
 @contextlib.asynccontextmanager
-async def refusing(farewell: Farewell) -> AsyncIterator[int]:
+async def refusing(refusal: ClientRefusal) -> AsyncIterator[int]:
     """The port of a relay that has no way to anywhere."""
 
     async def way() -> Route:
         raise Failed(Cause.TUNNEL_LOST)
 
-    relay = Relay(way, changed=lambda: None, refused=lambda _: farewell)
+    relay = Relay(way, changed=lambda: None, refused=lambda _: refusal)
     try:
         yield relay.listen(listening(0))
         await eventually(lambda: relay.clients == 0)
@@ -155,7 +155,7 @@ async def refusing(farewell: Farewell) -> AsyncIterator[int]:
 
 
 class Chatter:
-    """A farewell that never ends and answers everything."""
+    """A refusal that never ends and answers everything."""
 
     over = False
     heard = 0
@@ -169,19 +169,19 @@ class Chatter:
 async def test_a_client_that_cannot_be_served_is_listened_to_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relays, "FAREWELL_SECONDS", 0.3)
+    monkeypatch.setattr(relays, "REFUSAL_SECONDS", 0.3)
     chatter = Chatter()
     async with refusing(chatter) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b"."
         writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"x" * (10 * relays.FAREWELL_BYTES))
+        writer.write(b"x" * (10 * relays.REFUSAL_BYTES))
         with contextlib.suppress(ConnectionResetError):
             async with asyncio.timeout(5):
                 await reader.read()
         writer.close()
-    assert 0 < chatter.heard < 5 * relays.FAREWELL_BYTES
+    assert 0 < chatter.heard < 5 * relays.REFUSAL_BYTES
 
 
 async def test_a_program_that_connects_again_and_again_does_not_fill_the_log(

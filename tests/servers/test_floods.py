@@ -156,7 +156,7 @@ async def test_what_a_real_database_returns_may_be_8_mb(
         result = await probe_cleanly(world, with_probe(server, query=query))
         assert result.failure is not None
         assert (result.failure.stage, result.failure.cause) == (Stage.QUERY, Cause.QUERY_FAILED)
-        assert result.failure.detail == "sent more than 8 MB after the login"
+        assert result.failure.detail == "sent more than 8 MB in answer to a query"
 
 
 async def test_a_chain_of_certificates_without_an_end_is_a_tls_failure(

@@ -16,7 +16,7 @@ from canary_tui.tui.presenters.report import report
 from tests.harness.misbehave import ClosesAtOnce, ResetsAtOnce, Says, Silent
 from tests.harness.ports import free_port
 from tests.servers.cli import LIMIT, Canary, start
-from tests.servers.local import held
+from tests.servers.held_tunnel import held_tunnel
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def test_a_service_that_says_nothing_is_well(world: World, sshd: Sshd, tun
 async def test_the_end_of_the_time_while_it_is_listened_to_is_no_failure(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("canary_tui.databases.tcp.client.LISTEN_SECONDS", 60.0)
+    monkeypatch.setattr("canary_tui.databases.tcp.session.LISTEN_SECONDS", 60.0)
     with Silent() as silent:
         result = await world.probe(service(world, silent.port, timeout=1.0))
     assert result.ok, result.failure
@@ -157,7 +157,7 @@ async def test_bytes_pass_both_ways_and_no_guard_looks_at_them(world: World, ssh
     """What would be a request for a clear-text password is some bytes of some protocol."""
     asks = b"R\0\0\0\x08\0\0\0\x03"
     with Says(asks, after_client=True) as echo:
-        async with held(world, service(world, echo.port, sshd)) as at_work:
+        async with held_tunnel(world, service(world, echo.port, sshd)) as at_work:
             await at_work.until(TunnelState.UP)
             reader, writer = await asyncio.open_connection(HOST, at_work.port)
             writer.write(b"\0\0\0\x08\0\x03\0\0")
@@ -168,7 +168,7 @@ async def test_bytes_pass_both_ways_and_no_guard_looks_at_them(world: World, ssh
 
 async def test_a_client_that_cannot_be_served_is_hung_up_on_without_a_word(world: World, sshd: Sshd) -> None:
     server = with_ssh(service(world, free_port(), sshd), connect_wait=0.5)
-    async with held(world, server) as at_work:
+    async with held_tunnel(world, server) as at_work:
         await at_work.until(TunnelState.UP)
         reader, writer = await asyncio.open_connection(HOST, at_work.port)
         writer.write(b"PING\r\n")
@@ -180,7 +180,7 @@ async def test_a_client_that_cannot_be_served_is_hung_up_on_without_a_word(world
 async def test_the_socket_is_nobodys_in_particular(world: World, sshd: Sshd) -> None:
     with Says(b"hello") as greeter:
         server = with_ssh(service(world, greeter.port, sshd), listen=Listen.SOCKET)
-        async with held(world, server) as at_work:
+        async with held_tunnel(world, server) as at_work:
             await at_work.until(TunnelState.UP)
             assert at_work.supervisor.local.endswith("/cache/tcp.sock")
             reader, writer = await asyncio.open_unix_connection(at_work.supervisor.local)
@@ -253,7 +253,8 @@ def test_connect_gives_a_command_the_address_and_nobodys_password(
             database=Database(host="x", port=5432, password=world.password("x", "y")),
         )
         world.write(service(world, greeter.port, sshd), other)
-        script = 'exec 3<>/dev/tcp/$CANARY_HOST/$CANARY_PORT; head -n 1 <&3; env | grep -c "hunter2\\|TEST_X"'
+        greeting = "exec 3<>/dev/tcp/$CANARY_HOST/$CANARY_PORT; head -n 1 <&3"
+        script = f'{greeting}; env | grep -c "hunter2\\|CANARY_TEST_X"'
         outcome = canary("connect", "cache", "--", "bash", "-c", script)
     assert outcome.out == "hello\n1\n", outcome.err  # OTHERS_PASSWORD is no server's
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.databases.mysql.client import guarded as guarded_mysql
+from canary_tui.databases.mysql.session import guarded as guarded_mysql
 from canary_tui.databases.mysql.wire import Greeting, Refusal, nobodys_login, packet, parse, split_header
-from canary_tui.databases.postgresql.client import guarded as guarded_postgresql
+from canary_tui.databases.postgresql.session import guarded as guarded_postgresql
 from canary_tui.databases.postgresql.wire import error_fields
 
 MARIADB = bytes.fromhex(

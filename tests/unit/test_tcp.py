@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from canary_tui.databases.registry import clients_of
-from canary_tui.databases.tcp.client import Tcp
+from canary_tui.databases.tcp.session import Tcp
 from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, Way
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
@@ -42,13 +42,16 @@ class Listened:
     async def local_address(self) -> tuple[str, int]:
         raise AssertionError("there is no driver")
 
+    def expect_answer(self) -> None:
+        raise AssertionError("nothing is asked")
+
 
 @pytest.mark.parametrize("said", [b"", b"+hello\r\n"])
 async def test_what_is_listened_for_is_no_time_of_the_probes(said: bytes) -> None:
     link = Listened(said, ends=False)
     trace = Trace(lambda: link.now)
-    await Tcp().run(link, CACHE, None, trace, had_tls=False)
-    trace.finish()
+    async with Tcp().session(link, CACHE, None, trace, had_tls=False):
+        trace.finish()
     (stage,) = trace.results
     assert (stage.stage, stage.ok, stage.ms) == (Stage.DATABASE, True, 0.0)
     assert stage.note == ("it says: +hello" if said else "")
@@ -59,7 +62,8 @@ async def test_nor_is_what_passes_until_it_hangs_up() -> None:
     link = Listened(b"-ERR", ends=True)
     trace = Trace(lambda: link.now)
     with pytest.raises(Failed) as failed:
-        await Tcp().run(link, CACHE, None, trace, had_tls=False)
+        async with Tcp().session(link, CACHE, None, trace, had_tls=False):
+            pytest.fail("there is no session")
     trace.fail(failed.value)
     assert failed.value.cause is Cause.DATABASE_CLOSED_EARLY
     assert [stage.ms for stage in trace.results] == [0.0]

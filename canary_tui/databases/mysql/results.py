@@ -6,9 +6,15 @@ MySQL 8 Reference, "MySQL Client/Server Protocol": COM_QUERY Response.
 
 from __future__ import annotations
 
-import aiomysql
-
-from canary_tui.databases.mysql.wire import ERROR, HEADER, LONGEST_PACKET, OK, SWITCH_AUTH, server_error
+from canary_tui.databases.mysql.wire import (
+    ERROR,
+    HEADER,
+    LONGEST_PACKET,
+    OK,
+    SWITCH_AUTH,
+    ServerRefused,
+    server_error,
+)
 from canary_tui.diagnosis.stages import Cause, Failed
 
 END = SWITCH_AUTH
@@ -35,8 +41,8 @@ class Results:
     def feed(self, data: bytes) -> bool:
         """Take the next piece and return whether it was the last.
 
-        Raises aiomysql.OperationalError with the server's number and words, Failed when the server asks for
-        a file of ours or says what is no answer.
+        Raises ServerRefused where the answer ends in an error, Failed when the server asks for a file of
+        ours or says what is no answer.
         """
         at = min(self._skip, len(data))
         self._skip -= at
@@ -65,8 +71,7 @@ class Results:
     def _is_last(self, head: bytes, length: int) -> bool:
         kind = head[0] if head else -1
         if kind == ERROR:
-            error = server_error(head)
-            raise aiomysql.OperationalError(error.code, error.text)
+            raise ServerRefused(server_error(head))
         if self._columns >= 0:
             self._columns -= 1  # one definition each, and an end
             self._in_rows = self._columns < 0

@@ -1,192 +1,171 @@
-"""One MySQL session through aiomysql, which shows its password to no server that TLS has not verified."""
+"""One session with MySQL or MariaDB: the greeting, the login, and as many queries as are asked."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import aiomysql
-from pymysql._auth import scramble_caching_sha2
-from pymysql.constants import COMMAND
-
+from canary_tui.databases.errors import redacted
+from canary_tui.databases.first_bytes import SSL_REQUEST
+from canary_tui.databases.mysql import driver
+from canary_tui.databases.mysql.refusals import cause_of
 from canary_tui.databases.mysql.results import Results
-from canary_tui.databases.mysql.wire import QUIT
-from canary_tui.databases.tls import why_unreadable
-from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.databases.mysql.wire import (
+    HEADER,
+    Greeting,
+    Refusal,
+    ServerRefused,
+    announces_greeting,
+    read_greeting,
+    retreat,
+)
+from canary_tui.databases.session import Session
+from canary_tui.databases.tls import context_for
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.servers.model import TlsMode
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import Iterator
 
     from canary_tui.databases.link import Link
+    from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
 
-GOODBYE = 0.5
-"""Seconds that a server has to answer what ends a session or a login."""
-CHUNK = 16 * 1024
-"""Bytes of an answer that are read in one turn of the loop."""
-HASHED = frozenset({"", "mysql_native_password", "caching_sha2_password"})
-"""Plug-ins whose first answer is a hash. The empty name is of servers from before there were any."""
-READABLE = frozenset({"mysql_clear_password", "sha256_password"})
-"""Plug-ins whose answer is the password: in clear, or for a key that the server chose."""
-MOST_PLUGINS = 8
-"""Login plug-ins of one account that are declined one after the other."""
-KNOWN = (HASHED | READABLE) - {""}
-FULL_LOGIN = b"\x01\x04"
-"""What caching_sha2_password says when it does not have the hash at hand: it wants the password, too."""
+PATIENCE = 0.8
+"""The part of a probe's time after which a server that must speak first is asked who it is."""
 
 
-async def new_session(
-    link: Link, server: Server, password: Secret | None, context: ssl.SSLContext | None
-) -> Session:
-    """Return a session, not open yet, that reaches the server over ``link``."""
-    host, port = await link.local_address()
-    return Session(
-        server,
-        password,
-        host=host,
-        port=port,
-        user=server.user,
-        # aiomysql encodes as Latin-1; the server's hash is of the UTF-8 bytes.
-        password=password.reveal().encode().decode("latin-1") if password else "",
-        db=server.database.name or None,
-        ssl=context,
-        charset="utf8mb4",
-        program_name="canary-tui",
-        autocommit=None,  # set with the query, without a round trip of its own
-    )
+class MySQL:
+    """See DatabaseClient."""
+
+    def session(
+        self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
+    ) -> MySqlSession:
+        """See DatabaseClient.session."""
+        return MySqlSession(link, server, password, trace, had_tls=had_tls)
+
+    def unsure(self, failed: Failed, server: Server) -> bool:
+        """See DatabaseClient.unsure: a second connection would count towards ``max_connect_errors``."""
+        del failed, server
+        return False
+
+    async def settle(self, link: Link, failed: Failed) -> Failed:
+        """See DatabaseClient.settle."""
+        del link
+        return failed
 
 
-class Session(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no types
-    """A connection that logs in as the settings allow, and ends when it is told to."""
+class MySqlSession(Session):
+    """Logged in with aiomysql."""
 
-    _reader: asyncio.StreamReader | None
-    _writer: asyncio.StreamWriter | None
-    _server_auth_plugin: str
+    _connection: driver.Connection
+    _greeting: Greeting
+    _mid_answer = False
+    """Whether an answer was begun and not read to its end: nothing more can be said then."""
 
-    def __init__(self, server: Server, secret: Secret | None, **options: Any) -> None:
-        super().__init__(**options)
-        self._database = server.database
-        self._secret = secret
-        self._declined = 0
-
-    async def open(self) -> None:
-        """Connect and log in."""
-        await self._connect()
-
-    async def run_all(self, statements: str) -> None:
-        """Run statements in one round trip and read all that they return, keeping none of it.
-
-        Raises EOFError when the connection ends before that.
-        """
-        await self._execute_command(COMMAND.COM_QUERY, statements)
-        results = Results()
-        assert self._reader is not None  # noqa: S101 - it is open
-        while not results.feed(data := await self._reader.read(CHUNK)):
-            if not data:
-                raise EOFError("closed before the end of the result")
-            await asyncio.sleep(0)  # what is there already is read without waiting
-
-    async def say_goodbye(self) -> None:
-        """Quit and wait until the server has closed, or else it logs an aborted connection."""
-        if self._reader is None:
-            return
-        with contextlib.suppress(OSError):  # TimeoutError is one
-            async with asyncio.timeout(GOODBYE):
-                self._write_bytes(QUIT)
-                while await self._reader.read(CHUNK):
-                    pass
-
-    def close(self) -> None:
-        """Drop the connection now; a closing TLS session would wait for the other side."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-        self._writer = self._reader = None
-
-    async def _request_authentication(self) -> None:
-        named = self._server_auth_plugin
-        encrypted = self._ssl_context is not None
-        may_read = named in READABLE and not why_unreadable(self._database, self._secret, encrypted=encrypted)
-        if named in HASHED or may_read:
-            await super()._request_authentication()
-            return
-        # aiomysql would answer the greeting with the password itself, or not at all. To a hash for another
-        # plug-in a server answers with the name of the account's own.
-        self._server_auth_plugin = "mysql_native_password"
-        if named == "sha256_password":  # may be what new accounts get, and this one is older
-            await self._log_in_with_hash(named)
-            return
-        self._password = ""
-        with contextlib.suppress(aiomysql.MySQLError, TimeoutError):
-            async with asyncio.timeout(GOODBYE):
-                await super()._request_authentication()
-        raise self._refusal(named)
-
-    async def _log_in_with_hash(self, named: str) -> None:
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
         try:
-            await super()._request_authentication()
-        except aiomysql.OperationalError as error:
-            if "extra packet" not in str(error):
-                raise
-            await self._decline()
-            raise self._refusal(named) from None
+            yield
+        except driver.ERRORS as error:
+            raise driver.failure_of(error, self._trace, self._password) from None
 
-    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        name = plugin_name.decode(errors="replace")
-        if name not in KNOWN:
-            return await self._next_plugin(name)
-        if name in READABLE:
-            await self._show_password_to(name)
-        # The scramble's zero byte is no part of it; aiomysql computes with it.
-        auth_packet._data = auth_packet._data.removesuffix(b"\0")  # noqa: SLF001
-        return await super()._process_auth(plugin_name, auth_packet)
+    async def _log_in(self) -> None:
+        database = self._server.database
+        context = None if database.tls is TlsMode.DISABLE else context_for(database, self._trace)
+        self._greeting = await self._hear_greeting(Stage.LOGIN if context is None else Stage.TLS)
+        if context is not None and not self._greeting.offers_tls:
+            await self._go_without_tls()
+            context = None
+        self._trace.enter(Stage.LOGIN if context is None else Stage.TLS)
+        address = await self._link.local_address()
+        self._connection = driver.Connection(address, self._server, self._password, context)
+        try:
+            await self._connection.log_in()
+        except BaseException:
+            await self._drop()
+            raise
 
-    async def _next_plugin(self, unknown: str) -> Any:
-        """Decline a plug-in that is not known here; an account may have another one (MariaDB's ``OR``).
+    async def _hear_greeting(self, following: Stage) -> Greeting:
+        """Return the greeting, still unread for the driver. Its first byte begins the stage ``following``."""
+        try:
+            async with asyncio.timeout(PATIENCE * self._server.probe.timeout):
+                if await self._link.peek(1):
+                    self._trace.enter(following, tentative=True)
+                said = await read_greeting(self._link)
+        except TimeoutError:
+            raise await _silent(self._link) from None
+        if said is None:
+            raise Failed(Cause.WRONG_PROTOCOL, detail="the first bytes are no MySQL greeting")
+        if isinstance(said, Refusal):
+            cause = cause_of(said.code, said.text, Stage.DATABASE)
+            raise Failed(cause, stage=Stage.DATABASE, detail=redacted(f"{said.text} ({said.code})"))
+        return said
 
-        Raises Failed where it has none.
-        """
-        answer = await self._decline()
-        self._declined += 1
-        if answer is None or not answer.is_auth_switch_request() or self._declined > MOST_PLUGINS:
-            raise self._refusal(unknown)
-        answer.read_uint8()
-        return await self._process_auth(answer.read_string(), answer)
+    async def _go_without_tls(self) -> None:
+        """Return if the login may go on without TLS; raise Failed, having left the server well, if not."""
+        mode = self._server.database.tls
+        if not mode.required and not self._had_tls:
+            return
+        self._trace.enter(Stage.TLS)
+        with contextlib.suppress(OSError, EOFError):
+            async with asyncio.timeout(driver.GOODBYE):
+                await retreat(self._link, self._greeting)
+        cause = Cause.TLS_NOT_OFFERED if mode.required else Cause.TLS_DOWNGRADED
+        raise Failed(cause, stage=Stage.TLS, detail=f"{self._greeting.version} offers no TLS")
 
-    async def caching_sha2_password_auth(self, pkt: Any) -> Any:
-        """Log in with the hash; with the password itself only where it may be read."""
-        if self._password and pkt.is_auth_switch_request():
-            self.salt = pkt.read_all()
-            self.write_packet(scramble_caching_sha2(self._password.encode("latin-1"), self.salt))
-            pkt = await self._read_packet()
-        if self._password and pkt.get_all_data()[:2] == FULL_LOGIN:
-            await self._show_password_to("caching_sha2_password")
-        return await super().caching_sha2_password_auth(pkt)
+    async def _ask(self, text: str) -> None:
+        await self._connection.ask(guarded(text, self._server.probe.timeout, self._greeting))
+        self._mid_answer = True
+        results = Results()
+        try:
+            while not results.feed(await self._connection.read()):
+                pass
+        except ServerRefused:
+            self._mid_answer = False  # an error ends the answer
+            raise
+        self._mid_answer = False
 
-    async def _show_password_to(self, plugin: str) -> None:
-        """Return if the password may be read by who asks for it. Raises Failed, the login declined."""
-        if why_unreadable(self._database, self._secret, encrypted=self._secure):
-            await self._decline()
-            raise self._refusal(plugin)
+    async def _say_goodbye(self) -> None:
+        if not self._mid_answer:
+            await self._connection.say_goodbye()
 
-    def _refusal(self, plugin: str) -> Failed:
-        if plugin not in KNOWN:
-            detail = f"Authentication plugin '{plugin}' is not known here"
-            return Failed(Cause.AUTH_METHOD_UNSUPPORTED, detail=detail)
-        reason = why_unreadable(self._database, self._secret, encrypted=self._secure)
-        return Failed(Cause.PASSWORD_NOT_SENT, detail=f"{plugin} asked for the password itself {reason}")
+    async def _drop(self) -> None:
+        self._connection.drop()
+        await asyncio.sleep(0)  # the transport's last turn of the loop
 
-    async def _decline(self) -> Any:
-        """Answer wrongly, so that the login counts as a refused one; return what the server says to that.
 
-        None where it refuses, or says nothing.
+async def _silent(link: Link) -> Failed:
+    """Ask a server that must speak first and does not whether it is PostgreSQL, which never does.
 
-        A handshake that is dropped, or an answer of a length that cannot be (ed25519's has 64 bytes), counts
-        towards max_connect_errors.
-        """
-        self.write_packet(bytes(64))
-        with contextlib.suppress(aiomysql.MySQLError, TimeoutError):
-            async with asyncio.timeout(GOODBYE):
-                return await self._read_packet()
-        return None
+    This probe has failed already: its time is nearly over, and what a MySQL server would still say comes
+    too late. The caller's limit ends the wait.
+    """
+    await link.send(SSL_REQUEST)
+    answer = await link.peek(1)
+    if answer in {b"S", b"N"}:
+        return Failed(Cause.WRONG_PROTOCOL, detail="silent until asked in PostgreSQL's words, then answered")
+    answer = await link.peek(HEADER)
+    if len(answer) == HEADER and not announces_greeting(answer):
+        return Failed(Cause.WRONG_PROTOCOL, detail=f"silent until spoken to, then answered {answer!r}")
+    if answer:
+        return Failed(Cause.DATABASE_NO_ANSWER, detail="greeted too late")
+    return Failed(Cause.DATABASE_CLOSED_EARLY, detail="closed without a greeting")
+
+
+def guarded(query: str, limit: float, greeting: Greeting) -> str:
+    """Return ``query`` after the settings that make the session read-only and limit it to ``limit`` seconds.
+
+    Sent as one message, one round trip. Settings that this server's version does not know are left out.
+    """
+    settings = "SET SESSION autocommit = 1"
+    if greeting.mariadb and greeting.number >= (10, 1, 1):
+        settings += f", max_statement_time = {limit:.3f}"
+    elif not greeting.mariadb and greeting.number >= (5, 7, 8):
+        settings += f", max_execution_time = {max(1, round(limit * 1000))}"
+    knows_read_only = greeting.number >= (5, 6, 5) or not greeting.number
+    read_only = "SET SESSION TRANSACTION READ ONLY; " if knows_read_only else ""
+    return f"{read_only}{settings};\n{query}"

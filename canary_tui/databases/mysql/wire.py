@@ -59,6 +59,14 @@ class Refusal(msgspec.Struct, frozen=True):
     text: str
 
 
+class ServerRefused(Exception):
+    """An error that a server sends in place of an answer."""
+
+    def __init__(self, said: Refusal) -> None:
+        super().__init__(said.text)
+        self.code, self.text = said.code, said.text
+
+
 async def read_greeting(link: Link) -> Greeting | Refusal | None:
     """Return what the server says first, still unread for the driver; None when it is no MySQL.
 

@@ -28,29 +28,31 @@ HEADER = struct.Struct("!ci")
 MOST_ROUNDS = 100_000
 """Rounds of SCRAM: they take 52 ms, in which the loop does nothing else. PostgreSQL's default is 4,096."""
 BESIDE_ROWS = 256 * 1024
-"""Bytes after the login that are no rows: settings and notices, which the driver keeps or copies."""
+"""Bytes of an answer that are no rows: settings and notices, which the driver keeps or copies."""
 OK, CLEARTEXT, SASL, SASL_CONTINUE, SASL_FINAL = 0, 3, 10, 11, 12
 """What an authentication message (``R``) asks for."""
 ROUNDS = re.compile(rb",i=0*(\d{1,20})")
 
 
 class Guard:
-    """Reads along with the driver, and ends the connection before it hears what would harm.
-
-    ``unreadable``: why the password may not be sent in clear; empty where it may be.
-    """
+    """Reads along with the driver, and ends the connection before it hears what would harm."""
 
     def __init__(self, trace: Trace, unreadable: str) -> None:
+        self.unreadable = unreadable
+        """Why the password may not be sent in clear; empty where it may be."""
         self.refused: Failed | None = None
         """Why the connection was ended here."""
         self._trace = trace
-        self._unreadable = unreadable
         self._held = b""
         self._skip = 0
         self._began = False
         self._ready = False
         self._beside_rows = 0
         self._next_step = SASL
+
+    def expect_answer(self) -> None:
+        """Count anew what comes beside rows: another query is about to be asked."""
+        self._beside_rows = 0
 
     def inspect(self, data: bytes) -> None:
         """Look at the next piece of what the server says.
@@ -110,8 +112,8 @@ class Guard:
 
     def _authentication(self, body: bytes) -> None:
         step = int.from_bytes(body[:4], "big")
-        if step == CLEARTEXT and self._unreadable:
-            detail = f"asked for the password in clear {self._unreadable}"
+        if step == CLEARTEXT and self.unreadable:
+            detail = f"asked for the password in clear {self.unreadable}"
             raise Failed(Cause.PASSWORD_NOT_SENT, detail=detail)
         if step in {SASL, SASL_CONTINUE, SASL_FINAL}:
             # One after the other, and once: each asks for as many rounds as the one before.

@@ -54,29 +54,49 @@ AT_QUERY: dict[str, Cause] = {
     "53300": C.DATABASE_TOO_MANY_CONNECTIONS,
 }
 
-METHODS: tuple[tuple[str, Cause], ...] = (
-    ("Ident", C.AUTH_METHOD_UNSUPPORTED),
-    ("Peer", C.AUTH_METHOD_UNSUPPORTED),
-    ("GSSAPI", C.AUTH_METHOD_UNSUPPORTED),
-    ("SSPI", C.AUTH_METHOD_UNSUPPORTED),
-    ("OAuth", C.AUTH_METHOD_UNSUPPORTED),
-    ("LDAP", C.PASSWORD_REJECTED),
-    ("PAM", C.PASSWORD_REJECTED),
-    ("RADIUS", C.PASSWORD_REJECTED),
-    ("BSD", C.PASSWORD_REJECTED),
+METHODS: tuple[tuple[tuple[str, ...], Cause], ...] = (
+    (
+        ("Ident", "იდენტიფიკაციით", "Peer", "peer", "对等", "პარტნიორის", "GSSAPI", "SSPI", "OAuth"),
+        C.AUTH_METHOD_UNSUPPORTED,
+    ),
+    (("LDAP", "PAM", "BSD", "RADIUS", "RADOUS", "რადიუსით"), C.PASSWORD_REJECTED),
 )
-"""The login methods of pg_hba.conf as ``auth_failed`` names them in every language."""
+"""The login methods of pg_hba.conf as ``auth_failed`` names them: few languages translate a name."""
 CERTIFICATES = (
     "certificate",
     "zertifikat",
     "certificat",
     "certificado",
+    "certifikat",
+    "certyfikat",
+    "sertifika",
     "сертификат",
+    "сертифікат",
+    "სერტიფიკატ",
     "証明書",
     "证书",
     "인증서",
 )
 """``cert`` has no name of its own: the word in the languages that have a translation."""
+USERS = (
+    "user",
+    "benutzer",
+    "usuario",
+    "usuário",
+    "utilisateur",
+    "utente",
+    "användare",
+    "użytkownik",
+    "uživatel",
+    "kullanıcı",
+    "пользовател",
+    "користувач",
+    "მომხმარებ",
+    "ユーザー",
+    "用户",
+    "사용자",
+)
+"""Who asked for a statement to be cancelled. A time limit's message has no such word in any language."""
 
 POOLERS: tuple[tuple[str, Cause], ...] = (
     (r"no such database|unknown database|database .* does not exist", C.DATABASE_NOT_FOUND),
@@ -127,13 +147,13 @@ def _unauthorized(said: Refusal, *, tls_possible: bool) -> Cause:
         return C.CLIENT_CERTIFICATE_REQUIRED
     if said.routine == "InitializeSessionUserId":  # no such role, or it may not log in
         return C.USER_NOT_ALLOWED
-    method = next((cause for name, cause in METHODS if name in words), None)
+    method = next((cause for names, cause in METHODS if any(name in words for name in names)), None)
     return method or (C.DATABASE_HOST_NOT_ALLOWED if "host" in words.lower() else C.LOGIN_REFUSED)
 
 
 def _by_limit(text: str) -> bool:
     """Whether a statement was ended by its time limit; the two have one SQLSTATE and one routine."""
-    return "user request" not in text
+    return not any(word in text.lower() for word in USERS)
 
 
 def _by_words(text: str) -> Cause | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
@@ -22,27 +22,14 @@ SHOWN_BYTES = 200
 
 
 class Tcp:
-    """Listens for a moment, and hangs up without a word."""
+    """See DatabaseClient."""
 
-    async def run(
+    def session(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
-    ) -> None:
-        """Go through the stage ``database``. See DatabaseClient.run.
-
-        The port answers as soon as the connection stands: what is listened on is no time of the probe's, and
-        silence is what most services do. Raises Failed where the connection is closed at once.
-        """
+    ) -> TcpSession:
+        """See DatabaseClient.session."""
         del server, password, had_tls
-        trace.enter(Stage.DATABASE)
-        trace.settle()
-        said = bytearray()
-        link.inspect(said.extend)
-        with trace.paused():
-            closed = await _closed_within(link, LISTEN_SECONDS)
-        words = _words(bytes(said))
-        if closed:
-            raise Failed(Cause.DATABASE_CLOSED_EARLY, detail=words)
-        trace.note(words)
+        return TcpSession(link, trace)
 
     def unsure(self, failed: Failed, server: Server) -> bool:
         """See DatabaseClient.unsure: a second connection would tell nothing new."""
@@ -53,6 +40,38 @@ class Tcp:
         """See DatabaseClient.settle."""
         del link
         return failed
+
+
+class TcpSession:
+    """Listens for a moment, and hangs up without a word: its only stage is ``database``."""
+
+    def __init__(self, link: Link, trace: Trace) -> None:
+        self._link = link
+        self._trace = trace
+
+    async def __aenter__(self) -> Self:
+        """Return when the port has answered; raise Failed where it closes the connection at once.
+
+        It answers as soon as the connection stands: what is listened on is no time of the probe's, and
+        silence is what most services do.
+        """
+        self._trace.enter(Stage.DATABASE)
+        self._trace.settle()
+        said = bytearray()
+        self._link.inspect(said.extend)
+        with self._trace.paused():
+            closed = await _closed_within(self._link, LISTEN_SECONDS)
+        words = _words(bytes(said))
+        if closed:
+            raise Failed(Cause.DATABASE_CLOSED_EARLY, detail=words)
+        self._trace.note(words)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is said in any language, so no good-bye either."""
+
+    async def query(self, text: str) -> None:
+        """Ask nothing: nobody knows its language."""
 
 
 async def _closed_within(link: Link, seconds: float) -> bool:
