@@ -41,7 +41,7 @@ def _words(incident: Incident) -> str:
     return "\n".join(
         (
             f"{started:%Y-%m-%d %H:%M:%S}  {length:<12} {incident.place}",
-            f"    {stage_title(incident.stage)}: {incident.summary}",
+            f"    {stage_title(incident.stage, direct=incident.direct)}: {incident.summary}",
             f"    {', '.join(incident.servers)}: {end}",
         )
     )

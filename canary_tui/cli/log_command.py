@@ -81,7 +81,7 @@ def _probe(result: ProbeResult) -> str:
     if result.failure is None:
         stages = "  ".join(f"{stage.stage} {stage.ms:.1f}" for stage in result.stages)
         return f"{click.style('✓', fg='green')} {result.total_ms:8.1f} ms  {stages}"
-    words = f"{stage_title(result.failure.stage)}: {result.failure.summary}"
+    words = f"{stage_title(result.failure.stage, direct=result.direct)}: {result.failure.summary}"
     return f"{click.style('✕', fg='red')} {words}"
 
 

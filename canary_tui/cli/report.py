@@ -25,7 +25,7 @@ def describe(server: Server | BrokenServer, result: ProbeResult) -> str:
     lines = [click.style(head, fg=colour), "    " + "  ".join(_stage(s) for s in result.stages)]
     failure = result.failure
     if failure is not None:
-        lines.append(f"    {stage_title(failure.stage)}: {failure.summary}")
+        lines.append(f"    {stage_title(failure.stage, direct=result.direct)}: {failure.summary}")
         lines += [f"      - {remedy}" for remedy in failure.remedies]
         if failure.detail:
             lines.append(f"      ({failure.detail})")

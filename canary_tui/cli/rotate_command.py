@@ -155,7 +155,7 @@ def _say_what_goes(server: Server, tried: Tried) -> None:
 def _say_failure(tried: Tried) -> None:
     failure = tried.failure
     if failure is not None:
-        _say(f"{stage_title(failure.stage)}: {failure.summary}")
+        _say(f"{stage_title(failure.stage, direct=False)}: {failure.summary}")
         if failure.detail:
             _say(f"({failure.detail})")
 

@@ -8,8 +8,9 @@ import struct
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.tls import cause_of
+from canary_tui.diagnosis.causes import CLOSED_CAUSES
 from canary_tui.diagnosis.printable import Source
-from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.diagnosis.stages import Cause, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +33,6 @@ STUMBLES = (
 SHORT = 8
 """Characters below which a password may be a part of any word."""
 
-LOST: dict[Stage, Cause] = {Stage.TLS: Cause.TLS_FAILED, Stage.QUERY: Cause.CONNECTION_LOST}
-
 
 def redacted(text: str, password: Secret | None = None) -> str:
     """Return a database's words on one printable line, the password taken out where it was repeated."""
@@ -47,7 +46,8 @@ def redacted(text: str, password: Secret | None = None) -> str:
 def lost(trace: Trace, detail: str) -> Failed:
     """Return what the end of the connection amounts to in the stage under way."""
     # The stage is named, or a tentative login would be taken for a refusal in the first byte.
-    return Failed(LOST.get(trace.stage, Cause.DATABASE_CLOSED_EARLY), detail=detail, stage=trace.stage)
+    cause = CLOSED_CAUSES.get(trace.stage, Cause.DATABASE_CLOSED_EARLY)
+    return Failed(cause, detail=detail, stage=trace.stage)
 
 
 def broken(error: BaseException, trace: Trace) -> Failed:

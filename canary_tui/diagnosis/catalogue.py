@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canary_tui.diagnosis.sentences import ENTRIES
-from canary_tui.diagnosis.sentences.entry import Entry, Line
-from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.causes.row import Line
+from canary_tui.diagnosis.causes.stage_words import LOOK_AT, TITLES
+from canary_tui.diagnosis.stages import SSH_STAGES, Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.words import STAND_INS, complete, fill
-
-_SSH_STAGES = frozenset({Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD})
-_STAGE_TITLES: dict[Stage, str] = {
-    Stage.SETTINGS: "settings",
-    Stage.RESOLVE: "name look-up",
-    Stage.CONNECT: "SSH connect",
-    Stage.HANDSHAKE: "SSH handshake",
-    Stage.HOST_KEY: "host key",
-    Stage.AUTH: "SSH login",
-    Stage.FORWARD: "forward",
-    Stage.DATABASE: "database",
-    Stage.TLS: "TLS",
-    Stage.LOGIN: "database login",
-    Stage.QUERY: "query",
-}
 
 
 def explain(failed: Failed, stage: Stage, words: Mapping[str, str]) -> Failure:
@@ -32,38 +18,49 @@ def explain(failed: Failed, stage: Stage, words: Mapping[str, str]) -> Failure:
     missing or strange never raises: the sentence says "the SSH server" where it has no name.
     """
     known = complete({**words, **failed.facts})
-    entry = ENTRIES[failed.cause]
+    row = ROWS[failed.cause]
     tags = _tags(stage, known)
+    summary = _first(row.summary, tags) or row.summary[-1]
     return Failure(
         stage=stage,
         cause=failed.cause,
-        summary=fill(_summary(entry, tags).text, known),
-        remedies=tuple(fill(line.text, known) for line in entry.remedies if line.tags <= tags),
+        summary=fill(summary.text, known),
+        remedies=tuple(fill(line.text, known) for line in row.remedies if line.tags <= tags),
         detail=failed.detail,
     )
 
 
+def look_at(cause: Cause, stage: Stage, words: Mapping[str, str]) -> str:
+    """Return the setting of the other side to look at; empty where the failure is ours alone.
+
+    ``words`` as for ``explain``.
+    """
+    known = complete(words)
+    tags = _tags(stage, known)
+    line = _first(ROWS[cause].look_at, tags) or _first(LOOK_AT.get(stage, ()), tags)
+    return fill(line.text, known) if line is not None else ""
+
+
 def title(cause: Cause) -> str:
     """Return a cause in two to four words, for a cell of a list: ``key not accepted``."""
-    return ENTRIES[cause].title
+    return ROWS[cause].title
 
 
-def stage_title(stage: Stage, *, direct: bool = False) -> str:
-    """Return what a stage is called on screen; a direct server's connection goes to the database."""
-    if direct and stage is Stage.CONNECT:
-        return "database connect"
-    return _STAGE_TITLES[stage]
+def stage_title(stage: Stage, *, direct: bool) -> str:
+    """Return what a stage is called on screen; ``direct``: of a server without an SSH server before it."""
+    tunnelled, without = TITLES[stage]
+    return without if direct else tunnelled
 
 
-def _summary(entry: Entry, tags: frozenset[str]) -> Line:
-    """Return the first summary that fits; the last one is said when none does."""
-    return next((line for line in entry.summaries if line.tags <= tags), entry.summaries[-1])
+def _first(lines: tuple[Line, ...], tags: frozenset[str]) -> Line | None:
+    return next((line for line in lines if line.tags <= tags), None)
 
 
 def _tags(stage: Stage, words: Mapping[str, str]) -> frozenset[str]:
-    tunnelled = "ssh_host" in words or stage in _SSH_STAGES
+    tunnelled = "ssh_host" in words or stage in SSH_STAGES
     route = "tunnel" if tunnelled else "direct"
     # Which engine it is decides half of the remedies; without a word of it, the default engine is meant.
     engine = words.get("engine", "postgresql")
+    software = "dropbear" if words.get("ssh_software") == "dropbear" else "openssh"
     facts = (f"has:{word}" if word in words else f"lacks:{word}" for word in STAND_INS)
-    return frozenset({stage.value, route, engine, *facts})
+    return frozenset({stage.value, route, engine, software, *facts})

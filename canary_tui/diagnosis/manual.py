@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 
 from canary_tui.diagnosis.catalogue import stage_title, title
-from canary_tui.diagnosis.sentences import ENTRIES
-from canary_tui.diagnosis.sentences.entry import Line
-from canary_tui.diagnosis.stages import CAUSES_BY_STAGE, USUAL_STAGE, Cause, Stage
+from canary_tui.diagnosis.causes import CAUSES_BY_STAGE, ROWS
+from canary_tui.diagnosis.causes.retries import NETWORK
+from canary_tui.diagnosis.causes.row import Line
+from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.diagnosis.words import Sql, complete, fill
 
 EXAMPLE: dict[str, str] = {
@@ -51,6 +52,8 @@ LABELS = {
     "tcp": "any other service",
     "tunnel": "with a tunnel",
     "direct": "without a tunnel",
+    "openssh": "OpenSSH",
+    "dropbear": "dropbear",
 }
 
 COMMON: tuple[tuple[str, str, tuple[Cause, ...]], ...] = (
@@ -97,7 +100,7 @@ COMMON: tuple[tuple[str, str, tuple[Cause, ...]], ...] = (
 HEAD = """\
 # Troubleshooting
 
-<!-- Generated from canary_tui/diagnosis/sentences by `python -m canary_tui.diagnosis.manual`. -->
+<!-- Generated from canary_tui/diagnosis/causes by `python -m canary_tui.diagnosis.manual`. -->
 
 Every failure has a *stage* (which hop broke) and a *cause* (why). Both stand on screen and in
 `canary probe NAME --json`, with what to do about it. This page lists them all.
@@ -105,13 +108,16 @@ Every failure has a *stage* (which hop broke) and a *cause* (why). Both stand on
 The examples are those of a server `orders-prod`: the database `orders` on `db.internal`, port 5432
 (MySQL: 3306), the user `canary_reader`, reached through `ssh_user@ssh.example.com`. On screen your own
 names stand there. Words in capitals are for you to fill in. *Without a tunnel* means that the database is
-reached directly from this machine.
+reached directly from this machine; *dropbear* is what is said where the SSH server is known to be one.
+"""
+RETRY = f"""\
+What failed is tried again {NETWORK.words}; where it is not, that is said below the remedies.
 """
 
 
 def troubleshooting() -> str:
     """Return the whole page (Markdown): the common issues, then each stage with each of its causes."""
-    return "\n".join([HEAD, *_common(), *_stages()])
+    return "\n".join([HEAD, RETRY, *_common(), *_stages()])
 
 
 def _common() -> Iterator[str]:
@@ -120,7 +126,7 @@ def _common() -> Iterator[str]:
         yield f"### {heading}\n"
         yield f"{where} In the order of likelihood:\n"
         for cause in causes:
-            usual = next(line for line in ENTRIES[cause].summaries if "has:excess" not in line.tags)
+            usual = next(line for line in ROWS[cause].summary if "has:excess" not in line.tags)
             yield f"- [{title(cause)}](#{cause}): {_example(usual)}"
         yield ""
 
@@ -131,24 +137,24 @@ def _stages() -> Iterator[str]:
         for cause in causes:
             yield from _cause(cause)
     yield "## At any stage\n"
-    for cause in Cause:
-        if cause not in USUAL_STAGE:
+    for cause, row in ROWS.items():
+        if row.stage is None:
             yield from _cause(cause)
 
 
 def _heading(stage: Stage) -> str:
     without = stage_title(stage, direct=True)
-    with_tunnel = stage_title(stage)
+    with_tunnel = stage_title(stage, direct=False)
     return with_tunnel if with_tunnel == without else f"{with_tunnel}, or {without} without a tunnel"
 
 
 def _cause(cause: Cause) -> Iterator[str]:
-    entry = ENTRIES[cause]
+    row = ROWS[cause]
     yield f'<a id="{cause}"></a>\n'
     yield f"### `{cause}`: {title(cause)}\n"
-    yield "\n>\n".join(f"> {_labelled(line)}" for line in entry.summaries) + "\n"
-    yield from (f"- {_labelled(line)}" for line in entry.remedies)
-    yield ""
+    yield "\n>\n".join(f"> {_labelled(line)}" for line in row.summary) + "\n"
+    yield from (f"- {_labelled(line)}" for line in row.remedies)
+    yield "" if row.retry is NETWORK else f"\n*Tried again* {row.retry.words}.\n"
 
 
 def _labelled(line: Line) -> str:

@@ -31,8 +31,12 @@ class Stage(StrEnum):
     QUERY = "query"
 
 
+SSH_STAGES = frozenset({Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD})
+"""Those that only a server behind an SSH server has."""
+
+
 class Cause(StrEnum):
-    """Why a stage failed."""
+    """Why a stage failed: the names. What there is to know of each is its row in ``diagnosis/causes``."""
 
     SETTINGS_INVALID = "settings_invalid"
     KEY_MISSING = "key_missing"
@@ -114,101 +118,6 @@ class Cause(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-C = Cause
-CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
-    Stage.SETTINGS: (
-        C.SETTINGS_INVALID,
-        C.KEY_MISSING,
-        C.KEY_UNREADABLE,
-        C.KEY_PERMISSIONS,
-        C.PASSWORD_MISSING,
-        C.PASSWORD_COMMAND_FAILED,
-        C.CA_FILE_UNREADABLE,
-        C.LOCAL_PORT_TAKEN,
-    ),
-    Stage.RESOLVE: (C.NAME_NOT_FOUND, C.RESOLVER_FAILED, C.RESOLVE_TIMED_OUT),
-    Stage.CONNECT: (C.CONNECTION_REFUSED, C.CONNECT_TIMED_OUT, C.NETWORK_UNREACHABLE),
-    Stage.HANDSHAKE: (
-        C.NOT_SSH,
-        C.SSH_TOO_MANY_CONNECTIONS,
-        C.SSH_CLOSED_EARLY,
-        C.SSH_NO_ANSWER,
-        C.SSH_NO_COMMON_ALGORITHM,
-    ),
-    Stage.HOST_KEY: (C.HOST_KEY_UNKNOWN, C.HOST_KEY_CHANGED, C.HOST_KEY_REVOKED),
-    Stage.AUTH: (
-        C.KEY_NOT_ACCEPTED,
-        C.KEY_LOGIN_NOT_OFFERED,
-        C.MORE_AUTHENTICATION_REQUIRED,
-        C.TOO_MANY_ATTEMPTS,
-        C.AUTH_TIMED_OUT,
-        C.SSH_CLOSED_AT_LOGIN,
-    ),
-    Stage.FORWARD: (
-        C.FORWARDING_NOT_PERMITTED,
-        C.DATABASE_REFUSED,
-        C.DATABASE_NAME_NOT_FOUND,
-        C.DATABASE_TIMED_OUT,
-        C.DATABASE_UNREACHABLE,
-        C.FORWARD_REFUSED,
-    ),
-    Stage.DATABASE: (
-        C.WRONG_PROTOCOL,
-        C.DATABASE_CLOSED_EARLY,
-        C.DATABASE_NO_ANSWER,
-        C.DATABASE_STARTING,
-        C.DATABASE_TOO_MANY_CONNECTIONS,
-        C.DATABASE_HOST_NOT_ALLOWED,
-        C.DATABASE_HOST_BLOCKED,
-    ),
-    Stage.TLS: (
-        C.TLS_NOT_OFFERED,
-        C.TLS_DOWNGRADED,
-        C.TLS_REQUIRED,
-        C.CERTIFICATE_UNTRUSTED,
-        C.CERTIFICATE_NAME_MISMATCH,
-        C.CERTIFICATE_EXPIRED,
-        C.CLIENT_CERTIFICATE_REQUIRED,
-        C.CERTIFICATE_TOO_WEAK,
-        C.TLS_TIMED_OUT,
-        C.TLS_FAILED,
-    ),
-    Stage.LOGIN: (
-        C.PASSWORD_NOT_SENT,
-        C.PASSWORD_REJECTED,
-        C.USER_NOT_ALLOWED,
-        C.PASSWORD_EXPIRED,
-        C.AUTH_METHOD_UNSUPPORTED,
-        C.DATABASE_NOT_FOUND,
-        C.DATABASE_ACCESS_DENIED,
-        C.LOGIN_TIMED_OUT,
-        C.LOGIN_REFUSED,
-        C.DATABASE_UNAVAILABLE,
-    ),
-    Stage.QUERY: (C.QUERY_TIMED_OUT, C.QUERY_DENIED, C.QUERY_FAILED, C.CONNECTION_LOST),
-}
-"""Where a cause usually happens. ``tunnel_lost`` and ``internal_error`` happen anywhere."""
-
-USUAL_STAGE: dict[Cause, Stage] = {
-    cause: stage for stage, causes in CAUSES_BY_STAGE.items() for cause in causes
-}
-
-TIMEOUT_CAUSES: dict[Stage, Cause] = {
-    Stage.SETTINGS: C.PASSWORD_COMMAND_FAILED,
-    Stage.RESOLVE: C.RESOLVE_TIMED_OUT,
-    Stage.CONNECT: C.CONNECT_TIMED_OUT,
-    Stage.HANDSHAKE: C.SSH_NO_ANSWER,
-    Stage.HOST_KEY: C.SSH_NO_ANSWER,
-    Stage.AUTH: C.AUTH_TIMED_OUT,
-    Stage.FORWARD: C.DATABASE_TIMED_OUT,
-    Stage.DATABASE: C.DATABASE_NO_ANSWER,
-    Stage.TLS: C.TLS_TIMED_OUT,
-    Stage.LOGIN: C.LOGIN_TIMED_OUT,
-    Stage.QUERY: C.QUERY_TIMED_OUT,
-}
-"""What silence at a stage is called."""
-
-
 class HostKeyOffer(msgspec.Struct, frozen=True, kw_only=True):
     """A host key that the SSH server showed and nobody here trusts yet.
 
@@ -279,6 +188,11 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     host_key: HostKeyOffer | None = None
     """Set when the failure is an unknown or a changed host key."""
+
+    @property
+    def direct(self) -> bool:
+        """Whether it went to the database without a tunnel, where stages have other names."""
+        return self.route is RouteKind.DIRECT
 
 
 class Failed(Exception):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from canary_tui.diagnosis.causes import ROWS, TIMEOUT_CAUSES
 from canary_tui.diagnosis.printable import one_line
-from canary_tui.diagnosis.stages import TIMEOUT_CAUSES, USUAL_STAGE, Failed, Stage, StageResult
+from canary_tui.diagnosis.stages import Failed, Stage, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class Trace:
         It is the one under way. Only a tentative one gives way to the stage that the error names:
         a first byte that is a refusal belongs to the stage that waited for it.
         """
-        named = failed.stage or USUAL_STAGE.get(failed.cause)
+        named = failed.stage or ROWS[failed.cause].stage
         if self._tentative and named is not None and named is not self._stage:
             self._rename(named)
         now = self._clock()

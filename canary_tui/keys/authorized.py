@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from canary_tui.keys.ssh_software import USUAL, SshSoftware
+from canary_tui.keys.ssh_software import USUAL, Family, SshSoftware
 from canary_tui.servers.model import Server, wire_host
 
 _PUBLIC_LINE = re.compile(r"[a-z][a-z0-9@.-]+ AAAA[A-Za-z0-9+/]+={0,2}(?: [^\x00-\x1f\x7f]*)?")
@@ -86,6 +86,8 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One command that does all the steps."""
     limits_note: str
     """What the line cannot limit on this SSH server; empty when it limits everything."""
+    ssh_family: Family
+    """Whose settings the SSH server has."""
 
 
 def key_info(
@@ -112,6 +114,7 @@ def key_info(
         steps=steps(restricted),
         script=script(restricted),
         limits_note=limits_note(server, software),
+        ssh_family=software.family,
     )
 
 

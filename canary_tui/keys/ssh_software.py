@@ -8,6 +8,7 @@ OpenSSH and what was made from it have had from the beginning.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 import msgspec
 
@@ -21,9 +22,19 @@ NO_SESSIONS = ("no-agent-forwarding", "no-X11-forwarding", "no-pty")
 """What was there before ``restrict``, in every server."""
 
 
+class Family(StrEnum):
+    """Whose settings an SSH server has."""
+
+    OPENSSH = "openssh"
+    DROPBEAR = "dropbear"
+    OTHER = "other"
+
+
 class SshSoftware(msgspec.Struct, frozen=True, kw_only=True):
     """An SSH server's kind and version, and the options that a line for it may have."""
 
+    family: Family
+    """Whose remedies hold for it."""
     name: str
     """As a sentence says it: ``OpenSSH 7.4``, ``dropbear 2022.83``, ``not OpenSSH``."""
     options: tuple[str, ...] = NO_SESSIONS
@@ -44,12 +55,13 @@ class SshSoftware(msgspec.Struct, frozen=True, kw_only=True):
 def _openssh(version: Version) -> SshSoftware:
     name = f"OpenSSH {version[0]}.{version[1]}"
     options = ("restrict", "port-forwarding") if version >= (7, 2) else (*NO_SESSIONS, "no-user-rc")
-    return SshSoftware(name=name, options=options, permit_listen=version >= (7, 8))
+    return SshSoftware(family=Family.OPENSSH, name=name, options=options, permit_listen=version >= (7, 8))
 
 
 def _dropbear(version: Version) -> SshSoftware:
     number = f"{version[0]}.{version[1]:02}" if version > UNKNOWN else "of a version that it does not say"
-    return SshSoftware(name=f"dropbear {number}", permit_open=version >= (2022, 83))
+    name = f"dropbear {number}"
+    return SshSoftware(family=Family.DROPBEAR, name=name, permit_open=version >= (2022, 83))
 
 
 USUAL = _openssh((7, 8))
@@ -66,5 +78,6 @@ def software(banner: str) -> SshSoftware:
         return _dropbear(version)
     if found is not None:
         return _openssh(version)
-    hides = "openssh" in banner.lower()
-    return SshSoftware(name="OpenSSH of a version that it does not say" if hides else "not OpenSSH")
+    if "openssh" in banner.lower():
+        return SshSoftware(family=Family.OPENSSH, name="OpenSSH of a version that it does not say")
+    return SshSoftware(family=Family.OTHER, name="not OpenSSH")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from canary_tui.databases.registry import login_guard_for, refusal_for
 from canary_tui.diagnosis.catalogue import explain, stage_title, title
-from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, Failure, Stage
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.monitor.events import ClientRefused, ClientsChanged, LocalEndChanged
 from canary_tui.monitor.ipv6_end import Ipv6End
 from canary_tui.monitor.local_ports import LOOPBACK, next_free_port
@@ -182,11 +183,11 @@ class Doorway:
         if isinstance(why, Down):
             failure = why.failure
         else:
-            stage = why.stage or USUAL_STAGE.get(why.cause, Stage.FORWARD)
-            failure = explain(why, stage, self.server.words | why.facts)
+            stage = why.stage or ROWS[why.cause].stage or Stage.FORWARD
+            failure = explain(why, stage, self._tools.words(self.server))
         if failure is None:
             return "the tunnel is still being opened"
-        return f"{stage_title(failure.stage)}: {title(failure.cause)}. {failure.summary}"
+        return f"{stage_title(failure.stage, direct=False)}: {title(failure.cause)}. {failure.summary}"
 
     def _tell_refused(self, reason: str) -> None:
         """Log a refusal; of a program that connects again and again, some and the number of the others."""

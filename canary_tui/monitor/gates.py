@@ -7,7 +7,8 @@ from collections import defaultdict, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.stages import Failed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,8 +19,6 @@ WIDEST = 4
 sshd's ``MaxStartups 10:30:100`` they would be turned away at random, or take the room of other people."""
 LONGEST_RUN = 512
 """Good logins after which a gate grows again that has halved again and again."""
-BUSY = frozenset({Cause.SSH_TOO_MANY_CONNECTIONS, Cause.SSH_CLOSED_EARLY})
-"""What a server does that has no room for a login: it says so, or closes before its version."""
 
 
 class Gate:
@@ -51,7 +50,7 @@ class Gate:
             yield
         except Failed as failed:
             # What is said to several at once is said once.
-            if failed.cause in BUSY and not failed.facts.get("excess") and halved == self._halved:
+            if ROWS[failed.cause].no_room and not failed.facts.get("excess") and halved == self._halved:
                 self._halve()
             raise
         else:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from canary_tui.servers.model import Server
 
 UNWATCHED = "ended while not watched"
+DATABASE, BEHIND = "database ", " behind "
+"""How the place of a database is told: ``database HOST:PORT``, with a tunnel `` behind HOST:PORT``."""
 TO_THE_HOST = frozenset({Stage.RESOLVE, Stage.CONNECT, Stage.HANDSHAKE, Stage.HOST_KEY})
 TO_THE_DATABASE = frozenset({Stage.FORWARD, Stage.DATABASE})
 
@@ -47,6 +49,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """All that took part, in the order in which they did."""
     summary: str
     ended_by: str = ""
+
+    @property
+    def direct(self) -> bool:
+        """Whether the way that broke has no SSH server in it, as far as its place tells."""
+        return self.place.startswith(DATABASE) and BEHIND not in self.place
 
 
 class IncidentTracker:
@@ -172,8 +179,8 @@ def place_of(server: Server, failure: Failure) -> str:
     ssh = server.tunnel
     target = f"{server.database.host.lower()}:{server.database.port}"
     if ssh is None:
-        return f"database {target}" if failure.stage in TO_THE_HOST | TO_THE_DATABASE else server.name
+        return f"{DATABASE}{target}" if failure.stage in TO_THE_HOST | TO_THE_DATABASE else server.name
     jumpbox = f"{ssh.host.lower()}:{ssh.port}"
     if failure.stage in TO_THE_HOST or failure.cause is Cause.TUNNEL_LOST:
         return f"SSH server {jumpbox}"
-    return f"database {target} behind {jumpbox}" if failure.stage in TO_THE_DATABASE else server.name
+    return f"{DATABASE}{target}{BEHIND}{jumpbox}" if failure.stage in TO_THE_DATABASE else server.name

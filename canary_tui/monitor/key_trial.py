@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.keys.rotation import Step, Tried
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 BEFORE_LOGIN = frozenset({Stage.RESOLVE, Stage.CONNECT, Stage.HANDSHAKE, Stage.HOST_KEY})
 """Where a failure has nothing to do with the key: another key gets no further."""
-REFUSED = frozenset({Cause.KEY_NOT_ACCEPTED, Cause.TOO_MANY_ATTEMPTS})
-"""What the refusal of a key is. One is offered: with ``MaxAuthTries 1`` that was the one too many."""
 
 
 async def attempt(tools: Tools, name: str, tested: ProbeResult | None = None) -> Tried:
@@ -44,7 +43,7 @@ async def attempt(tools: Tools, name: str, tested: ProbeResult | None = None) ->
         # Their own words say it: the catalogue knows a wrong file, but not one that cannot be written.
         failure = Failure(stage=Stage.SETTINGS, cause=Cause.SETTINGS_INVALID, summary=str(error), remedies=())
     except Failed as failed:  # the key in use cannot be read
-        failure = explain(failed, Stage.SETTINGS, {"server": name} | failed.facts)
+        failure = explain(failed, Stage.SETTINGS, {"server": name})
     return Tried(server=name, step=Step.FAILED, failure=failure)
 
 
@@ -85,8 +84,9 @@ async def _try_new(tools: Tools, server: Server) -> Tried:
         old = await asyncio.to_thread(switch, tools, server)
         return msgspec.structs.replace(tried, failure=None, old=old)
     # Silence, or a database that the SSH server cannot reach, says nothing about the key.
-    cause = result.failure.cause if result.failure else None
-    refused = cause in REFUSED or cause is Cause.FORWARDING_NOT_PERMITTED
+    refused = result.failure is not None and (
+        ROWS[result.failure.cause].refuses_key or result.failure.cause is Cause.FORWARDING_NOT_PERMITTED
+    )
     return msgspec.structs.replace(tried, step=Step.NOT_ACCEPTED if refused else Step.FAILED)
 
 
@@ -115,7 +115,7 @@ async def _try_old(tools: Tools, fleet: Fleet, server: Server) -> Tried:
     failure = await _login(tools, server, key)
     if failure is None:
         return tried
-    if failure.cause in REFUSED:
+    if ROWS[failure.cause].refuses_key:
         # An account that is locked refuses every key: only beside one that is accepted does it count.
         failure = await _login(tools, server, await tools.key_of(server))
     if failure is not None:
@@ -148,13 +148,13 @@ async def _login(tools: Tools, server: Server, key: StoredKey | None) -> Failure
     try:
         connection = await tools.logins.log_in(ssh, key, trace)
     except Failed as failed:
-        return explain(failed, trace.fail(failed), server.words | failed.facts)
+        return explain(failed, trace.fail(failed), tools.words(server))
     await connection.close()
     return None
 
 
 def _unreadable(server: Server, failed: Failed, remedy: str) -> Tried:
     """Return what comes of a key that cannot be read. The catalogue's remedies are for the key in use."""
-    failure = explain(failed, Stage.SETTINGS, server.words | failed.facts)
+    failure = explain(failed, Stage.SETTINGS, server.words)
     failure = msgspec.structs.replace(failure, remedies=(remedy,))
     return Tried(server=server.name, step=Step.FAILED, failure=failure)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Failed
+from canary_tui.keys.ssh_software import SshSoftware, software
 from canary_tui.monitor.gates import LoginGates
 from canary_tui.tunnels.dial import dial
 
@@ -64,6 +65,15 @@ class SshLogins:
             except Failed as failed:
                 if version := failed.facts.get("ssh_version"):
                     self.versions[ssh.host, ssh.port] = version
+                failed.facts |= self.words(ssh)
                 raise
         self.versions[ssh.host, ssh.port] = connection.server_version
         return connection
+
+    def software(self, ssh: SshServer) -> SshSoftware:
+        """Return which SSH server it is, as far as that has been seen in this run."""
+        return software(self.versions.get((ssh.host, ssh.port), ""))
+
+    def words(self, ssh: SshServer) -> dict[str, str]:
+        """Return what the sentences of a diagnosis are to know of the SSH server's software."""
+        return {"ssh_software": self.software(ssh).family.value}

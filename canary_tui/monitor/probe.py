@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from canary_tui.databases.registry import client_for
 from canary_tui.databases.tls import check_authorities
 from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.breakdowns import ENDING
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     Watch = Callable[[Stage | None, tuple[StageResult, ...]], None]
 
 log = logging.getLogger(__name__)
-
-CUT_OFF = frozenset({Cause.DATABASE_CLOSED_EARLY, Cause.TLS_FAILED, Cause.CONNECTION_LOST})
-"""What the end of a connection looks like to a database's client."""
 
 
 async def probe(
@@ -70,7 +68,7 @@ async def probe(
         failed = unexpected(error)
     failure = None
     if failed is not None:
-        failure = explain(failed, trace.fail(failed), server.words | failed.facts)
+        failure = explain(failed, trace.fail(failed), tools.words(server))
     if any(stage.stage is Stage.TLS and stage.ok for stage in trace.results):
         await _remember_tls(server, tools)
     return ProbeResult(
@@ -144,7 +142,7 @@ async def _remember_tls(server: Server, tools: Tools) -> None:
 
 def _lost_on_the_way(failed: Failed, way: Route) -> Failed | None:
     """Return ``tunnel_lost`` where a connection ended because the SSH connection under it did."""
-    reason = way.lost() if failed.cause in CUT_OFF else ""
+    reason = way.lost() if ROWS[failed.cause].closed else ""
     return Failed(Cause.TUNNEL_LOST, detail=reason) if reason else None
 
 

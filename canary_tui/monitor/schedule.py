@@ -6,7 +6,8 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from canary_tui.monitor.backoff import Retry, delay, retry_of_probe
+from canary_tui.diagnosis.causes.retries import Retry
+from canary_tui.monitor.backoff import delay, retry_of_probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

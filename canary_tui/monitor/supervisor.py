@@ -8,9 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.causes.retries import Retry
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
-from canary_tui.monitor.backoff import Retry, delay, retry_of_tunnel
+from canary_tui.monitor.backoff import delay
 from canary_tui.monitor.breakdowns import ENDING
 from canary_tui.monitor.doorway import Doorway, Down
 from canary_tui.monitor.events import TunnelChanged, TunnelState
@@ -177,7 +179,7 @@ class Supervisor:
             if self._ssh is not None:
                 self._ssh.abort()
                 self._ssh = None
-            self._put_off(explain(unexpected(error), Stage.SETTINGS, self.server.words))
+            self._put_off(explain(unexpected(error), Stage.SETTINGS, self._tools.words(self.server)))
 
     async def _open(self) -> None:
         """Bind the local end, log in; then up, or put off."""
@@ -193,7 +195,7 @@ class Supervisor:
             self._ssh = await self._log_in(ssh, trace)
         except Failed as failed:
             self.host_key = failed.host_key
-            self._put_off(explain(failed, trace.fail(failed), self.server.words | failed.facts))
+            self._put_off(explain(failed, trace.fail(failed), self._tools.words(self.server)))
         else:
             self.failure = self.host_key = None
             self.openings += 1
@@ -221,7 +223,7 @@ class Supervisor:
         if time.monotonic() - opened >= STEADY_SECONDS:
             self._attempt = 0
         lost = Failed(Cause.TUNNEL_LOST, detail=reason)
-        self.failure = explain(lost, Stage.FORWARD, self.server.words)
+        self.failure = explain(lost, Stage.FORWARD, self._tools.words(self.server))
         self._become(TunnelState.LOST, reason=reason)
 
     async def _after_loss(self) -> None:
@@ -253,7 +255,7 @@ class Supervisor:
     def _put_off(self, failure: Failure) -> None:
         """Enter the state in which the next attempt is waited for."""
         self.failure = failure
-        retry = retry_of_tunnel(failure.cause)
+        retry = ROWS[failure.cause].retry.tunnel
         if retry is Retry.PERSON:
             self._retry, self._attempt = retry, 0
             self._become(TunnelState.STOPPED)

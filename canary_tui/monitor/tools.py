@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.keys.authorized import KeyInfo, key_info
-from canary_tui.keys.ssh_software import SshSoftware, software
+from canary_tui.keys.ssh_software import USUAL, SshSoftware
 from canary_tui.keys.store import KeyStore, StoredKey
 from canary_tui.monitor.local_ports import LocalPorts
 from canary_tui.monitor.logins import SshLogins
@@ -88,5 +88,9 @@ class Tools:
 
     def software(self, server: Server) -> SshSoftware:
         """Return which SSH server it is, as far as that has been seen in this run."""
-        ssh = server.ssh
-        return software(self.logins.versions.get((ssh.host, ssh.port), "") if ssh else "")
+        return self.logins.software(server.ssh) if server.ssh else USUAL
+
+    def words(self, server: Server) -> dict[str, str]:
+        """Return the names that the sentences of a diagnosis use, with what was seen of the SSH server."""
+        ssh = server.tunnel
+        return server.words | (self.logins.words(ssh) if ssh else {})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from canary_tui.monitor.backoff import SPANS, Retry, retry_of_probe
+from canary_tui.diagnosis.causes.retries import Retry
+from canary_tui.monitor.backoff import SPANS, retry_of_probe
 from canary_tui.monitor.histogram import Histogram
 
 if TYPE_CHECKING:

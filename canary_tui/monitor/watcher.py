@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
 from canary_tui.keys.rotation import same_key
 from canary_tui.monitor.events import PasswordWanted, ProbeFinished, ProbeStarted, TunnelState
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server
-
-NO_CHANNEL = frozenset({Cause.DATABASE_TIMED_OUT, Cause.TUNNEL_LOST})
-"""What a tunnel that only looks open does to a probe."""
 
 
 class Watcher:
@@ -100,7 +98,7 @@ class Watcher:
                 result = await self._probe()
             cause = result.failure.cause if result.failure else None
             self._emit(ProbeFinished(at=time.time(), result=result))
-            if cause in NO_CHANNEL:
+            if cause is not None and ROWS[cause].doubts_tunnel:
                 self.supervisor.doubt()
             if cause is Cause.PASSWORD_MISSING:
                 self._emit(PasswordWanted(at=time.time(), server=self.server.name))
@@ -117,7 +115,7 @@ class Watcher:
         failure = self.supervisor.failure
         if failure is None:
             failed = Failed(Cause.TUNNEL_LOST, detail="the tunnel is not open")
-            failure = explain(failed, Stage.FORWARD, self.server.words)
+            failure = explain(failed, Stage.FORWARD, self._tools.words(self.server))
         return ProbeResult(
             server=self.server.name,
             ok=False,

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.ways import LocalPort, way_to
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.tunnels.holder import holder_of, listens, uid_on
 from canary_tui.tunnels.peer import LINUX, name_of
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Failure
     from canary_tui.monitor.watcher import Watcher
     from canary_tui.servers.model import Server
-
-
-UNSAFE = frozenset({Cause.TLS_NOT_OFFERED, Cause.TLS_DOWNGRADED, Cause.PASSWORD_NOT_SENT})
 
 
 async def way_at(server: Server, local: str, why: Failed, monitor: int | None = None) -> Way:
@@ -34,7 +32,7 @@ def check_safe(failure: Failure | None) -> None:
     Neither MariaDB's clients before 11.4 nor psql before 16 can be told to insist on TLS without checking the
     host's name, and on a password that is not in clear, respectively. They go on without a word.
     """
-    if failure is not None and failure.cause in UNSAFE:
+    if failure is not None and ROWS[failure.cause].unsafe:
         raise Failed(failure.cause, stage=failure.stage, detail=failure.summary)
 
 

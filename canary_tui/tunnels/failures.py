@@ -12,6 +12,7 @@ import socket
 
 import asyncssh
 
+from canary_tui.diagnosis.causes import CLOSED_CAUSES, TIMEOUT_CAUSES
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.channel_refusals import refusal
@@ -113,8 +114,8 @@ def is_foreign(greeting: bytes) -> bool:
 def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_accepted: bool = False) -> Failed:
     """Translate what asyncssh raised between the version lines and the end of the login.
 
-    ``key_requests`` is how often a key was asked for, ``key_accepted`` whether the server took it and wants
-    something else as well.
+    ``stage`` is ``handshake``, ``host_key`` or ``auth``. ``key_requests`` is how often a key was asked for,
+    ``key_accepted`` whether the server took it and wants something else as well.
     """
     detail = words_of(error)
     if isinstance(error, asyncssh.PermissionDenied):
@@ -133,10 +134,9 @@ def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_acce
         return Failed(Cause.TOO_MANY_ATTEMPTS, detail=detail)
     if isinstance(error, (asyncssh.DisconnectError, OSError, *NONSENSE)):
         if "timeout" in detail.lower() or "timed out" in detail.lower():
-            return Failed(Cause.AUTH_TIMED_OUT if stage is Stage.AUTH else Cause.SSH_NO_ANSWER, detail=detail)
-        closed = Cause.SSH_CLOSED_AT_LOGIN if stage is Stage.AUTH else Cause.SSH_CLOSED_EARLY
+            return Failed(TIMEOUT_CAUSES[stage], detail=detail)
         facts = {"excess": detail} if isinstance(error, SentTooMuch) else {}
-        return Failed(closed, detail=detail, facts=facts)
+        return Failed(CLOSED_CAUSES[stage], detail=detail, facts=facts)
     return Failed(Cause.INTERNAL_ERROR, detail=detail)
 
 

@@ -89,6 +89,18 @@ def refused(name: str = "orders-prod", *, at: float = NOW, offer: HostKeyOffer |
     )
 
 
+def unreached(name: str = "reports", *, at: float = NOW) -> ProbeResult:
+    """Return a probe of a server without a tunnel whose database refused the connection."""
+    why = explain(Failed(Cause.CONNECTION_REFUSED), Stage.CONNECT, server(name, tunnel=False).words)
+    stages = (
+        StageResult(stage=Stage.RESOLVE, ok=True, ms=0.4, note="10.0.3.12"),
+        StageResult(stage=Stage.CONNECT, ok=False, ms=1.1),
+    )
+    return ProbeResult(
+        server=name, ok=False, route=RouteKind.DIRECT, started_at=at, total_ms=1.5, stages=stages, failure=why
+    )
+
+
 def offer(*, changed: bool = False) -> HostKeyOffer:
     """Return a host key that nobody trusts yet."""
     old = KnownKey(

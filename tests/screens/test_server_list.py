@@ -63,6 +63,28 @@ async def test_the_lines_below_explain_the_trouble_and_the_next_key(opened: Open
     assert "p shows the key and the steps to install it" in text
 
 
+async def test_a_direct_server_s_stage_is_called_after_its_database(
+    monitor: FakeMonitor, opened: Open
+) -> None:
+    result = samples.unreached("reports")
+    row = Row(
+        server=samples.server("reports", tunnel=False),
+        health=Health.DOWN,
+        failure=result.failure,
+        last=result,
+    )
+    monitor.show(row)
+    async with opened() as pilot:
+        text = " ".join(screen_text(pilot).split())
+        assert "reports · Database connect: The database 10.0.3.12:5432 refuses the connection" in text
+        await pilot.press("t")
+        await until(pilot, lambda: monitor.tests)
+        await until(pilot, lambda: "○ Database connect" in screen_text(pilot))
+        monitor.tests[-1].end(result)
+        await until(pilot, lambda: "✕ Database connect: connection refused" in screen_text(pilot))
+        assert "SSH connect" not in screen_text(pilot)
+
+
 async def test_an_empty_list_says_what_to_do(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
     monitor.show()
     async with opened() as pilot:

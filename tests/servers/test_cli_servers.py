@@ -317,6 +317,16 @@ def test_the_reference_shows_probes_json_as_it_is(canary: Canary) -> None:
     assert shape(record["stages"][-1]) == shape(shown["stages"][-1])
 
 
+def test_a_direct_server_s_stage_is_called_after_its_database_and_keeps_its_name_in_json(
+    canary: Canary,
+) -> None:
+    canary("add", "gone", "--engine", "mysql", "--db-host", "127.0.0.1", "--db-port", "1")
+    said = canary("probe", "gone").out
+    assert "    database connect: The database 127.0.0.1:1 refuses the connection" in said
+    assert "SSH connect" not in said
+    assert json.loads(canary("probe", "gone", "--json").out)["failure"]["stage"] == "connect"
+
+
 def test_the_reference_has_every_command() -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
     assert all(f"| `canary {command}" in text for command in COMMANDS)

@@ -85,6 +85,33 @@ async def test_openssh_s_line_is_refused_as_a_whole_and_the_remedy_tells_which_l
     assert failure is not None
     assert failure.cause is Cause.KEY_NOT_ACCEPTED
     assert any("canary key orders" in remedy for remedy in failure.remedies)
+    assert any("dropbear's log" in remedy for remedy in failure.remedies)
+    assert not any("sshd" in remedy for remedy in failure.remedies)
+
+
+@pytest.mark.parametrize(
+    ("option", "cause", "remedy"),
+    [
+        ("-j", Cause.FORWARDING_NOT_PERMITTED, "without the option `-j`"),
+        ("-t", Cause.MORE_AUTHENTICATION_REQUIRED, "without the option `-t`"),
+    ],
+)
+async def test_what_an_option_of_it_forbids_is_told_with_that_option(
+    world: World,
+    make_dropbear: Callable[..., Dropbear],
+    postgres: Postgres,
+    option: str,
+    cause: Cause,
+    remedy: str,
+) -> None:
+    ssh = make_dropbear(option)
+    server = listed(world, postgres, ssh)
+    ssh.authorize(world.key("orders").line)
+    failure = (await world.probe(server)).failure
+    assert failure is not None
+    assert failure.cause is cause
+    assert any(remedy in said for said in failure.remedies)
+    assert not any("sshd" in said for said in failure.remedies)
 
 
 async def test_a_plain_line_is_answered_with_the_line_for_that_server(

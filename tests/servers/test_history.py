@@ -289,6 +289,19 @@ def test_log_and_incidents_tell_the_past_in_words_and_json(
     assert "The history has nothing of that" in nothing.stderr
 
 
+def test_the_past_of_a_direct_server_has_its_own_names_for_the_stages(
+    home: World, postgres: Postgres
+) -> None:
+    home.write(home.server(postgres, port=1))
+    with Watching() as watching:
+        watching.until(lambda: watching.of("incident_changed"), "an incident is printed")
+        assert watching.end(signal.SIGTERM) == 0
+    for command in ("log", "incidents"):
+        said = canary(command).stdout
+        assert "database connect: The database" in said, said
+        assert "SSH connect" not in said
+
+
 def rounded(result: ProbeResult | None) -> ProbeResult | None:
     """A probe with its start to the millisecond, as the contract tells it."""
     return result and msgspec.structs.replace(result, started_at=round(result.started_at, 3))

@@ -12,10 +12,10 @@ import asyncssh
 import msgspec
 import pytest
 
+from canary_tui.diagnosis.causes.retries import Retry
 from canary_tui.diagnosis.stages import HostKeyOffer
 from canary_tui.monitor import logins
 from canary_tui.monitor import supervisor as supervisors
-from canary_tui.monitor.backoff import Retry
 from canary_tui.monitor.events import ProbeFinished, TunnelChanged, TunnelState
 from canary_tui.monitor.watcher import Watcher
 from canary_tui.servers.model import Listen, SshServer

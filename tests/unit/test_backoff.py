@@ -2,61 +2,78 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.diagnosis.stages import CAUSES_BY_STAGE, Cause, Stage
-from canary_tui.monitor import backoff
-from canary_tui.monitor.backoff import SPANS, Retry, delay, retry_of_probe, retry_of_tunnel
+from canary_tui.diagnosis.causes import CAUSES_BY_STAGE, ROWS, retries
+from canary_tui.diagnosis.causes.retries import Retry
+from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.monitor.backoff import SPANS, delay, retry_of_probe
+from canary_tui.servers.model import Engine
 
 CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
 ATTEMPT = st.integers(min_value=1, max_value=10_000)
 
 
-def test_no_cause_is_in_two_policies() -> None:
-    assert not backoff.TUNNEL_REFUSED & backoff.TUNNEL_FOR_PERSON
-    assert not backoff.DATABASE_REFUSED & backoff.DATABASE_FOR_PERSON
+def test_no_tunnel_is_tried_by_itself_at_a_host_that_nobody_trusts() -> None:
+    for cause in CAUSES_BY_STAGE[Stage.HOST_KEY]:
+        assert ROWS[cause].retry.tunnel is Retry.PERSON, cause
 
 
-@pytest.mark.parametrize("cause", list(Cause))
-def test_every_cause_has_one_policy_for_a_tunnel(cause: Cause) -> None:
-    expected = Retry.NETWORK
-    if cause in CAUSES_BY_STAGE[Stage.HOST_KEY] or cause in {
-        Cause.SETTINGS_INVALID, Cause.KEY_MISSING, Cause.KEY_UNREADABLE, Cause.KEY_PERMISSIONS
-    }:  # fmt: skip
-        expected = Retry.PERSON
-    elif cause in {
-        Cause.KEY_NOT_ACCEPTED, Cause.KEY_LOGIN_NOT_OFFERED,
-        Cause.MORE_AUTHENTICATION_REQUIRED, Cause.TOO_MANY_ATTEMPTS,
-    }:  # fmt: skip
-        expected = Retry.REFUSED
-    assert retry_of_tunnel(cause) is expected
+def test_a_key_that_was_refused_is_offered_seldom() -> None:
+    """Jumpboxes ban clients that log in every few seconds."""
+    refused = [row for row in ROWS.values() if row.refuses_key]
+    assert refused
+    assert {row.retry.tunnel for row in refused} == {Retry.REFUSED}
+
+
+def test_only_this_machine_and_the_ssh_server_put_a_tunnel_off() -> None:
+    for cause, row in ROWS.items():
+        if row.stage not in {Stage.SETTINGS, Stage.HOST_KEY, Stage.AUTH}:
+            assert row.retry.tunnel is Retry.NETWORK, cause
+
+
+def test_a_probe_that_tells_why_the_tunnel_is_not_open_comes_when_it_is_due() -> None:
+    for cause, row in ROWS.items():
+        if row.retry.tunnel is not Retry.NETWORK:
+            assert row.retry.probe is None, cause
+
+
+def test_a_handshake_that_our_limit_broke_off_counts_with_mysql_only() -> None:
+    broken = [cause for cause in Cause if retry_of_probe(cause, Engine.MYSQL) is Retry.BROKEN_OFF]
+    assert broken
+    assert {retry_of_probe(cause, Engine.POSTGRESQL) for cause in broken} == {None}
 
 
 def test_logins_that_were_rejected_are_not_hammered() -> None:
+    """What may be over at any time is no rejection: silence, and a database that is away."""
     for cause in CAUSES_BY_STAGE[Stage.LOGIN]:
-        expected = {
-            Cause.LOGIN_TIMED_OUT: None,
-            Cause.DATABASE_UNAVAILABLE: None,
-            Cause.PASSWORD_NOT_SENT: Retry.PERSON,
-        }.get(cause, Retry.REFUSED)
-        assert retry_of_probe(cause) is expected, cause
+        if not ROWS[cause].silence and cause is not Cause.DATABASE_UNAVAILABLE:
+            assert retry_of_probe(cause) in {Retry.REFUSED, Retry.PERSON}, cause
 
 
 def test_certificates_that_were_refused_wait_for_a_person() -> None:
     """Dropped handshakes count at MySQL, against everybody behind the jumpbox."""
     for cause in CAUSES_BY_STAGE[Stage.TLS]:
-        expected = None if cause is Cause.TLS_TIMED_OUT else Retry.PERSON
-        assert retry_of_probe(cause) is expected, cause
+        if not ROWS[cause].silence:
+            assert retry_of_probe(cause) is Retry.PERSON, cause
 
 
-def test_trouble_on_the_way_is_probed_again_when_it_is_due() -> None:
-    for stage in (Stage.RESOLVE, Stage.CONNECT, Stage.HANDSHAKE, Stage.FORWARD, Stage.QUERY):
+def test_trouble_on_the_way_to_the_first_host_is_probed_again_when_it_is_due() -> None:
+    for stage in (Stage.RESOLVE, Stage.CONNECT, Stage.HANDSHAKE):
         for cause in CAUSES_BY_STAGE[stage]:
-            # What nobody has listed is somebody's no, and met like one.
-            unlisted = cause in {Cause.FORWARD_REFUSED, Cause.QUERY_FAILED}
-            assert retry_of_probe(cause) is (Retry.REFUSED if unlisted else None)
+            assert retry_of_probe(cause) is None, cause
+
+
+def test_silence_beyond_this_machine_is_no_refusal() -> None:
+    for cause, row in ROWS.items():
+        if set(row.silence) - {Stage.SETTINGS}:
+            assert row.retry in {retries.NETWORK, retries.BREAKS_OFF}, cause
+
+
+def test_a_no_that_nobody_has_listed_is_met_like_any_other() -> None:
+    for cause in (Cause.FORWARD_REFUSED, Cause.LOGIN_REFUSED, Cause.QUERY_FAILED):
+        assert retry_of_probe(cause) is Retry.REFUSED, cause
 
 
 @given(attempt=ATTEMPT, chance=CHANCE)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.diagnosis.catalogue import explain, stage_title, title
+from canary_tui.diagnosis.catalogue import explain, look_at, stage_title, title
+from canary_tui.diagnosis.causes import CAUSES_BY_STAGE, ROWS
 from canary_tui.diagnosis.manual import troubleshooting
-from canary_tui.diagnosis.sentences import ENTRIES
-from canary_tui.diagnosis.stages import CAUSES_BY_STAGE, USUAL_STAGE, Cause, Failed, Failure, Stage
+from canary_tui.diagnosis.stages import SSH_STAGES, Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.words import PLACEHOLDER, QUOTING, STAND_INS
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 
@@ -64,14 +64,16 @@ def failure(
     stage: Stage | None = None,
     facts: dict[str, str] | None = None,
 ) -> Failure:
-    return explain(Failed(cause, facts=facts), stage or USUAL_STAGE.get(cause, Stage.QUERY), server.words)
+    return explain(Failed(cause, facts=facts), stage or ROWS[cause].stage or Stage.QUERY, server.words)
 
 
 def every_failure() -> list[Failure]:
     """Each cause at each stage, with and without facts, for each kind of server."""
     return [
         failure(cause, server, stage, facts)
-        for cause, server, stage, facts in product(Cause, SERVERS, Stage, ({}, FACTS))
+        for cause, server, stage, facts in product(
+            Cause, SERVERS, Stage, ({}, FACTS, {"ssh_software": "dropbear"})
+        )
     ]
 
 
@@ -79,36 +81,29 @@ def text_of(failure: Failure) -> str:
     return "\n".join((failure.summary, *failure.remedies))
 
 
-def test_every_cause_of_the_contract_has_an_entry() -> None:
-    assert set(ENTRIES) == set(Cause)
-
-
 def test_every_placeholder_is_a_known_word_quoted_in_a_known_way() -> None:
     used = {
-        found
-        for entry in ENTRIES.values()
-        for line in entry.lines()
-        for found in PLACEHOLDER.findall(line.text)
+        found for row in ROWS.values() for line in row.lines() for found in PLACEHOLDER.findall(line.text)
     }
     assert {word for word, _ in used} <= set(STAND_INS)
     assert {how for _, how in used} <= set(QUOTING) | {""}
 
 
 def test_every_tag_is_one_that_a_failure_can_have() -> None:
-    tags = {tag for entry in ENTRIES.values() for line in entry.lines() for tag in line.tags}
+    tags = {tag for row in ROWS.values() for line in row.lines() for tag in line.tags}
     facts = {f"{fact}:{word}" for word in STAND_INS for fact in ("has", "lacks")}
-    assert tags <= {"postgresql", "mysql", "tunnel", "direct"} | set(Stage) | facts
+    assert tags <= {"tunnel", "direct", "openssh", "dropbear"} | set(Engine) | set(Stage) | facts
 
 
 def test_a_value_inside_a_command_is_always_quoted() -> None:
-    for entry in ENTRIES.values():
-        for line in entry.lines():
+    for row in ROWS.values():
+        for line in row.lines():
             for command in re.findall(r"`[^`]*`", line.text):
                 assert all(how for _, how in PLACEHOLDER.findall(command)), command
 
 
 def test_backticks_pair_up_so_that_commands_can_be_told_from_prose() -> None:
-    assert not [line.text for entry in ENTRIES.values() for line in entry.lines() if line.text.count("`") % 2]
+    assert not [line.text for row in ROWS.values() for line in row.lines() if line.text.count("`") % 2]
 
 
 def test_every_cause_has_one_to_four_different_remedies_for_every_server() -> None:
@@ -163,6 +158,25 @@ def test_a_direct_server_is_never_told_to_mend_an_ssh_server() -> None:
         told = text_of(failure(cause, DIRECT_POSTGRESQL))
         assert "sshd" not in told
         assert "the SSH server" not in told, cause
+
+
+@pytest.mark.parametrize(
+    "cause", [*CAUSES_BY_STAGE[Stage.AUTH], *CAUSES_BY_STAGE[Stage.FORWARD], Cause.TUNNEL_LOST]
+)
+def test_who_runs_dropbear_is_never_told_to_change_openssh_s_settings(cause: Cause) -> None:
+    stage = ROWS[cause].stage or Stage.FORWARD
+    facts = {"ssh_software": "dropbear"}
+    told = text_of(failure(cause, stage=stage, facts=facts))
+    told += look_at(cause, stage, TUNNELLED_POSTGRESQL.words | facts)
+    assert "sshd" not in told
+    assert "journalctl -u ssh" not in told
+
+
+@pytest.mark.parametrize("software", ["", "openssh", "other"])
+def test_any_other_ssh_server_is_taken_for_openssh(software: str) -> None:
+    facts = {"ssh_software": software}
+    assert failure(Cause.FORWARDING_NOT_PERMITTED, facts=facts) == failure(Cause.FORWARDING_NOT_PERMITTED)
+    assert "sshd_config" in text_of(failure(Cause.FORWARDING_NOT_PERMITTED, facts=facts))
 
 
 def test_a_refused_connection_is_the_ssh_port_with_a_tunnel_and_the_database_port_without() -> None:
@@ -247,11 +261,17 @@ def test_the_detail_is_one_line_without_control_characters_and_limited() -> None
 
 
 def test_stages_are_called_by_what_they_reach() -> None:
-    assert stage_title(Stage.AUTH) == "SSH login"
-    assert stage_title(Stage.RESOLVE) == "name look-up"
-    assert stage_title(Stage.CONNECT) == "SSH connect"
+    assert stage_title(Stage.AUTH, direct=False) == "SSH login"
+    assert stage_title(Stage.RESOLVE, direct=False) == "name look-up"
+    assert stage_title(Stage.CONNECT, direct=False) == "SSH connect"
     assert stage_title(Stage.CONNECT, direct=True) == "database connect"
-    assert len({stage_title(stage) for stage in Stage}) == len(Stage)
+    for direct in (True, False):
+        assert len({stage_title(stage, direct=direct) for stage in Stage}) == len(Stage)
+
+
+@pytest.mark.parametrize("stage", sorted(set(Stage) - SSH_STAGES))
+def test_no_stage_of_a_direct_server_is_called_after_ssh(stage: Stage) -> None:
+    assert "SSH" not in stage_title(stage, direct=True)
 
 
 def test_shell_commands_of_the_remedies_are_valid_shell() -> None:

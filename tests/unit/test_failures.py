@@ -12,7 +12,8 @@ from asyncssh.constants import OPEN_RESOURCE_SHORTAGE, OPEN_UNKNOWN_CHANNEL_TYPE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.diagnosis.stages import CAUSES_BY_STAGE, Cause, Stage
+from canary_tui.diagnosis.causes import CAUSES_BY_STAGE
+from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.tunnels.failures import (
     channel_failure,
     connect_failure,

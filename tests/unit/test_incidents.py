@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failure, ProbeResult, RouteKind, Stage
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.stages import Cause, Failure, ProbeResult, RouteKind, Stage
 from canary_tui.monitor.incidents import UNWATCHED, Change, Incident, IncidentTracker, place_of
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 
@@ -27,7 +28,7 @@ def server(name: str, *, ssh: str | None = JUMP, host: str = "10.0.0.1", port: i
 
 def failure(cause: Cause, stage: Stage | None = None) -> Failure:
     return Failure(
-        stage=stage or USUAL_STAGE.get(cause, Stage.FORWARD), cause=cause, summary=f"{cause}.", remedies=()
+        stage=stage or ROWS[cause].stage or Stage.FORWARD, cause=cause, summary=f"{cause}.", remedies=()
     )
 
 

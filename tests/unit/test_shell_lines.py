@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary_tui.databases.ways import Direct
-from canary_tui.diagnosis import sentences
+from canary_tui.diagnosis.catalogue import look_at
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.causes.stage_words import LOOK_AT
 from canary_tui.diagnosis.printable import Source
-from canary_tui.diagnosis.stages import Cause, Failure, Stage
+from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.diagnosis.words import (
     PLACEHOLDER,
     STAND_INS,
@@ -31,22 +33,14 @@ from canary_tui.monitor.board import Row
 from canary_tui.monitor.clients import DatabaseClient
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 from canary_tui.servers.passfiles import pgpass
-from canary_tui.tui.presenters.report import (
-    LOOK_AT,
-    LOOK_AT_MYSQL,
-    LOOK_AT_POSTGRESQL,
-    LOOK_AT_STAGE,
-    LOOK_AT_TCP,
-    look_at,
-)
 from canary_tui.tui.presenters.urls import how_to_use
 
 PACKAGE = Path(__file__).parents[2] / "canary_tui"
 COMMANDS = sorted(
     {
         command
-        for entry in sentences.ENTRIES.values()
-        for line in entry.lines()
+        for row in ROWS.values()
+        for line in row.lines()
         for command in re.findall(r"`([^`]*)`", line.text)
         if PLACEHOLDER.search(command)
     }
@@ -213,8 +207,7 @@ def test_how_a_database_is_reached_carries_nothing_out(engine: Engine, tmp_path:
         environ = {"PATH": "/usr/bin:/bin", f"PG{attack}": attack, "PGSERVICE": attack}
         client = DatabaseClient(direct, Direct(), servers=[direct], environ=environ, folder=own)
         lines.append(client.shell_line())
-        failure = Failure(stage=Stage.FORWARD, cause=Cause.DATABASE_TIMED_OUT, summary="", remedies=())
-        lines.append(look_at(one, failure).partition(": ")[2])
+        lines.append(look_at(Cause.DATABASE_TIMED_OUT, Stage.FORWARD, one.words).partition(": ")[2])
     assert all(line.isprintable() for line in lines)
     for shell in ("sh", "bash"):
         run(shell, lines, tmp_path)
@@ -222,15 +215,10 @@ def test_how_a_database_is_reached_carries_nothing_out(engine: Engine, tmp_path:
 
 
 def test_the_report_quotes_what_stands_in_its_commands() -> None:
-    texts = [
-        *LOOK_AT.values(),
-        *LOOK_AT_STAGE.values(),
-        *LOOK_AT_MYSQL.values(),
-        *LOOK_AT_POSTGRESQL.values(),
-        *LOOK_AT_TCP.values(),
-    ]
-    for text in texts:
-        for command in re.findall(r"(?:nc -vz|getent hosts|ssh-keygen -lf|GRANT) .*", text):
+    lines = [line for row in ROWS.values() for line in row.look_at]
+    lines += [line for said in LOOK_AT.values() for line in said]
+    for line in lines:
+        for command in re.findall(r"(?:nc -vz|getent hosts|ssh-keygen -lf|GRANT) .*", line.text):
             assert all(how for _, how in PLACEHOLDER.findall(command)), command
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary_tui.diagnosis.stages import TIMEOUT_CAUSES, Cause, Failed, Stage
+from canary_tui.diagnosis.causes import TIMEOUT_CAUSES
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.diagnosis.trace import Trace
 
 if TYPE_CHECKING:

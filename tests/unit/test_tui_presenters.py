@@ -12,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from canary_tui.diagnosis.stages import USUAL_STAGE, Cause, Failed, KnownKey, Stage
-from canary_tui.monitor.board import LogLine
+from canary_tui.diagnosis.catalogue import look_at
+from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.stages import Cause, Failed, KnownKey, Stage
+from canary_tui.monitor.board import Health, LogLine, Row
+from canary_tui.monitor.incidents import IncidentTracker
 from canary_tui.monitor.records import probe_json
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Engine, PasswordCommand, PasswordEnv, PasswordKeyring, TlsMode
 from canary_tui.tui.log_book import LogBook, LogFilter
-from canary_tui.tui.presenters import advice, audit, fleet, form, probes, trail, urls
+from canary_tui.tui.presenters import advice, audit, fleet, form, incidents, probes, trail, urls
 from canary_tui.tui.presenters.export import json_lines
 from canary_tui.tui.presenters.host_key import host_key_lines
 from canary_tui.tui.presenters.lines import (
@@ -37,7 +40,7 @@ from canary_tui.tui.presenters.lines import (
     wrap_commands,
     wrap_line,
 )
-from canary_tui.tui.presenters.report import look_at, report
+from canary_tui.tui.presenters.report import report
 from canary_tui.tui.presenters.words import (
     ago,
     bytes_words,
@@ -320,6 +323,35 @@ def test_trail_shows_what_is_done_under_way_and_to_come() -> None:
     assert lines[-1] == "○ Query"
 
 
+def direct_words() -> dict[str, str]:
+    """Return what each presenter says of a server without a tunnel whose database refuses connections."""
+    direct, result = samples.server("reports", tunnel=False), samples.unreached()
+    assert result.failure is not None
+    (_, incident), *_ = IncidentTracker().probed(samples.NOW, direct, result)
+    under_way, over = FakeTest(direct), FakeTest(direct)
+    under_way.stage = Stage.CONNECT
+    over.end(result)
+    row = Row(server=direct, health=Health.DOWN, failure=result.failure, last=result)
+    entry = LogLine(seq=1, at=samples.NOW, server="reports", result=result)
+    said = {
+        "a test under way": trail.trail(under_way, 100),
+        "a test that ended": trail.trail(over, 100),
+        "its verdict": trail.verdict(over, 100),
+        "the server list": advice.advice(row, samples.NOW),
+        "a line of the log": [probes.log_line(entry, 10, 250.0)],
+        "the stages of that line": probes.waterfall(result, 100),
+        "an incident": [incidents.incident_line(incident, samples.NOW)],
+    }
+    lines = {name: " ".join(plain(spans) for spans in lines) for name, lines in said.items()}
+    return lines | {"the report": report(direct, result)}
+
+
+@pytest.mark.parametrize(("place", "said"), direct_words().items(), ids=direct_words())
+def test_a_direct_server_s_stages_have_their_own_names(place: str, said: str) -> None:
+    assert "Database connect" in said, place
+    assert "SSH connect" not in said, place
+
+
 def test_report_has_no_secret_and_names_what_to_look_at() -> None:
     text = report(samples.server(), samples.refused(), samples.key())
     for words in (
@@ -351,8 +383,8 @@ def test_report_about_a_host_key_has_both_and_the_file_to_compare() -> None:
 def test_every_cause_has_a_setting_to_look_at_with_its_names_filled_in(
     cause: Cause, tunnel: bool, engine: Engine
 ) -> None:
-    stage = USUAL_STAGE.get(cause, Stage.QUERY)
-    said = look_at(samples.server(engine=engine, tunnel=tunnel), samples.failure(stage, cause))
+    stage = ROWS[cause].stage or Stage.QUERY
+    said = look_at(cause, stage, samples.server(engine=engine, tunnel=tunnel).words)
     assert bool(said) is (stage is not Stage.SETTINGS)
     assert "{" not in said
     if not tunnel and stage in {Stage.RESOLVE, Stage.CONNECT}:

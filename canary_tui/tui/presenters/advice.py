@@ -9,7 +9,7 @@ from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
 from canary_tui.tui.presenters import urls
 from canary_tui.tui.presenters.lines import Line, Span, Tone, limited, line, wrap_line
-from canary_tui.tui.presenters.words import SIGNS, STAGE_WORDS, bytes_words, ms_words, span_words
+from canary_tui.tui.presenters.words import SIGNS, bytes_words, ms_words, span_words, stage_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,9 +114,8 @@ def _trouble(row: Row, now: float) -> tuple[Line, Line]:
     failure = row.failure
     if failure is None:
         raise ValueError("a row without trouble")
-    first = line(
-        (row.server.name, Tone.STRONG), (f" · {STAGE_WORDS[failure.stage]}: ", Tone.BAD), failure.summary
-    )
+    where = stage_words(failure.stage, direct=row.server.tunnel is None)
+    first = line((row.server.name, Tone.STRONG), (f" · {where}: ", Tone.BAD), failure.summary)
     default = "e edits the settings." if failure.stage is Stage.SETTINGS else "t tests every stage."
     keys = KEYS_FOR_CAUSE.get(failure.cause, default)
     remedy = f" {failure.remedies[0]}" if failure.remedies else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.catalogue import explain
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.findings import CLEAN, FINDINGS
-from canary_tui.diagnosis.stages import USUAL_STAGE, Stage
+from canary_tui.diagnosis.stages import Stage
 from canary_tui.tui.presenters.lines import Line, Tone, bullet, fill, line, wrap
 from canary_tui.tui.presenters.trail import SPINNER, failure_words
 from canary_tui.tui.presenters.words import span_words
@@ -65,6 +66,6 @@ def remedy(report: AuditReport, width: int) -> list[Line]:
 
 def not_audited(failed: Failed, server: Server, width: int) -> list[Line]:
     """Return why there was nothing to audit: the login itself failed."""
-    stage = failed.stage or USUAL_STAGE.get(failed.cause, Stage.SETTINGS)
-    lines = failure_words(explain(failed, stage, server.words), width)
+    stage = failed.stage or ROWS[failed.cause].stage or Stage.SETTINGS
+    lines = failure_words(explain(failed, stage, server.words), width, direct=server.tunnel is None)
     return [*lines, line(), line(("t", Tone.ACCENT), " tests the way there, stage by stage.")]

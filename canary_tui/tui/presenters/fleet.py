@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from canary_tui.diagnosis.stages import Cause
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.monitor.board import RECENT, Health
 from canary_tui.tui.presenters.lines import Column, Line, Span, Tone, fill, fit, join, line, width_of
 from canary_tui.tui.presenters.probes import spark
@@ -227,5 +227,4 @@ def in_trouble(row: Row) -> bool:
 
 def wants_password(row: Row) -> bool:
     """Tell whether giving a password by hand may help this server."""
-    causes = {Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED}
-    return row.failure is not None and row.failure.cause in causes
+    return row.failure is not None and ROWS[row.failure.cause].password_helps

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.monitor.durations import duration_words
 from canary_tui.tui.presenters.lines import Line, Tone, clip, fill, line, wrap
-from canary_tui.tui.presenters.words import STAGE_WORDS, cause_words, day_words
+from canary_tui.tui.presenters.words import cause_words, day_words, stage_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def incident_line(incident: Incident, now: float) -> Line:
         "  ",
         fill(length(incident, now), 10, right=True),
         "  ",
-        (f"{STAGE_WORDS[incident.stage]} · {cause_words(incident.cause)}", tone),
+        (f"{stage_words(incident.stage, direct=incident.direct)} · {cause_words(incident.cause)}", tone),
         "  ",
         (clip(", ".join(incident.servers), SERVERS_WIDTH), Tone.STRONG),
         "  ",

@@ -8,12 +8,12 @@ from canary_tui.diagnosis.stages import Stage
 from canary_tui.monitor.board import LogLine
 from canary_tui.tui.presenters.lines import Line, Span, Tone, clip_line, fill, line, numbered, plain, wrap
 from canary_tui.tui.presenters.words import (
-    STAGE_WORDS,
     cause_words,
     clock_words,
     day_words,
     moment_words,
     ms_words,
+    stage_words,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def log_line(entry: LogLine, name_width: int, slow_ms: float, *, dated: bool = F
     total = fill(ms_words(result.total_ms), 8, right=True)
     if result.failure is not None:
         cause = cause_words(result.failure.cause)
-        where = STAGE_WORDS[result.failure.stage]
+        where = stage_words(result.failure.stage, direct=result.direct)
         return line(
             *head,
             (f"✕ {total}", Tone.BAD),
@@ -149,7 +149,7 @@ def waterfall(result: ProbeResult, width: int) -> list[Line]:
         lines.append(
             line(
                 ("✓ " if stage.ok else "✕ ", tone),
-                fill(STAGE_WORDS[stage.stage], 16),
+                fill(stage_words(stage.stage, direct=result.direct), 16),
                 (fill(ms_words(stage.ms), 9, right=True), Tone.PLAIN if stage.ok else Tone.BAD),
                 "  ",
                 (fill(" " * left + "█" * bar, room), tone),

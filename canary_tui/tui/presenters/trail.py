@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from canary_tui.diagnosis.stages import Cause, ProbeResult, Stage, StageResult
+from canary_tui.diagnosis.stages import ProbeResult, Stage, StageResult
 from canary_tui.tui.presenters.keys import tried_lines
 from canary_tui.tui.presenters.lines import (
     Line,
@@ -18,10 +18,10 @@ from canary_tui.tui.presenters.lines import (
     wrap_line,
 )
 from canary_tui.tui.presenters.words import (
-    STAGE_WORDS,
     cause_words,
     expected_stages,
     ms_words,
+    stage_words,
 )
 
 if TYPE_CHECKING:
@@ -65,30 +65,32 @@ def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
 
     ``turn`` moves the sign of the stage under way.
     """
+    direct = test.server.tunnel is None
     done = test.result.stages if test.result is not None else test.stages
-    lines = [part for stage in done for part in _ended(stage, width)]
+    lines = [part for stage in done for part in _ended(stage, width, direct=direct)]
     over = test.result is not None
     passed = {stage.stage for stage in done}
     if not over and test.stage is not None:
         sign = SPINNER[turn % len(SPINNER)]
-        lines.append(line((f"{sign} {fill(STAGE_WORDS[test.stage], 16)}", Tone.ACCENT), ("  …", Tone.MUTED)))
+        under_way = fill(stage_words(test.stage, direct=direct), 16)
+        lines.append(line((f"{sign} {under_way}", Tone.ACCENT), ("  …", Tone.MUTED)))
         passed.add(test.stage)
     reached = max((list(Stage).index(stage) for stage in passed), default=-1)
     if not (over and test.result is not None and test.result.ok):
         lines += [
-            line((f"○ {STAGE_WORDS[stage]}", Tone.MUTED))
+            line((f"○ {stage_words(stage, direct=direct)}", Tone.MUTED))
             for stage in expected_stages(test.server)
             if list(Stage).index(stage) > reached
         ]
     return [clip_line(spans, width) for spans in lines]
 
 
-def _ended(stage: StageResult, width: int) -> list[Line]:
+def _ended(stage: StageResult, width: int, *, direct: bool) -> list[Line]:
     tone = Tone.GOOD if stage.ok else Tone.BAD
     note = "  ".join(text for text in (stage.hop, stage.note) if text)
     head = line(
         (f"{'✓' if stage.ok else '✕'} ", tone),
-        (fill(STAGE_WORDS[stage.stage], 16), Tone.PLAIN if stage.ok else Tone.BAD),
+        (fill(stage_words(stage.stage, direct=direct), 16), Tone.PLAIN if stage.ok else Tone.BAD),
         fill(ms_words(stage.ms), 9, right=True),
     )
     beside = (*head, *line(("   " + note if note else "", Tone.MUTED)))
@@ -106,7 +108,7 @@ def verdict(test: TestView, width: int) -> list[Line]:
     if result.failure is None:
         said = f"The whole way works: {ms_words(result.total_ms)} over a fresh connection."
         return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(said, width - 2)]
-    return failure_words(result.failure, width)
+    return failure_words(result.failure, width, direct=test.server.tunnel is None)
 
 
 def keys_tried(test: TestView, width: int) -> list[Line]:
@@ -118,10 +120,14 @@ def keys_tried(test: TestView, width: int) -> list[Line]:
     return []
 
 
-def failure_words(failure: Failure, width: int) -> list[Line]:
-    """Return what broke, what to do about it, and the library's own words."""
+def failure_words(failure: Failure, width: int, *, direct: bool) -> list[Line]:
+    """Return what broke, what to do about it, and the library's own words.
+
+    ``direct``: at a server without a tunnel.
+    """
+    where = stage_words(failure.stage, direct=direct)
     lines = [
-        line(("✕ ", Tone.BAD), (f"{STAGE_WORDS[failure.stage]}: {cause_words(failure.cause)}", Tone.BAD)),
+        line(("✕ ", Tone.BAD), (f"{where}: {cause_words(failure.cause)}", Tone.BAD)),
         *(line(text) for text in wrap(failure.summary, width)),
         line(),
         *numbered(failure.remedies, width),
@@ -134,8 +140,4 @@ def failure_words(failure: Failure, width: int) -> list[Line]:
 
 def needs_decision(result: ProbeResult) -> bool:
     """Tell whether the test stopped at a host key that a person may accept."""
-    return (
-        result.host_key is not None
-        and result.failure is not None
-        and result.failure.cause in {Cause.HOST_KEY_UNKNOWN, Cause.HOST_KEY_CHANGED}
-    )
+    return result.host_key is not None

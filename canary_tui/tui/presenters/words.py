@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.catalogue import stage_title, title
-from canary_tui.diagnosis.stages import Stage
+from canary_tui.diagnosis.stages import SSH_STAGES, Stage
 from canary_tui.monitor.board import Health
 from canary_tui.servers.model import TlsMode
 from canary_tui.tui.presenters.lines import Tone
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Cause
     from canary_tui.monitor.uptime import Uptime
     from canary_tui.servers.model import Server
-
-STAGE_WORDS: dict[Stage, str] = {
-    stage: stage_title(stage)[0].upper() + stage_title(stage)[1:] for stage in Stage
-}
-"""A stage as it stands at the beginning of a line; the words are the catalogue's."""
 
 SIGNS: dict[Health, tuple[str, Tone]] = {
     Health.UP: ("●", Tone.GOOD),
@@ -41,8 +36,6 @@ SIGN_MEANINGS: tuple[tuple[str, Tone, str], ...] = (
     ("○", Tone.MUTED, "off, or a stage that has not begun"),
     ("▁▃█", Tone.PLAIN, "the last probes; full height is 'slow after'"),
 )
-
-SSH_STAGES = frozenset({Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD})
 
 
 def cause_words(cause: Cause) -> str:
@@ -126,6 +119,12 @@ def iso_words(at: str) -> str:
     except ValueError:
         return at
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def stage_words(stage: Stage, *, direct: bool) -> str:
+    """Return a stage as it stands at the beginning of a line; ``direct``: of a server without a tunnel."""
+    words = stage_title(stage, direct=direct)
+    return words[0].upper() + words[1:]
 
 
 def expected_stages(server: Server) -> tuple[Stage, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.tui.presenters import trail
 from canary_tui.tui.presenters.lines import Tone, line
@@ -121,7 +122,7 @@ class ConnectionTest(Page):
             return result is not None and trail.needs_decision(result)
         if action == "password":
             failure = result.failure if result is not None else None
-            return failure is not None and failure.cause in {Cause.PASSWORD_MISSING, Cause.PASSWORD_REJECTED}
+            return failure is not None and ROWS[failure.cause].password_helps
         if action in {"key", "audit"}:
             return self._test is not None and self._test.server.tunnel is not None
         return True

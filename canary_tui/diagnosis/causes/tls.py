@@ -1,0 +1,235 @@
+"""What can go wrong between TLS and the database."""
+
+from __future__ import annotations
+
+from canary_tui.diagnosis.causes import retries
+from canary_tui.diagnosis.causes.phrases import ACCOUNTS, LOG_MYSQL, LOG_POSTGRESQL
+from canary_tui.diagnosis.causes.row import Row, direct, mysql, postgresql, say, tunnel
+from canary_tui.diagnosis.stages import Cause, Stage
+
+CERTIFICATE_POSTGRESQL = postgresql(
+    "See the certificate, on {origin}: `openssl s_client -starttls postgres -connect {db_at!sh} "
+    "</dev/null | openssl x509 -noout -subject -issuer -enddate -ext subjectAltName`."
+)
+CERTIFICATE_MYSQL = mysql(
+    "See the certificate, on {origin}: `openssl s_client -starttls mysql -connect {db_at!sh} </dev/null "
+    "| openssl x509 -noout -subject -issuer -enddate -ext subjectAltName`."
+)
+
+ROWS = (
+    Row(
+        cause=Cause.TLS_NOT_OFFERED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        unsafe=True,
+        title="TLS not offered",
+        summary=say(
+            "The database {db_at} offers no TLS, which `database.tls: {tls!code}` asks for. No password was "
+            "sent."
+        ),
+        remedies=say(
+            postgresql(
+                "Switch it on: `ssl = on`, `ssl_cert_file` and `ssl_key_file` in postgresql.conf on "
+                "{db_host}, then `SELECT pg_reload_conf();`."
+            ),
+            mysql(
+                "Switch it on: `ssl_cert` and `ssl_key` under `[mysqld]` in my.cnf on {db_host}, then `sudo "
+                "systemctl restart mysql` (or `mariadb`)."
+            ),
+            tunnel(
+                "If the way from {ssh_host} to {db_host} is trusted, set `database.tls: prefer`: from here "
+                "to {ssh_host} SSH encrypts anyway."
+            ),
+            direct(
+                "If the network to {db_host} is trusted, set `database.tls: prefer`: nothing is encrypted "
+                "then."
+            ),
+        ),
+        look_at=say(postgresql("ssl in postgresql.conf"), mysql("ssl_cert and ssl_key of the MySQL server")),
+    ),
+    Row(
+        cause=Cause.TLS_DOWNGRADED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        unsafe=True,
+        title="TLS no longer offered",
+        summary=say(
+            "The database {db_at} had TLS before and offers none now. No user name and no password was sent."
+        ),
+        remedies=say(
+            "Ask its administrator whether TLS was switched off. If it was not, somebody between {origin} "
+            "and {db_host} takes it out, to read what passes: look into that first.",
+            postgresql(
+                "Switch it on again: `ssl = on`, `ssl_cert_file` and `ssl_key_file` in postgresql.conf on "
+                "{db_host}, then `SELECT pg_reload_conf();`."
+            ),
+            mysql(
+                "Switch it on again: `ssl_cert` and `ssl_key` under `[mysqld]` in my.cnf on {db_host}, then "
+                "`sudo systemctl restart mysql` (or `mariadb`)."
+            ),
+            "If it is to be without TLS from now on, say so: `canary trust {server!sh} --no-tls`.",
+        ),
+        look_at=say(
+            postgresql("ssl in postgresql.conf, which was on; what is between"),
+            mysql("ssl_cert and ssl_key of the MySQL server, which had TLS; what is between"),
+        ),
+    ),
+    Row(
+        cause=Cause.TLS_REQUIRED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        title="TLS required",
+        summary=say("The database {db_at} lets {db_user} in only over TLS."),
+        remedies=say(
+            "Set `database.tls: require` in servers.yaml, or `verify-full` to check the certificate as well.",
+            postgresql(
+                "Or let this user in without: `host {db_name!hba} {db_user!hba} ADDRESS/32 scram-sha-256` in "
+                "pg_hba.conf in place of `hostssl` (ADDRESS: {client}), then `SELECT pg_reload_conf();`."
+            ),
+            mysql(
+                "Or let this user in without: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE NONE;` "
+                + ACCOUNTS
+                + "; with `require_secure_transport = ON` the server wants it of everybody."
+            ),
+        ),
+        look_at=say(
+            postgresql("hostssl entries in pg_hba.conf"),
+            mysql("require_secure_transport; REQUIRE SSL of {db_user}"),
+        ),
+    ),
+    Row(
+        cause=Cause.CERTIFICATE_UNTRUSTED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        title="certificate not trusted",
+        summary=say(
+            "The certificate of {db_at} comes from an authority that is not trusted here. No password was "
+            "sent."
+        ),
+        remedies=say(
+            "Get the certificate of the authority that signed it from the administrator or the cloud "
+            "provider, and set `database.ca_file` in servers.yaml to that PEM file.",
+            CERTIFICATE_POSTGRESQL,
+            CERTIFICATE_MYSQL,
+            "If it is self-signed, the certificate itself can be the `ca_file`.",
+            "Or do without the check: `database.tls: require` encrypts but takes any certificate.",
+        ),
+    ),
+    Row(
+        cause=Cause.CERTIFICATE_NAME_MISMATCH,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        title="certificate name mismatch",
+        summary=say(
+            "The certificate of {db_at} is not made out for the name {db_host}. No password was sent."
+        ),
+        remedies=say(
+            "Set `database.host` to a name that the certificate carries.",
+            CERTIFICATE_POSTGRESQL,
+            CERTIFICATE_MYSQL,
+            "Have a certificate made with `subjectAltName` for {db_host} (for an address: "
+            "`IP:{db_host!code}`).",
+            "Or set `database.tls: verify-ca`: the authority is checked, the name is not.",
+        ),
+    ),
+    Row(
+        cause=Cause.CERTIFICATE_EXPIRED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        title="certificate expired",
+        summary=say("The certificate of {db_at} is no longer valid, or not yet. No password was sent."),
+        remedies=say(
+            postgresql(
+                "Renew it on {db_host}, in the file that `SHOW ssl_cert_file;` names, then `SELECT "
+                "pg_reload_conf();`."
+            ),
+            mysql(
+                "Renew it on {db_host}, in the file that `SHOW VARIABLES LIKE 'ssl_cert';` names, then "
+                "`ALTER INSTANCE RELOAD TLS;` (MariaDB: `FLUSH SSL;`)."
+            ),
+            CERTIFICATE_POSTGRESQL,
+            CERTIFICATE_MYSQL,
+            "Check this machine's clock: `date -u`.",
+        ),
+    ),
+    Row(
+        cause=Cause.CLIENT_CERTIFICATE_REQUIRED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        title="client certificate required",
+        summary=say(
+            "The database {db_at} asks {db_user} for a client certificate, which canary-tui does not have."
+        ),
+        remedies=say(
+            postgresql(
+                "Let this user in with a password: in pg_hba.conf on {db_host}, above the line with `cert` "
+                "or `clientcert=`, `hostssl {db_name!hba} {db_user!hba} ADDRESS/32 scram-sha-256` (ADDRESS: "
+                "{client}), then `SELECT pg_reload_conf();`."
+            ),
+            mysql(
+                "Let this user in with TLS alone: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE SSL;` "
+                + ACCOUNTS
+                + "."
+            ),
+            "Or make a user for canary-tui that needs none, and set `database.user` to it.",
+        ),
+        look_at=say(postgresql("clientcert in pg_hba.conf"), mysql("REQUIRE X509 of {db_user}")),
+    ),
+    Row(
+        cause=Cause.CERTIFICATE_TOO_WEAK,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        title="certificate too weak",
+        summary=say(
+            "The certificate of {db_at}, or of an authority that signed it, is made with a key or a hash "
+            "that counts as broken. No password was sent."
+        ),
+        remedies=say(
+            "Have it made anew with SHA-256 and an RSA key of 2048 bits or more (or ECDSA P-256), by the "
+            "same authority if that is not too weak itself: `openssl x509 -in FILE -noout -text | grep -E "
+            "'Signature Algorithm|Public-Key'` shows both.",
+            CERTIFICATE_POSTGRESQL,
+            CERTIFICATE_MYSQL,
+            "If the network to {db_host} is trusted meanwhile, `database.tls: require` encrypts without "
+            "checking it.",
+        ),
+    ),
+    Row(
+        cause=Cause.TLS_TIMED_OUT,
+        stage=Stage.TLS,
+        retry=retries.BREAKS_OFF,
+        silence=(Stage.TLS,),
+        title="TLS timed out",
+        summary=say(
+            "The database {db_at} began the TLS handshake and did not finish it within the time limit."
+        ),
+        remedies=say(
+            "Check the load of {db_host}: `uptime`, `free -m`.",
+            "If something between {origin} and {db_host} inspects or shapes traffic, let port {db_port} "
+            "pass: large packets that vanish look like this; `ping -M do -s 1472 {db_host!sh}` on {origin} "
+            "shows it.",
+            "If the way is slow, allow more time: `probe.timeout` in servers.yaml ({timeout} now).",
+        ),
+    ),
+    Row(
+        cause=Cause.TLS_FAILED,
+        stage=Stage.TLS,
+        retry=retries.DATABASE_FOR_PERSON,
+        closed=(Stage.TLS,),
+        title="TLS failed",
+        summary=say("The TLS handshake with {db_at} failed. No password was sent."),
+        remedies=say(
+            postgresql(
+                "Allow TLS 1.2 or newer: `ssl_min_protocol_version = 'TLSv1.2'` in postgresql.conf, with no "
+                "`ssl_max_protocol_version` below it, then `SELECT pg_reload_conf();`."
+            ),
+            mysql(
+                "Allow TLS 1.2 or newer: `tls_version = TLSv1.2,TLSv1.3` under `[mysqld]` in my.cnf, then "
+                "restart it."
+            ),
+            LOG_POSTGRESQL,
+            LOG_MYSQL,
+            "If the network to {db_host} is trusted, `database.tls: disable` does without TLS.",
+        ),
+    ),
+)
