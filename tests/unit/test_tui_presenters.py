@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from canary_tui.diagnosis.catalogue import look_at
 from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, KnownKey, Stage
+from canary_tui.keys.ssh_software import Family
 from canary_tui.monitor.board import Health, LogLine, Row
 from canary_tui.monitor.incidents import IncidentTracker
 from canary_tui.monitor.records import probe_json
@@ -367,6 +368,13 @@ def test_report_has_no_secret_and_names_what_to_look_at() -> None:
     ):
         assert words in text
     assert samples.key().path not in text
+
+
+def test_the_report_for_who_runs_dropbear_names_nothing_of_openssh_s() -> None:
+    key = msgspec.structs.replace(samples.key(), ssh_family=Family.DROPBEAR)
+    text = report(samples.server(), samples.refused(), key)
+    assert "the options -w, -G and -T of dropbear" in text
+    assert "sshd" not in text
 
 
 def test_report_about_a_host_key_has_both_and_the_file_to_compare() -> None:
