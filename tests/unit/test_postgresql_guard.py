@@ -42,6 +42,8 @@ REFUSED = [
     (LOGIN + b"D\0\0\0\0", Cause.QUERY_FAILED),
     (LOGIN + b"R\0\1\0\0", Cause.QUERY_FAILED),
     (LOGIN + message(b"N", bytes(1000)) * (BESIDE_ROWS // 1000), Cause.QUERY_FAILED),
+    # Only our own query counts anew: a server that says again and again that it is ready does not.
+    (LOGIN + (message(b"N", bytes(50_000)) + READY) * (BESIDE_ROWS // 50_000 + 1), Cause.QUERY_FAILED),
 ]
 HEARD = [
     LOGIN,
