@@ -35,12 +35,12 @@ def settings(engine: Engine, user: str, name: str = "") -> Server:
 OVERRULED = {
     "_request_authentication": "(self)",
     "_process_auth": "(self, plugin_name, auth_packet)",
+    "_read_packet": "(self, packet_type=<class 'pymysql.protocol.MysqlPacket'>)",
     "caching_sha2_password_auth": "(self, pkt)",
 }
 CALLED = {
     "_connect": "(self)",
     "_execute_command": "(self, command, sql)",
-    "_read_packet": "(self, packet_type=<class 'pymysql.protocol.MysqlPacket'>)",
     "_write_bytes": "(self, data)",
     "write_packet": "(self, payload)",
 }

@@ -183,7 +183,7 @@ ERROR = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0"
     ("said", "cause", "words"),
     [
         (b"E" + struct.pack("!i", len(ERROR) + 4) + ERROR, Cause.DATABASE_TOO_MANY_CONNECTIONS, "sorry"),
-        (b"Ecould not fork new process\n\0", Cause.DATABASE_CLOSED_EARLY, "could not fork new process"),
+        (b"Ecould not fork new process\n\0", Cause.DATABASE_UNAVAILABLE, "could not fork new process"),
     ],
 )
 async def test_an_error_in_place_of_the_tls_answer_is_read(said: bytes, cause: Cause, words: str) -> None:

@@ -136,3 +136,8 @@ def offer_of(host: str, port: int, line: str) -> HostKeyOffer:
     """Return a host key, given as ``type base64``, as the question that a person would be asked."""
     kind = line.partition(" ")[0]
     return HostKeyOffer(host=host, port=port, key_type=kind, fingerprint="", public_line=line)
+
+
+def with_engine(server: Server, engine: Engine) -> Server:
+    """Return the server as one of another engine, which it is not."""
+    return msgspec.structs.replace(server, engine=engine)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from canary_tui.databases.mysql.session import guarded as guarded_mysql
 from canary_tui.databases.mysql.wire import Greeting, Refusal, nobodys_login, packet, parse, split_header
+from canary_tui.databases.postgresql.refusals import Refusal as Said
 from canary_tui.databases.postgresql.session import guarded as guarded_postgresql
-from canary_tui.databases.postgresql.wire import error_fields
+from canary_tui.databases.postgresql.wire import read_error
 
 MARIADB = bytes.fromhex(
     "0a352e352e352d31302e31312e362d4d617269614442"
@@ -84,4 +85,5 @@ def test_nothing_that_postgresql_is_told_outlives_the_transaction() -> None:
 
 
 def test_an_error_response_is_read_by_its_letters() -> None:
-    assert error_fields(b"SFATAL\0C53300\0Mtoo many\0\0") == {"S": "FATAL", "C": "53300", "M": "too many"}
+    said = read_error(b"SFATAL\0C53300\0Mtoo many\0Dof \xfc\0HWait.\0RProcArrayAdd\0\0")
+    assert said == Said("53300", "ProcArrayAdd", "too many DETAIL: of \N{REPLACEMENT CHARACTER} HINT: Wait.")

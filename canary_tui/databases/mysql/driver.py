@@ -15,8 +15,8 @@ from pymysql.connections import MysqlPacket
 from pymysql.constants import COMMAND
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, redacted, stumbled
-from canary_tui.databases.mysql.refusals import cause_of
-from canary_tui.databases.mysql.wire import QUIT, SWITCH_AUTH, ServerRefused
+from canary_tui.databases.mysql.refusals import refused
+from canary_tui.databases.mysql.wire import QUIT, SWITCH_AUTH, ServerRefused, server_error
 from canary_tui.databases.tls import why_unreadable
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
@@ -46,6 +46,17 @@ OLD_LOGIN = "scramble_old_password"
 LOST_CODES = frozenset({2003, 2006, 2013})
 """PyMySQL's numbers for a connection that could not be made, or ended."""
 ERRORS = (OSError, EOFError, ServerRefused, aiomysql.MySQLError, aiomysql.Warning, *STUMBLES)
+
+
+class Packet(MysqlPacket):  # type: ignore[misc]  # PyMySQL has no types
+    """A packet whose error keeps its number and its words, whatever bytes they are.
+
+    PyMySQL reads the number as a signed one, and stumbles over an SQLSTATE that is none.
+    """
+
+    def raise_for_error(self) -> None:
+        """Raise ServerRefused."""
+        raise ServerRefused(server_error(self.get_all_data()))
 
 
 class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no types
@@ -113,6 +124,9 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no 
             self._writer.transport.abort()
         self._writer = self._reader = None
 
+    async def _read_packet(self, packet_type: type[MysqlPacket] = Packet) -> Any:
+        return await super()._read_packet(packet_type)
+
     async def _request_authentication(self) -> None:
         named = self._server_auth_plugin
         encrypted = self._ssl_context is not None
@@ -127,7 +141,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no 
             await self._log_in_with_hash(named)
             return
         self._password = ""
-        with contextlib.suppress(aiomysql.MySQLError, TimeoutError):
+        with contextlib.suppress(ServerRefused, aiomysql.MySQLError, TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await super()._request_authentication()
         raise self._refusal(named)
@@ -196,7 +210,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no 
         towards max_connect_errors.
         """
         self.write_packet(bytes(64))
-        with contextlib.suppress(aiomysql.MySQLError, TimeoutError):
+        with contextlib.suppress(ServerRefused, aiomysql.MySQLError, TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 return await self._read_packet()
         return None
@@ -205,7 +219,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no 
 def failure_of(error: BaseException, trace: Trace, password: Secret | None) -> Failed:
     """Return the failure that one of ``ERRORS`` stands for in the stage under way."""
     if isinstance(error, ServerRefused):
-        return _refused(error.code, error.text, trace, password)
+        return refused(error.said, trace.stage, password)
     if isinstance(error, aiomysql.MySQLError):
         return _driver_failed(error, trace, password)
     if isinstance(error, OSError):
@@ -218,23 +232,9 @@ def failure_of(error: BaseException, trace: Trace, password: Secret | None) -> F
 
 
 def _driver_failed(error: Exception, trace: Trace, password: Secret | None) -> Failed:
-    """An error that aiomysql raised: the server's in the login, with its number, or one of its own."""
+    """An error of aiomysql's own: the connection ended, or packets are numbered wrong."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     if code in LOST_CODES or isinstance(error, aiomysql.InterfaceError):
         return broken(error, trace)
-    if code:
-        return _refused(code, " ".join(str(arg) for arg in error.args[1:]), trace, password)
-    if isinstance(error, aiomysql.InternalError):  # packets that are numbered wrong
-        cause = Cause.QUERY_FAILED if trace.stage is Stage.QUERY else Cause.WRONG_PROTOCOL
-        return Failed(cause, detail=redacted(str(error), password))
-    return _refused(0, str(error), trace, password)
-
-
-def _refused(code: int, text: str, trace: Trace, password: Secret | None) -> Failed:
-    detail = redacted(f"{text} ({code})" if code else text, password)
-    if code in LOST_CODES:  # a proxy's word for the end of its own connection
-        return lost(trace, detail)
-    cause = cause_of(code, text, trace.stage)
-    if cause is Cause.PASSWORD_REJECTED and password is None:
-        return Failed(Cause.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
-    return Failed(cause, detail=detail)
+    cause = Cause.QUERY_FAILED if trace.stage is Stage.QUERY else Cause.WRONG_PROTOCOL
+    return Failed(cause, detail=redacted(str(error), password))

@@ -6,7 +6,14 @@ their own, or 1105 (*unknown error*) for everything: there the words must tell.
 
 from __future__ import annotations
 
-from canary_tui.diagnosis.stages import Cause, Stage
+from typing import TYPE_CHECKING
+
+from canary_tui.databases.errors import redacted
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+
+if TYPE_CHECKING:
+    from canary_tui.databases.mysql.wire import Refusal
+    from canary_tui.servers.secrets import Secret
 
 C = Cause
 
@@ -37,6 +44,7 @@ AT_LOGIN: dict[int, Cause] = {
     2059: C.AUTH_METHOD_UNSUPPORTED,
     3118: C.USER_NOT_ALLOWED,  # MySQL: account locked
     3159: C.TLS_REQUIRED,
+    **dict.fromkeys((2002, 2003, 2005, 2006, 2013), C.DATABASE_UNAVAILABLE),  # a proxy, of its own connection
     3955: C.USER_NOT_ALLOWED,  # MySQL: locked after too many wrong passwords
     4150: C.USER_NOT_ALLOWED,  # MariaDB: the same
     4151: C.USER_NOT_ALLOWED,  # MariaDB: account locked
@@ -51,6 +59,8 @@ AT_QUERY: dict[int, Cause] = {
     1053: C.CONNECTION_LOST,
     1927: C.CONNECTION_LOST,  # MariaDB: killed
     1969: C.QUERY_TIMED_OUT,  # MariaDB: max_statement_time
+    **dict.fromkeys((2002, 2003, 2005), C.DATABASE_UNAVAILABLE),  # a proxy, of its own connection
+    **dict.fromkeys((2006, 2013, 2055), C.CONNECTION_LOST),
     3024: C.QUERY_TIMED_OUT,  # MySQL: max_execution_time
 }
 
@@ -91,6 +101,17 @@ PROXIES: tuple[tuple[tuple[str, ...], Cause], ...] = (
 """What ProxySQL, MaxScale, Vitess and hosts of databases say under numbers of their own."""
 OWN_NUMBERS = frozenset({0, 1105, 1815, 2000, 2001})
 """What is no number of MySQL's, or the one for everything; so is each from 9000 on."""
+
+
+def refused(said: Refusal, stage: Stage, password: Secret | None = None) -> Failed:
+    """Return the failure that a server's error amounts to in a stage."""
+    cause = cause_of(said.code, said.text, stage)
+    detail = redacted(f"{said.text} ({said.code})", password)
+    if stage is Stage.DATABASE:
+        return Failed(cause, stage=stage, detail=detail)
+    if cause is C.PASSWORD_REJECTED and password is None:
+        return Failed(C.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
+    return Failed(cause, detail=detail)
 
 
 def cause_of(number: int, text: str, stage: Stage) -> Cause:

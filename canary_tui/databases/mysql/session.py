@@ -7,10 +7,9 @@ import contextlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.errors import redacted
 from canary_tui.databases.first_bytes import SSL_REQUEST
 from canary_tui.databases.mysql import driver
-from canary_tui.databases.mysql.refusals import cause_of
+from canary_tui.databases.mysql.refusals import refused
 from canary_tui.databases.mysql.results import Results
 from canary_tui.databases.mysql.wire import (
     HEADER,
@@ -101,8 +100,7 @@ class MySqlSession(Session):
         if said is None:
             raise Failed(Cause.WRONG_PROTOCOL, detail="the first bytes are no MySQL greeting")
         if isinstance(said, Refusal):
-            cause = cause_of(said.code, said.text, Stage.DATABASE)
-            raise Failed(cause, stage=Stage.DATABASE, detail=redacted(f"{said.text} ({said.code})"))
+            raise refused(said, Stage.DATABASE)
         return said
 
     async def _go_without_tls(self) -> None:

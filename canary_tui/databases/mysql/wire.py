@@ -64,7 +64,7 @@ class ServerRefused(Exception):
 
     def __init__(self, said: Refusal) -> None:
         super().__init__(said.text)
-        self.code, self.text = said.code, said.text
+        self.said = said
 
 
 async def read_greeting(link: Link) -> Greeting | Refusal | None:

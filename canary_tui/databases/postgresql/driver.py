@@ -13,7 +13,6 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pgproto.pgproto import BufferError as TooShort
 
 from canary_tui.databases.errors import STUMBLES, broken, lost, redacted, stumbled
-from canary_tui.databases.postgresql.refusals import Refusal, cause_of
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ GOODBYE = 0.5
 """Seconds that a server has to close the session after we said good-bye."""
 OWN_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, TooShort, *STUMBLES)
 """What asyncpg raises by itself, without a word of the server's."""
-ERRORS = (OSError, asyncpg.PostgresError, *OWN_ERRORS)
+ERRORS = (OSError, asyncpg.PostgresError, asyncpg.PostgresWarning, *OWN_ERRORS)
 
 
 async def log_in(
@@ -78,40 +77,11 @@ async def drop(connection: Connection) -> None:
         await asyncio.sleep(0)
 
 
-def failure_of(error: Exception, trace: Trace, password: Secret | None, *, tls_possible: bool) -> Failed:
-    """Return the failure that one of ``ERRORS`` stands for in the stage under way.
-
-    ``tls_possible``: the connection is not encrypted and the server was not asked whether it could be.
-    """
-    if isinstance(error, asyncpg.PostgresConnectionError):
-        return _disconnected(error, trace, password)
-    if isinstance(error, asyncpg.PostgresError):
-        return _refused(error, trace.stage, password, tls_possible=tls_possible)
-    return broken(error, trace) if isinstance(error, OSError) else _misunderstood(error, trace, password)
-
-
-def _refused(
-    error: asyncpg.PostgresError, stage: Stage, password: Secret | None, *, tls_possible: bool
-) -> Failed:
-    detail = redacted(str(error), password) or type(error).__name__
-    said = Refusal(error.sqlstate or "", error.server_source_function or "", detail)
-    cause = cause_of(said, stage, tls_possible=tls_possible)
-    if cause is Cause.PASSWORD_REJECTED and password is None:
-        return Failed(Cause.PASSWORD_MISSING, stage=Stage.LOGIN, detail=detail)
-    return Failed(cause, detail=detail)
-
-
-def _disconnected(error: asyncpg.PostgresError, trace: Trace, password: Secret | None) -> Failed:
-    """A connection that ended, with the server's last words where asyncpg kept them.
-
-    SQLSTATE class 08 is asyncpg's own word for that, and PgBouncer's for all that it refuses.
-    """
-    last_words = error.__cause__
-    if isinstance(last_words, asyncpg.PostgresError):
-        return _refused(last_words, trace.stage, password, tls_possible=False)
-    if isinstance(error, asyncpg.ConnectionDoesNotExistError):
+def failure_of(error: Exception, trace: Trace, password: Secret | None) -> Failed:
+    """Return the failure that one of ``ERRORS`` stands for where the server sent no error."""
+    if isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.PostgresWarning)):
         return broken(error, trace)
-    return _refused(error, trace.stage, password, tls_possible=False)
+    return _misunderstood(error, trace, password)
 
 
 def _misunderstood(error: Exception, trace: Trace, password: Secret | None) -> Failed:

@@ -11,12 +11,14 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
+from canary_tui.databases.postgresql.refusals import Refusal
 from canary_tui.databases.postgresql.wire import (
     LONGEST_ERROR,
     early_failure,
     is_answer,
     is_text,
     not_postgresql,
+    read_error,
 )
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
@@ -29,6 +31,10 @@ MOST_ROUNDS = 100_000
 """Rounds of SCRAM: they take 52 ms, in which the loop does nothing else. PostgreSQL's default is 4,096."""
 BESIDE_ROWS = 256 * 1024
 """Bytes of an answer that are no rows: settings and notices, which the driver keeps or copies."""
+WHOLE = b"RE"
+"""The messages that are read here."""
+NO_ERRORS = frozenset({"00", "01", "02", "03"})
+"""Classes of SQLSTATE that asyncpg takes for no error, and cannot raise."""
 OK, CLEARTEXT, SASL, SASL_CONTINUE, SASL_FINAL = 0, 3, 10, 11, 12
 """What an authentication message (``R``) asks for."""
 ROUNDS = re.compile(rb",i=0*(\d{1,20})")
@@ -42,6 +48,8 @@ class Guard:
         """Why the password may not be sent in clear; empty where it may be."""
         self.refused: Failed | None = None
         """Why the connection was ended here."""
+        self.said: Refusal | None = None
+        """The error that the server sent last."""
         self._trace = trace
         self._held = b""
         self._skip = 0
@@ -80,11 +88,13 @@ class Guard:
             if length < 4 or (length > LONGEST_ERROR and (kind == b"R" or not self._ready)):
                 raise self._nonsense(f"announced a message {kind!r} of {length} bytes")
             after = at + 1 + length
-            if kind == b"R" and after > len(data):
+            if kind in WHOLE and after > len(data) and length <= LONGEST_ERROR:
                 break
             self._began = True
             if kind == b"R":
                 self._authentication(data[at + HEADER.size : after])
+            elif kind == b"E" and length <= LONGEST_ERROR:
+                self._error(data[at + HEADER.size : after])
             elif kind == b"Z":
                 self._ready = True
             elif self._ready and kind not in b"Dd":
@@ -103,7 +113,15 @@ class Guard:
         # Confirmed once it took place: a first word that is a refusal belongs to the stage before.
         self._trace.enter(Stage.LOGIN, tentative=True)
         if data[:1] == b"E" and is_text(data[1 : HEADER.size]):
-            raise early_failure({"M": data[1:].partition(b"\0")[0].decode(errors="replace")})
+            text = data[1:].partition(b"\0")[0].decode(errors="replace")
+            raise early_failure(Refusal("", "", text))
+
+    def _error(self, payload: bytes) -> None:
+        """Keep an error, and end the connection where the server does, or where asyncpg would stumble."""
+        self.said = read_error(payload)
+        if not self._ready or not _is_utf8(payload) or self.said.state[:2] in NO_ERRORS:
+            raise ConnectionAbortedError("refused, with words that are kept")
+        self._count(HEADER.size + len(payload))
 
     def _count(self, size: int) -> None:
         self._beside_rows += size
@@ -132,6 +150,14 @@ class Guard:
 
     def _nonsense(self, detail: str) -> Failed:
         return Failed(Cause.QUERY_FAILED if self._ready else Cause.WRONG_PROTOCOL, detail=detail)
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check_rounds(message: bytes) -> None:

@@ -8,10 +8,15 @@ SQLSTATE for nearly everything and no routine: there the words must tell.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from canary_tui.diagnosis.stages import Cause, Stage
+from canary_tui.databases.errors import redacted
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
+
+if TYPE_CHECKING:
+    from canary_tui.servers.secrets import Secret
 
 C = Cause
 
@@ -24,6 +29,10 @@ class Refusal(msgspec.Struct, frozen=True):
     routine: str
     """The function that raised it; poolers and proxies name none."""
     text: str
+
+    def words(self, password: Secret | None = None) -> str:
+        """Return what it says on one line, without the password."""
+        return redacted(self.text, password) or f"an error without words (SQLSTATE {redacted(self.state)})"
 
 
 BY_STATE: dict[str, Cause] = {
@@ -105,7 +114,7 @@ POOLERS: tuple[tuple[str, Cause], ...] = (
     (
         r"server_login_retry|server login|server_connect|cannot connect to server|could not connect to server"
         r"|connect timeout|query_wait_timeout|server conn crashed|server closed the connection"
-        r"|no server available|pool timeout|all (servers|replicas) (are )?down|is paused",
+        r"|could not fork|no server available|pool timeout|all (servers|replicas) (are )?down|is paused",
         C.DATABASE_UNAVAILABLE,
     ),
     (r"shut(ting)? down|starting up", C.DATABASE_STARTING),
@@ -116,6 +125,14 @@ POOLERS: tuple[tuple[str, Cause], ...] = (
 
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“”]*[“”]|“[^”]*”|「[^」]*」")
 """Names that an error quotes: a user may be called ``Peer``."""
+
+
+def refused(said: Refusal, stage: Stage, password: Secret | None, *, tls_possible: bool) -> Failed:
+    """Return the failure that an error amounts to in a stage; ``tls_possible`` as in ``cause_of``."""
+    cause = cause_of(said, stage, tls_possible=tls_possible)
+    if cause is C.PASSWORD_REJECTED and password is None:
+        return Failed(C.PASSWORD_MISSING, stage=Stage.LOGIN, detail=said.words())
+    return Failed(cause, detail=said.words(password))
 
 
 def cause_of(said: Refusal, stage: Stage, *, tls_possible: bool) -> Cause:

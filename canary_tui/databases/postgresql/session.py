@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.databases.postgresql import driver
 from canary_tui.databases.postgresql.guard import Guard
+from canary_tui.databases.postgresql.refusals import refused
 from canary_tui.databases.postgresql.wire import offers_tls
 from canary_tui.databases.session import Session
 from canary_tui.databases.tls import context_for, why_unreadable
@@ -62,10 +63,19 @@ class PostgresSession(Session):
         try:
             yield
         except driver.ERRORS as error:
-            asked_for_tls = self._server.database.tls is not TlsMode.DISABLE
-            raise self._guard.refused or driver.failure_of(
-                error, self._trace, self._password, tls_possible=not asked_for_tls
+            raise (
+                self._guard.refused
+                or self._refused()
+                or driver.failure_of(error, self._trace, self._password)
             ) from None
+
+    def _refused(self) -> Failed | None:
+        """The failure that the server's last error amounts to, if it sent one."""
+        said, self._guard.said = self._guard.said, None
+        tls_possible = self._server.database.tls is TlsMode.DISABLE
+        if said is None:
+            return None
+        return refused(said, self._trace.stage, self._password, tls_possible=tls_possible)
 
     async def _log_in(self) -> None:
         database = self._server.database
@@ -95,6 +105,7 @@ class PostgresSession(Session):
         # What failed before has left its transaction open.
         begin = "ROLLBACK; " if self._connection.is_in_transaction() else ""
         await self._connection.execute(begin + guarded(text, self._server.probe.timeout))
+        self._guard.said = None
 
     async def _say_goodbye(self) -> None:
         await driver.say_goodbye(self._connection)

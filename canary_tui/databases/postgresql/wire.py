@@ -9,14 +9,11 @@ import asyncio
 import struct
 from typing import TYPE_CHECKING
 
-from canary_tui.databases.errors import redacted
 from canary_tui.databases.first_bytes import MYSQL_GREETS, SSL_REQUEST
 from canary_tui.databases.postgresql.refusals import Refusal, cause_of
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from canary_tui.databases.link import Link
 
 STARTUP_HEADER = struct.Struct(">IHH")
@@ -67,13 +64,13 @@ async def _early_error(link: Link) -> Failed:
         return not_postgresql(b"E" + head)
     length = int.from_bytes(head, "big")
     if len(head) == 4 and 4 < length < LONGEST_ERROR:
-        return early_failure(error_fields(await link.receive(length - 4)))
+        return early_failure(read_error(await link.receive(length - 4)))
     if not is_text(head):
         return Failed(Cause.WRONG_PROTOCOL, detail=f"answered SSLRequest with an error of {length} bytes")
     text = head
     while (byte := await link.receive(1)) not in {b"", b"\0"} and len(text) < LONGEST_ERROR:
         text += byte
-    return early_failure({"M": text.decode(errors="replace")})
+    return early_failure(Refusal("", "", text.decode(errors="replace")))
 
 
 def is_text(head: bytes) -> bool:
@@ -84,17 +81,18 @@ def is_text(head: bytes) -> bool:
     return len(head) == 4 and all(b" " <= head[at : at + 1] <= b"~" for at in range(4))
 
 
-def early_failure(fields: Mapping[str, str]) -> Failed:
-    """Return what an error that came instead of a login amounts to, by its fields (``C``, ``M``)."""
-    text = fields.get("M", "")
-    cause = cause_of(Refusal(fields.get("C", ""), "", text), Stage.DATABASE, tls_possible=False)
-    return Failed(cause if cause in EARLY else Cause.DATABASE_CLOSED_EARLY, detail=redacted(text))
+def early_failure(said: Refusal) -> Failed:
+    """Return what an error that came instead of a login amounts to."""
+    cause = cause_of(Refusal(said.state, "", said.text), Stage.DATABASE, tls_possible=False)
+    return Failed(cause if cause in EARLY else Cause.LOGIN_REFUSED, detail=said.words())
 
 
-def error_fields(payload: bytes) -> dict[str, str]:
-    """Return an ErrorResponse's fields by their letter (PostgreSQL 15 documentation §55.8)."""
+def read_error(payload: bytes) -> Refusal:
+    """Return what an ErrorResponse says (PostgreSQL 15 documentation §55.8), in whatever encoding it is."""
     parts = payload.decode(errors="replace").split("\0")
-    return {part[0]: part[1:] for part in parts if part}
+    fields = {part[0]: part[1:] for part in parts if part}
+    more = [f" {name}: {fields[key]}" for key, name in (("D", "DETAIL"), ("H", "HINT")) if key in fields]
+    return Refusal(fields.get("C", ""), fields.get("R", ""), fields.get("M", "") + "".join(more))
 
 
 def is_answer(first: bytes) -> bool:
