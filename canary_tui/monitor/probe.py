@@ -171,10 +171,5 @@ async def _way(
         begin()
         yield DirectRoute(database.host, database.port)
     else:
-        ssh = await tools.logins.log_in(server.tunnel, key, trace, seconds=None, on_turn=begin)
-        try:
+        async with tools.logins.connection(server.tunnel, key, trace, seconds=None, on_turn=begin) as ssh:
             yield SshRoute(ssh, database.host, database.port, kind=RouteKind.FRESH)
-        except BaseException:
-            ssh.abort()
-            raise
-        await ssh.close()

@@ -65,7 +65,7 @@ main()
 """
 HOLD = "canary_tui.monitor.works:Works:hold"
 TUNNEL = "canary_tui.monitor.supervisor:Supervisor:_stay_up"
-LOGIN = "canary_tui.monitor.logins:SshLogins:log_in"
+LOGIN = "canary_tui.tunnels.ssh_logins:SshLogins:log_in"
 
 
 def started(
