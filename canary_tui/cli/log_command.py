@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from canary_tui.cli.common import ServerName, load_fleet
 
@@ -49,21 +50,23 @@ BACK = "How far back, such as 90s, 30m, 2h or 3d."
 @click.pass_obj
 def command(paths: Paths, name: str | None, since: float, failures: bool, as_json: bool) -> None:
     """Print what happened, oldest first: of all servers or of one, while the monitor runs or not."""
+    from canary_tui.monitor.history.query import LogQuery
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.history.tables import history_file
     from canary_tui.monitor.records import json_line, probe_json
 
     reader = HistoryReader(history_file(paths))
     _check(paths, reader, name)
-    after, printed = time.time() - since, 0
-    while page := reader.lines(name, failures=failures, after=after, limit=PAGE):
+    printed = 0
+    query = LogQuery(server=name or "", failures=failures, after=time.time() - since, limit=PAGE)
+    while page := reader.lines(query):
         for line in page:
             if not as_json:
                 click.echo(in_words(line))
             elif line.result is not None:
                 click.echo(json_line(probe_json(line.result)))
         printed += len(page)
-        after = page[-1].at
+        query = msgspec.structs.replace(query, after=page[-1].at)
     if not printed:
         click.echo("The history has nothing of that; canary and canary watch keep it.", err=True)
 

@@ -12,8 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input
 
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.tui.files import write_new
-from canary_tui.tui.log_book import LogFilter
 from canary_tui.tui.presenters import probes
 from canary_tui.tui.presenters.export import exported
 from canary_tui.tui.presenters.lines import Line, Tone, line
@@ -62,7 +62,7 @@ class ProbeLog(LogLines):
     def __init__(self, server: str | None) -> None:
         super().__init__(*((server, "log") if server else ("log",)))
         self._server = server
-        self._book.filter = LogFilter(server=server or "")
+        self._book.filter = LogQuery(server=server or "")
         self._paused = False
         self._span: int | None = None
         self._moment: float | None = None
@@ -195,12 +195,12 @@ class ProbeLog(LogLines):
         if self._sought is not None:
             self._paused = False
             self._close_find()
-            self._refilter(LogFilter(server=self._server or ""))
+            self._refilter(LogQuery(server=self._server or ""))
             self._moment = self._sought[0]
             self.fetch_around(*self._sought)
             self._sought = None
 
-    def _choose(self, chosen: LogFilter) -> None:
+    def _choose(self, chosen: LogQuery) -> None:
         """Show what another filter shows; who looks at the past goes on looking at the same moment."""
         moment = self._moment_looked_at()
         self._refilter(chosen)
@@ -216,7 +216,7 @@ class ProbeLog(LogLines):
         entry = None if followed else self._current()
         return entry.at if entry is not None else None if followed else self._moment
 
-    def _refilter(self, chosen: LogFilter) -> None:
+    def _refilter(self, chosen: LogQuery) -> None:
         self._book.refilter(chosen)
         self._dated = False
         lines = self.query_one(LogList)
