@@ -53,7 +53,7 @@ def command(paths: Paths, name: str | None, since: float, failures: bool, as_jso
     from canary_tui.monitor.history.query import LogQuery
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.history.tables import history_file
-    from canary_tui.monitor.records import json_line, probe_json
+    from canary_tui.monitor.json_records import json_line, probe_json
 
     reader = HistoryReader(history_file(paths))
     _check(paths, reader, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -60,25 +60,3 @@ def without_secrets(server: Server) -> Server:
     """Return the server as it is tried where its password, or a file of authorities, is not at hand."""
     database = msgspec.structs.replace(server.database, password=None, tls=TlsMode.PREFER, ca_file="")
     return msgspec.structs.replace(server, database=database)
-
-
-def audit_json(report: AuditReport) -> dict[str, Any]:
-    """Return an audit as ``canary audit --json`` writes it."""
-    return {
-        "schema": 1,
-        "server": report.server,
-        "ok": report.ok,
-        "checks": [
-            {
-                "check": check.check,
-                "title": check.title,
-                "wanted": check.wanted.value,
-                "found": check.found.value,
-                "ok": check.ok,
-                "detail": check.detail,
-            }
-            for check in report.checks
-        ],
-        "findings": report.findings,
-        "line": report.line,
-    }

@@ -119,6 +119,9 @@ async def _all_stages(
     except Failed as failed:
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server)
+        if failed.cause is Cause.PASSWORD_MISSING and (why := tools.passwords.passed_over(server)):
+            detail = f"{why}; {failed.detail}" if failed.detail else why
+            raise Failed(failed.cause, stage=failed.stage, detail=detail, facts=failed.facts) from None
         raise
 
 

@@ -99,7 +99,7 @@ class Passwords:
         self._given: dict[str, Secret] = {}
         self._fetched: dict[str, tuple[PasswordSource, Secret]] = {}
         self._fetching: dict[str, asyncio.Lock] = {}
-        self._notes: dict[str, str] = {}
+        self._passed_over: dict[str, str] = {}
 
     async def find(self, server: Server) -> Secret | None:
         """Return a server's password, or None when nothing on this machine has one.
@@ -136,10 +136,10 @@ class Passwords:
         with self._guard:
             self._fetched.pop(destination(server), None)
 
-    def note(self, name: str) -> str:
-        """Say why a password file was passed over at the last ``find``; empty when none was."""
+    def passed_over(self, server: Server) -> str:
+        """Say why a password file was not used at the last ``find``; empty when none was passed over."""
         with self._guard:
-            return self._notes.get(name, "")
+            return self._passed_over.get(server.name, "")
 
     def _from_environment(self, source: PasswordEnv) -> Secret:
         value = self._environ.get(source.env)
@@ -196,7 +196,7 @@ class Passwords:
         except Ignored as reason:
             note = str(reason)
         with self._guard:
-            self._notes[server.name] = note
+            self._passed_over[server.name] = note
         return Secret(found) if found else None
 
 

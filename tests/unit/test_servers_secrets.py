@@ -225,16 +225,18 @@ def test_an_ipv6_host_is_escaped_in_pgpass(tmp_path: Path) -> None:
     assert pgpass(tmp_path / "p", "fe80::1", 5432, "d", "u") == "pw"
 
 
-async def test_a_pgpass_that_others_may_read_is_passed_over_with_a_note(
+async def test_a_pgpass_that_others_may_read_is_passed_over_and_that_is_said(
     passwords: Passwords, tmp_path: Path
 ) -> None:
     private(tmp_path / ".pgpass", "*:*:*:*:pw\n", 0o640)
     passwords.give(server(), Secret("typed"))
     assert await passwords.find(server()) == Secret("typed")
-    assert passwords.note("a").endswith(".pgpass is not used: other users may read it; chmod 600 it")
+    assert passwords.passed_over(server()).endswith(
+        ".pgpass is not used: other users may read it; chmod 600 it"
+    )
     (tmp_path / ".pgpass").chmod(0o600)
     assert await passwords.find(server()) == Secret("pw")  # a file comes before what was given
-    assert passwords.note("a") == ""
+    assert passwords.passed_over(server()) == ""
 
 
 async def test_pgpassfile_names_another_file(tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ async def test_my_cnf_is_used_when_host_and_user_match(
     assert await passwords.find(server(engine=Engine.MYSQL)) == (Secret(found) if found else None)
     (tmp_path / ".my.cnf").chmod(0o646)
     assert await passwords.find(server(engine=Engine.MYSQL)) is None
-    assert "everybody may write it" in passwords.note("a")
+    assert "everybody may write it" in passwords.passed_over(server())
 
 
 class Memory(keyring.backend.KeyringBackend):

@@ -18,7 +18,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, KnownKey, Stage
 from canary_tui.monitor.board import Health, LogLine, Row
 from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.incidents import IncidentTracker
-from canary_tui.monitor.records import probe_json
+from canary_tui.monitor.json_records import probe_json
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Engine, PasswordCommand, PasswordEnv, PasswordKeyring, TlsMode
 from canary_tui.tui.log_book import LogBook, shows
