@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from canary_tui.cli.common import ServerName, load_fleet
+from canary_tui.cli.common import Field, ServerName, load_fleet
+from canary_tui.servers.model import parse_duration
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
@@ -20,29 +21,15 @@ if TYPE_CHECKING:
 PAGE = 1_000
 
 
-class Span(click.ParamType[float]):
-    """A duration such as 2h, in seconds."""
-
-    name = "time"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        from canary_tui.servers.model import parse_duration
-
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(f"{value!r} {error}", param, ctx)
-
-
-BACK = "How far back, such as 90s, 30m, 2h or 3d."
-
-
 @click.command("log")
 @click.argument("name", required=False, type=ServerName())
-@click.option("--since", type=Span(), default="1h", show_default=True, metavar="TIME", help=BACK)
+@click.option(
+    "--since",
+    type=Field("time", parse_duration),
+    default="1h",
+    show_default=True,
+    help="How far back, such as 90s, 30m, 2h or 3d.",
+)
 @click.option("--failures", is_flag=True, help="Only probes that failed.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Only probes, one JSON object a line (docs/reference.md)."

@@ -285,10 +285,11 @@ def test_password_sources_survive_the_form(values: dict[str, str], source: objec
         ("ssh_host", "user@host:22", "has a user in it"),
         ("ssh_host", "[::1]", "has brackets"),
         ("ssh_user", "", "is empty"),
-        ("every", "0s", "is outside"),
+        ("every", "0s", "is out of range"),
         ("every", "soon", "is no duration"),
-        ("timeout", "2m", "is outside"),
+        ("timeout", "2m", "is out of range"),
         ("query", " ", "is empty"),
+        ("db_user", "a\tb", "has a line break or a control character"),
     ],
 )
 def test_wrong_fields_are_named(field: str, text: str, said: str) -> None:
