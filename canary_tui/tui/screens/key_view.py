@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 
 from canary_tui.diagnosis.stages import Failed
+from canary_tui.keys.rotation_words import WHAT_HAPPENS, given_up
 from canary_tui.tui.files import write_new
 from canary_tui.tui.presenters.keys import key_sections, tried_lines
 from canary_tui.tui.presenters.lines import Line, Tone, line
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from canary_tui.monitor.board import Snapshot
 
 T = TypeVar("T")
-
-WHAT_HAPPENS = (
-    "A new key is made; the one in use stays in use. Install the new line beside the old one. Each test "
-    "tries the new key; once it works it is used, and you are told which line to remove."
-)
-GIVEN_UP = "It is moved aside. If its line is installed already, remove it on the SSH server."
 
 
 class KeyView(Page):
@@ -186,11 +181,12 @@ class KeyView(Page):
 
     def action_give_up(self) -> None:
         """Give the new key up."""
-        self.ask(Confirm(f"Give up the new key of {self._server}?", GIVEN_UP), self._give_up, "give up")
+        what = f"It is moved aside. {given_up()[1]}"
+        self.ask(Confirm(f"Give up the new key of {self._server}?", what), self._give_up, "give up")
 
     async def _give_up(self, _yes: bool) -> None:
         await self._busy_with("Giving the new key up…", self.canary.monitor.give_up_key(self._server))
-        self._say(line("The new key is given up; the old one stays in use."))
+        self._say(line(given_up()[0]))
         self._read()
 
     async def _busy_with(self, words: str, work: Future[T]) -> T:
