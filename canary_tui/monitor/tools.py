@@ -13,7 +13,7 @@ from canary_tui.monitor.local_ports import LocalPorts
 from canary_tui.monitor.own_ports import OwnPorts
 from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.file import BadFile, NotListed, ServersFile
-from canary_tui.servers.secrets import Passwords
+from canary_tui.servers.passwords import Passwords
 from canary_tui.tunnels.host_keys import KnownHosts
 from canary_tui.tunnels.known_tls import KnownTls
 from canary_tui.tunnels.ssh_logins import SshLogins

@@ -10,7 +10,7 @@ import pytest
 from canary_tui.cli.main import run
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.servers.model import TlsMode
-from canary_tui.servers.secrets import Passwords
+from canary_tui.servers.passwords import Passwords
 from tests.servers.world import World, with_database, with_ssh
 
 if TYPE_CHECKING:

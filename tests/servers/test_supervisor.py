@@ -137,8 +137,8 @@ async def test_a_wait_that_the_network_caused_does_not_lengthen_one_for_a_refuse
     async with held_tunnel(world, server) as at_work:
         supervisor = at_work.supervisor
         for _ in range(10):
-            supervisor._next_delay(Retry.NETWORK)
-        assert supervisor._next_delay(Retry.REFUSED) == 60.0
+            supervisor._attempts.next_delay(Retry.NETWORK)
+        assert supervisor._attempts.next_delay(Retry.REFUSED) == 60.0
 
 
 async def test_a_taken_port_names_the_process_and_offers_a_free_one(

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.paths import Paths
-from canary_tui.servers import secrets as module
+from canary_tui.servers import system_keyring
 from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.model import (
     Database,
@@ -31,7 +31,9 @@ from canary_tui.servers.model import (
     SshServer,
 )
 from canary_tui.servers.passfiles import pgpass
-from canary_tui.servers.secrets import KeyringUnavailable, Passwords, Secret, keyring_forget, keyring_set
+from canary_tui.servers.passwords import Passwords
+from canary_tui.servers.secrets import Secret
+from canary_tui.servers.system_keyring import KeyringUnavailable, keyring_forget, keyring_set
 
 
 def server(source: PasswordSource | None = None, engine: Engine = Engine.POSTGRESQL) -> Server:
@@ -403,7 +405,7 @@ async def test_a_keyring_that_waits_for_ever_is_given_up(
     def stuck(_: str) -> None:
         release.wait(30)
 
-    monkeypatch.setattr(module, "_keyring_get", stuck)
-    monkeypatch.setattr(module, "KEYRING_TIME_LIMIT", 0.05)
+    monkeypatch.setattr(system_keyring, "_keyring_get", stuck)
+    monkeypatch.setattr(system_keyring, "KEYRING_TIME_LIMIT", 0.05)
     assert "did not answer within" in (await failure(passwords, PasswordKeyring())).detail
     release.set()
