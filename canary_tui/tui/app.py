@@ -13,7 +13,6 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerState
 
-from canary_tui.diagnosis.printable import filtered
 from canary_tui.monitor.board import Snapshot
 from canary_tui.tui.driver import TerminalDriver
 from canary_tui.tui.files import Choices, read_choices, write_choices
@@ -22,7 +21,6 @@ from canary_tui.tui.key_gate import KeyGate
 from canary_tui.tui.palette import ServerCommands, system_commands
 from canary_tui.tui.places import Places
 from canary_tui.tui.presenters import second_copy
-from canary_tui.tui.printing import PrintableOnly
 from canary_tui.tui.screens.dialogs import AskPassword, Confirm
 from canary_tui.tui.screens.help import Reading, help_lines
 from canary_tui.tui.screens.page import Page, done, error_words
@@ -34,12 +32,11 @@ from canary_tui.tui.uptimes import Uptimes
 from canary_tui.tui.widgets.bars import reachable_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from pathlib import Path
 
     from textual import events
-    from textual.filter import LineFilter
     from textual.screen import Screen
 
     from canary_tui.monitor.lock import Holder
@@ -83,7 +80,6 @@ class CanaryApp(Places):
         self._state = state
         self._second = 0
         self._refused_until = 0.0
-        self._printable_only = PrintableOnly()
         self.uptimes = Uptimes(self, monitor)
         self._holding = Holding(self, monitor)
         self._removed: list[Server] = []
@@ -240,14 +236,6 @@ class CanaryApp(Places):
         self.copy_to_clipboard(text)
         words = f"{text}\n" if show else ""
         self.notify(f"{words}The {what}: copied, where the terminal allows it.", markup=False)
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy what may be shown of ``text``: a clipboard is pasted into shells."""
-        super().copy_to_clipboard(filtered(text))
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Let nothing through to the terminal that is no text, whichever widget painted it."""
-        return [*super().get_line_filters(), self._printable_only]
 
     async def shell(self, name: str) -> None:
         """Give the terminal to psql or mysql until it ends."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.app import App
-
+from canary_tui.tui.printing import PrintableApp
 from canary_tui.tui.screens.page import Page
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from canary_tui.tui.api import MonitorApi
 
 
-class Places(App[None]):
+class Places(PrintableApp):
     """An application that opens pages. Each is imported when it is opened first."""
 
     monitor: MonitorApi
