@@ -15,7 +15,8 @@ from canary_tui.tui.files import write_new
 from canary_tui.tui.presenters.keys import key_sections, tried_lines
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import AskText, Confirm
-from canary_tui.tui.screens.page import Page, done, error_words
+from canary_tui.tui.screens.page import done, error_words
+from canary_tui.tui.screens.server_page import ServerPage
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.work import begin_alone
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class KeyView(Page):
+class KeyView(ServerPage):
     """The line to install, the steps, one command. The private key is never shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,15 +48,10 @@ class KeyView(Page):
         Binding("R", "try_keys('old')", "check old key", key_display="R"),
         Binding("X", "give_up", "give up new key", key_display="X"),
         Binding("o", "copy_removal", "copy removal command"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("g,home", "scroll(-10000)", "top", show=False),
-        Binding("G,end", "scroll(10000)", "bottom", show=False, key_display="G"),
     ]
 
     def __init__(self, server: str) -> None:
         super().__init__(server, "public key")
-        self._server = server
         self._entries: tuple[str, ...] = ()
         self._said: tuple[Line, ...] = ()
         self._busy = False
@@ -211,15 +207,3 @@ class KeyView(Page):
     async def _write(self, info: KeyInfo, path: str) -> None:
         written = await asyncio.to_thread(write_new, path, info.restricted + "\n")
         self.notify(f"Written to {written}", markup=False)
-
-    def action_test(self) -> None:
-        """Test the connection."""
-        self.canary.open_test(self._server)
-
-    def action_audit(self) -> None:
-        """Prove what the key can and cannot do."""
-        self.canary.open_audit(self._server)
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by some lines."""
-        self.query_one("#page").scroll_relative(y=by, animate=False)
