@@ -20,6 +20,7 @@ from canary_tui.diagnosis.stages import ProbeResult, RouteKind, Stage, StageResu
 from canary_tui.monitor.board import LogLine
 from canary_tui.monitor.events import FleetLoaded, ProbeFinished
 from canary_tui.monitor.histogram import Histogram
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.reader import HistoryReader
 from canary_tui.monitor.history.recorder import Recorder
 from canary_tui.monitor.history.rows import MICRO, encode_probe
@@ -169,8 +170,11 @@ def reading_rows(path: Path, now: float, what: str, days: int) -> list[Row]:
     for name, work in (
         ("open for writing", lambda: asyncio.run(_open_and_close(path))),
         ("last page of the log", reader.lines),
-        ("a page of one server, two days back", lambda: reader.lines("server-50", before=now - 2 * DAY)),
-        ("failures among successes (none)", lambda: reader.lines(failures=True)),
+        (
+            "a page of one server, two days back",
+            lambda: reader.lines(LogQuery(server="server-50", before=now - 2 * DAY)),
+        ),
+        ("failures among successes (none)", lambda: reader.lines(LogQuery(failures=True))),
         ("uptimes of all, 24 h", lambda: reader.uptimes(DAY)),
         ("uptimes of all, 7 d", lambda: reader.uptimes(7 * DAY)),
         ("uptimes of all, 30 d", lambda: reader.uptimes(30 * DAY)),

@@ -30,7 +30,7 @@ def open_application(paths: Paths) -> int:
     if not shows_screens(term):
         what = f"TERM is {term}" if term else "TERM is not set"
         raise click.UsageError(f"{what}: this terminal cannot show the application; {WITHOUT_SCREENS}")
-    from canary_tui.tui.app import run
+    from canary_tui.tui.lifetime import run
 
     return run(paths)
 

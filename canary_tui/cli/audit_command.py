@@ -24,8 +24,8 @@ def command(paths: Paths, name: str, as_json: bool) -> int:
     It must reach its database and nothing else. Nothing is changed on the SSH server. Exit status 0 when
     the key is limited, 1 when it can do more (or less).
     """
-    from canary_tui.monitor.audit import audit, audit_json
-    from canary_tui.monitor.records import json_line
+    from canary_tui.monitor.audit import audit
+    from canary_tui.monitor.json_records import audit_json, json_line
 
     server = find_server(paths, name)
     if server.tunnel is None:

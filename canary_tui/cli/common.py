@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,8 @@ from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.fleet import BrokenServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.shell_completion import CompletionItem
 
     from canary_tui.monitor.tools import Tools
@@ -76,6 +78,23 @@ def _names(fleet: Fleet) -> str:
     if not fleet.entries:
         return "; it lists none yet (canary add)"
     return f"; it lists {', '.join(entry.name for entry in fleet.entries)}"
+
+
+class Field(click.ParamType[Any]):
+    """An option's value, read as the same setting of servers.yaml is. ``read`` raises ValueError."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value, or end with what is allowed."""
+        if not isinstance(value, str):  # a default is a value already
+            return value
+        try:
+            return self._read(value)
+        except ValueError as error:
+            self.fail(f"{masked(value)!r} {error}", param, ctx)
 
 
 class ServerName(click.ParamType[str]):

@@ -9,7 +9,7 @@ from canary_tui.diagnosis.catalogue import title
 from canary_tui.diagnosis.printable import system_words
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.servers.file import BadFile, NotSaved
-from canary_tui.servers.secrets import KeyringUnavailable
+from canary_tui.servers.system_keyring import KeyringUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(paths: Paths, as_json: bool) -> None:
     """List what broke, oldest first: when, for how long, which servers, and what ended it."""
-    from canary_tui.monitor.event_records import incident_json
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.history.tables import history_file
-    from canary_tui.monitor.records import json_line
+    from canary_tui.monitor.json_records import incident_json, json_line
 
     incidents = HistoryReader(history_file(paths)).incidents(limit=None)
     for incident in reversed(incidents):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(paths: Paths, as_json: bool) -> None:
     """List the servers and how they are reached; of an entry with mistakes, what they are."""
-    from canary_tui.monitor.records import json_line
+    from canary_tui.monitor.json_records import json_line, server_json
 
     entries = load_fleet(paths).entries
     if as_json:
@@ -56,35 +56,3 @@ def _local(ssh: SshServer) -> str:
     if ssh.listen is Listen.SOCKET:
         return "socket"
     return f":{ssh.local_port}" if ssh.local_port else "–"
-
-
-def server_json(server: Server | BrokenServer) -> dict[str, Any]:
-    """Return a server as ``list --json`` writes it; of an entry with mistakes nothing that may be wrong."""
-    if isinstance(server, BrokenServer):
-        unknown: dict[str, Any] = dict.fromkeys(("enabled", "tags", "engine", "database", "ssh"))
-        problems = [str(problem) for problem in server.problems]
-        return {"schema": 1, "server": server.name, **unknown, "problems": problems}
-    database, ssh = server.database, server.tunnel
-    return {
-        "schema": 1,
-        "server": server.name,
-        "enabled": server.enabled,
-        "tags": list(server.tags),
-        "engine": server.engine.value,
-        "database": {
-            "host": database.host,
-            "port": database.port,
-            "name": database.name,
-            "user": database.user,
-            "tls": database.tls.value if server.engine.facts.has_login else None,
-        },
-        "ssh": {
-            "host": ssh.host,
-            "port": ssh.port,
-            "user": ssh.user,
-            "listen": ssh.listen.value,
-            "local_port": ssh.local_port,
-        }
-        if ssh
-        else None,
-    }

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from canary_tui.cli.common import ServerName, load_fleet
+from canary_tui.cli.common import Field, ServerName, load_fleet
+from canary_tui.servers.model import parse_duration
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
@@ -19,29 +21,15 @@ if TYPE_CHECKING:
 PAGE = 1_000
 
 
-class Span(click.ParamType[float]):
-    """A duration such as 2h, in seconds."""
-
-    name = "time"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        from canary_tui.servers.model import parse_duration
-
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(f"{value!r} {error}", param, ctx)
-
-
-BACK = "How far back, such as 90s, 30m, 2h or 3d."
-
-
 @click.command("log")
 @click.argument("name", required=False, type=ServerName())
-@click.option("--since", type=Span(), default="1h", show_default=True, metavar="TIME", help=BACK)
+@click.option(
+    "--since",
+    type=Field("time", parse_duration),
+    default="1h",
+    show_default=True,
+    help="How far back, such as 90s, 30m, 2h or 3d.",
+)
 @click.option("--failures", is_flag=True, help="Only probes that failed.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Only probes, one JSON object a line (docs/reference.md)."
@@ -49,21 +37,23 @@ BACK = "How far back, such as 90s, 30m, 2h or 3d."
 @click.pass_obj
 def command(paths: Paths, name: str | None, since: float, failures: bool, as_json: bool) -> None:
     """Print what happened, oldest first: of all servers or of one, while the monitor runs or not."""
+    from canary_tui.monitor.history.query import LogQuery
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.history.tables import history_file
-    from canary_tui.monitor.records import json_line, probe_json
+    from canary_tui.monitor.json_records import json_line, probe_json
 
     reader = HistoryReader(history_file(paths))
     _check(paths, reader, name)
-    after, printed = time.time() - since, 0
-    while page := reader.lines(name, failures=failures, after=after, limit=PAGE):
+    printed = 0
+    query = LogQuery(server=name or "", failures=failures, after=time.time() - since, limit=PAGE)
+    while page := reader.lines(query):
         for line in page:
             if not as_json:
                 click.echo(in_words(line))
             elif line.result is not None:
                 click.echo(json_line(probe_json(line.result)))
         printed += len(page)
-        after = page[-1].at
+        query = msgspec.structs.replace(query, after=page[-1].at)
     if not printed:
         click.echo("The history has nothing of that; canary and canary watch keep it.", err=True)
 

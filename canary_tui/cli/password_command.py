@@ -24,7 +24,8 @@ def command(paths: Paths, name: str, forget: bool) -> int:
     """
     from canary_tui.servers.file import ServersFile
     from canary_tui.servers.model import PasswordKeyring
-    from canary_tui.servers.secrets import Secret, keyring_forget, keyring_has, keyring_set
+    from canary_tui.servers.secrets import Secret
+    from canary_tui.servers.system_keyring import keyring_forget, keyring_has, keyring_set
 
     server = find_server(paths, name)
     if not server.engine.facts.has_login:

@@ -14,12 +14,12 @@ from canary_tui.cli.common import ServerName, find_entry, load_fleet, open_tools
 from canary_tui.cli.report import describe
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.stages import Cause, Failed, ProbeResult, RouteKind, Stage, StageResult
-from canary_tui.monitor.gates import WIDEST
+from canary_tui.monitor.json_records import json_line, probe_json
 from canary_tui.monitor.quiet import to_the_log
-from canary_tui.monitor.records import json_line, probe_json
 from canary_tui.servers.fleet import BrokenServer
 from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
+from canary_tui.tunnels.login_gates import WIDEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

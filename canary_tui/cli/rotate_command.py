@@ -9,11 +9,12 @@ import click
 
 from canary_tui.cli.common import ServerName, find_server, open_tools, path_words
 from canary_tui.diagnosis.catalogue import stage_title
+from canary_tui.keys import rotation_words as words
 from canary_tui.keys.rotation import Step
 from canary_tui.servers.file import NotListed
 
 if TYPE_CHECKING:
-    from canary_tui.keys.rotation import Rotation, Tried
+    from canary_tui.keys.rotation import OldKey, Rotation, Tried
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
@@ -86,10 +87,11 @@ async def _cancel(paths: Paths, server: Server) -> int:
     from canary_tui.monitor.rotation import give_up
 
     aside = await give_up(open_tools(paths), server.name)
-    _say(f"The new key of {server.name} is given up; the old one stays in use.")
+    given_up, left_to_do = words.given_up(server.name, server.through)
+    _say(given_up)
     if aside is not None:
         _say(f"It is kept at {path_words(aside)}.")
-    _say(f"If its line is installed on {server.through} already, remove it there.")
+    _say(left_to_do)
     return 0
 
 
@@ -106,43 +108,28 @@ async def _check(paths: Paths, server: Server) -> int:
 def _report(server: Server, tried: Tried) -> None:
     """Say what was seen. The line to remove, where there is one, is all that goes to stdout."""
     name = server.name
-    if tried.step is Step.NOTHING:
-        _say(f"No change of key of {name} is under way; canary rotate {name} begins one.")
-    elif tried.step is Step.NOT_ACCEPTED:
-        _say(
-            f"The new key of {name} does not reach the database yet ({tried.fingerprint}); "
-            "the old one is in use."
-        )
-        _say_failure(tried)
-        _say(f"canary rotate {name} prints the line to install on {server.through}.")
-    elif tried.step is Step.FAILED:
-        _say(f"The change of key of {name} got no further; nothing was changed.")
-        _say_failure(tried)
-        for remedy in tried.failure.remedies if tried.failure else ():
-            _say(f"  - {remedy}")
-    elif tried.step is Step.SWITCHED:
-        _say(f"The new key of {name} works and is in use from now on: {tried.fingerprint}.")
-        _say_what_goes(server, tried)
-    elif tried.step is Step.STILL_ACCEPTED:
-        _say(f"The old key of {name} is still accepted.")
-        _say_what_goes(server, tried)
-    else:
-        _say(f"The old key of {name} is refused: the change of key is finished ({tried.fingerprint}).")
-        if tried.aside:
+    _say(words.outcome(tried, named=True))
+    match tried.step:
+        case Step.NOTHING:
+            _say(f"canary rotate {name} begins one.")
+        case Step.NOT_ACCEPTED:
+            _say_failure(tried)
+            _say(f"canary rotate {name} prints the line to install on {server.through}.")
+        case Step.FAILED:
+            _say_failure(tried)
+            for remedy in tried.failure.remedies if tried.failure else ():
+                _say(f"  - {remedy}")
+        case Step.SWITCHED | Step.STILL_ACCEPTED:
+            _say_what_goes(tried.old)
+        case Step.FINISHED if tried.aside:
             _say(f"The old key is kept at {path_words(tried.aside)}.")
 
 
-def _say_what_goes(server: Server, tried: Tried) -> None:
-    old = tried.old
+def _say_what_goes(old: OldKey | None) -> None:
     if old is None:
-        _say(
-            "The old key's line cannot be shown: neither its file nor the .pub beside it can be read. "
-            f"If the line is still on {server.through}, remove it there."
-        )
-    elif old.needed_by:
-        _say(
-            f"Leave the old key's line ({old.fingerprint}): it is still needed by {', '.join(old.needed_by)}."
-        )
+        _say(words.NOT_SHOWN)
+    elif kept := words.still_needed(old):
+        _say(kept)
     else:
         click.echo(old.line)
         _say(f"Remove this line, whatever stands before it, from ~/.ssh/authorized_keys of {old.account}.")
@@ -160,5 +147,5 @@ def _say_failure(tried: Tried) -> None:
             _say(f"({failure.detail})")
 
 
-def _say(words: str) -> None:
-    click.echo(words, err=True)
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -81,15 +81,14 @@ async def look(server: Server, tools: Tools) -> HostKeyOffer | None:
     assert server.tunnel is not None  # noqa: S101 - the caller has looked
     trace = Trace(time.perf_counter)
     try:
-        ssh = await tools.logins.log_in(server.tunnel, None, trace)
+        async with tools.logins.connection(server.tunnel, None, trace):
+            return None
     except Failed as failed:
         if failed.host_key is not None:
             return failed.host_key
         if trace.stage is Stage.AUTH:
             return None  # the host key was fine; the login is another matter
         raise
-    await ssh.close()
-    return None
 
 
 def _show(offer: HostKeyOffer) -> None:

@@ -71,8 +71,7 @@ def _status(number: int) -> int:
 
 
 def _print(watch: Watch, *, as_json: bool) -> None:
-    from canary_tui.monitor.event_records import event_json
-    from canary_tui.monitor.records import json_line
+    from canary_tui.monitor.json_records import event_json, json_line
 
     words = _Words()
     left_out = 0

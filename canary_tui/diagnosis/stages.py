@@ -163,8 +163,6 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     ok: bool
     ms: float
     note: str = ""
-    hop: str = ""
-    """``user@host:port`` where a stage takes place once a hop."""
 
 
 class RouteKind(StrEnum):

@@ -16,9 +16,6 @@ from canary_tui.diagnosis.stages import Failure
 from canary_tui.keys.authorized import KeyInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from canary_tui.servers.fleet import Fleet
     from canary_tui.servers.model import Server
 
 
@@ -91,42 +88,6 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     def good(self) -> bool:
         """Whether all went as it should: what a command ends with status 0 for."""
         return self.step in {Step.NOTHING, Step.SWITCHED, Step.FINISHED}
-
-
-def changes_told(before: Fleet, after: Fleet) -> Iterator[tuple[str, str]]:
-    """Yield each server whose key was changed between two readings of the file, and the log's words for it.
-
-    So a change is told once, whichever program has made it.
-    """
-    for server in after.servers:
-        was = before.get(server.name)
-        if was is not None and was != server and (words := _told(was, server)):
-            yield server.name, words
-
-
-def _told(was: Server, now: Server) -> str:
-    if was.ssh is not None and was.ssh.old_key and account(now) != account(was):
-        port = "" if was.ssh.port == 22 else f":{was.ssh.port}"
-        return (
-            f"the SSH account was changed: remove the line of old key {was.ssh.old_key} from "
-            f"{was.ssh.user}@{was.ssh.host}{port}, where nothing looks for it any more"
-        )
-    if was.ssh is None or now.ssh is None:
-        return ""
-    new, old = now.ssh.next_key, was.key_name
-    if was.key_name != now.key_name:
-        if now.ssh.old_key == old:
-            return f"key {now.key_name} works and is in use now; remove the line of {old} from {now.through}"
-        if now.key_name == was.ssh.next_key:
-            return f"key {now.key_name} works and is in use now, in the place of {old}"
-    elif new and new != was.ssh.next_key:
-        return f"new key {new} made: install its line beside the old one; it is tried at each test"
-    elif was.ssh.next_key and not new:
-        return f"new key {was.ssh.next_key} given up; {old} stays in use"
-    if was.ssh.old_key and not now.ssh.old_key:
-        # A refusal was seen, or a person took the entry out: the file is the same after both.
-        return f"old key {was.ssh.old_key} is taken out of the settings: the change of key is over"
-    return ""
 
 
 def account(server: Server) -> tuple[str, int, str] | None:

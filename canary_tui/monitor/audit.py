@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,9 +28,8 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
         raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=f"{server.name} has no SSH tunnel")
     key = await tools.key_of(server)
     trace = Trace(time.perf_counter)
-    ssh = await tools.logins.log_in(server.tunnel, key, trace, offered_agent=NO_SOCKET)
-    try:
-        host, port = server.database.host, server.database.port
+    host, port = server.database.host, server.database.port
+    async with tools.logins.connection(server.tunnel, key, trace, offered_agent=NO_SOCKET) as ssh:
         result = await probe(server, tools, route=SshRoute(ssh, host, port))
         if result.failure is not None and result.failure.stage is Stage.SETTINGS:
             # No password, no authorities: what the key may do shows all the same, by a login that is refused.
@@ -46,10 +45,8 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
             detail=failure.summary if failure else f"a whole probe in {result.total_ms:.1f} ms",
         )
         rest = await beyond_the_database(ssh, server.tunnel.user, host, port)
-    finally:
-        await ssh.close()
     info = await tools.key_info(server)
-    software = tools.software(server)
+    software = tools.logins.software(server.tunnel)
     return AuditReport(
         server=server.name,
         checks=(database, *rest),
@@ -63,25 +60,3 @@ def without_secrets(server: Server) -> Server:
     """Return the server as it is tried where its password, or a file of authorities, is not at hand."""
     database = msgspec.structs.replace(server.database, password=None, tls=TlsMode.PREFER, ca_file="")
     return msgspec.structs.replace(server, database=database)
-
-
-def audit_json(report: AuditReport) -> dict[str, Any]:
-    """Return an audit as ``canary audit --json`` writes it."""
-    return {
-        "schema": 1,
-        "server": report.server,
-        "ok": report.ok,
-        "checks": [
-            {
-                "check": check.check,
-                "title": check.title,
-                "wanted": check.wanted.value,
-                "found": check.found.value,
-                "ok": check.ok,
-                "detail": check.detail,
-            }
-            for check in report.checks
-        ],
-        "findings": report.findings,
-        "line": report.line,
-    }

@@ -61,7 +61,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     last: ProbeResult | None = None
     recent: tuple[float | None, ...] = ()
     """Total milliseconds of the last probes, oldest first; None for one that failed."""
-    probing: bool = False
     host_key: HostKeyOffer | None = None
     """A host key that waits for a person."""
     password_wanted: bool = False
@@ -179,8 +178,6 @@ class Board:
                 self._probed(event.result, event.at)
             case events.TunnelChanged():
                 self._tunnel(event)
-            case events.ProbeStarted():
-                self._update(event.server, event.at, probing=True)
             case events.ClientsChanged():
                 traffic = {"bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
                 self._update(event.server, event.at, clients=event.clients, **traffic)
@@ -226,7 +223,7 @@ class Board:
         }
         self._update(event.server, event.at, **changes)
         if event.state is TunnelState.CLOSED:
-            self._update(event.server, event.at, failure=None, probing=False, local_trouble="")
+            self._update(event.server, event.at, failure=None, local_trouble="")
         elif event.failure is not None:
             self._update(event.server, event.at, failure=event.failure)
 
@@ -270,7 +267,7 @@ def _fresh(old: Row | None, server: Server, mistakes: tuple[str, ...], at: float
 
 
 def _probe_changes(result: ProbeResult) -> dict[str, Any]:
-    changes: dict[str, Any] = {"last": result, "failure": result.failure, "probing": False}
+    changes: dict[str, Any] = {"last": result, "failure": result.failure}
     if result.ok or (result.failure and result.failure.cause is not Cause.PASSWORD_MISSING):
         changes["password_wanted"] = False
     if result.host_key is not None:

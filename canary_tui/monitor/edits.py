@@ -32,7 +32,7 @@ async def save(
     from canary_tui.monitor.local_ports import with_local_port
 
     if keyring_password is not None:
-        from canary_tui.servers.secrets import keyring_set
+        from canary_tui.servers.system_keyring import keyring_set
 
         await asyncio.to_thread(keyring_set, server, keyring_password)
     made: StoredKey | None = None

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from canary_tui.keys.rotation import changes_told
+from canary_tui.keys.rotation_words import changes_told
 from canary_tui.monitor.events import FileRejected, FleetLoaded, Noted
 from canary_tui.servers.file import BadFile, ServersFile
 from canary_tui.servers.fleet import Fleet

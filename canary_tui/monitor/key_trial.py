@@ -14,11 +14,11 @@ from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.keys.rotation import Step, Tried
 from canary_tui.monitor.audit import without_secrets
-from canary_tui.monitor.logins import LOGIN_SECONDS
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.rotation import CannotRotate, finish, shown_old, switch, with_ssh
 from canary_tui.servers.editing import good
 from canary_tui.servers.file import BadFile, NotListed
+from canary_tui.tunnels.ssh_logins import LOGIN_SECONDS
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import ProbeResult
@@ -131,7 +131,7 @@ async def learn_version(tools: Tools, server: Server) -> None:
     version unknown, and no more: the line is then for the usual ones.
     """
     ssh = server.tunnel
-    if ssh is None or (ssh.host, ssh.port) in tools.logins.versions:
+    if ssh is None or tools.logins.version(ssh):
         return
     try:
         key: StoredKey | None = tools.keys.load(tools.keys.path(server.key_name))
@@ -146,11 +146,10 @@ async def _login(tools: Tools, server: Server, key: StoredKey | None) -> Failure
     assert ssh is not None  # noqa: S101 - a direct server has no keys to try
     trace = Trace(time.perf_counter)
     try:
-        connection = await tools.logins.log_in(ssh, key, trace)
+        async with tools.logins.connection(ssh, key, trace):
+            return None
     except Failed as failed:
         return explain(failed, trace.fail(failed), tools.words(server))
-    await connection.close()
-    return None
 
 
 def _unreadable(server: Server, failed: Failed, remedy: str) -> Tried:

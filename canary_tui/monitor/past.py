@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from canary_tui.monitor.board import LogLine
+    from canary_tui.monitor.history.query import LogQuery
     from canary_tui.monitor.history.reader import HistoryReader, LatencyPoint, Percentiles
     from canary_tui.monitor.incidents import Incident
     from canary_tui.monitor.uptime import Uptime
@@ -33,28 +34,9 @@ class Past:
 
         return HistoryReader(history_file(self._history_paths))
 
-    def history_lines(
-        self,
-        server: str | None = None,
-        *,
-        failures: bool = False,
-        text: str = "",
-        before: float | None = None,
-        after: float | None = None,
-        limit: int = 200,
-    ) -> Future[list[LogLine]]:
-        """Return a page of the log, oldest first: the last before ``before``, or the first after ``after``.
-
-        A line's ``at``, given as ``before`` or ``after``, is where the next page begins. ``seq`` is not the
-        live log's.
-        """
-        return self._call(
-            asyncio.to_thread(
-                lambda: self._reader().lines(
-                    server, failures=failures, text=text, before=before, after=after, limit=limit
-                )
-            )
-        )
+    def history_lines(self, query: LogQuery) -> Future[list[LogLine]]:
+        """Return a page of the log from disk, oldest line first; ``seq`` is not the live log's."""
+        return self._call(asyncio.to_thread(lambda: self._reader().lines(query)))
 
     def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
         """Return how long each server was up in the last ``span`` seconds; none for one never watched."""

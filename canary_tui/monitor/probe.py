@@ -119,6 +119,9 @@ async def _all_stages(
     except Failed as failed:
         if failed.cause is Cause.PASSWORD_REJECTED:
             tools.passwords.rejected(server)
+        if failed.cause is Cause.PASSWORD_MISSING and (why := tools.passwords.passed_over(server)):
+            detail = f"{why}; {failed.detail}" if failed.detail else why
+            raise Failed(failed.cause, stage=failed.stage, detail=detail, facts=failed.facts) from None
         raise
 
 
@@ -171,10 +174,5 @@ async def _way(
         begin()
         yield DirectRoute(database.host, database.port)
     else:
-        ssh = await tools.logins.log_in(server.tunnel, key, trace, seconds=None, on_turn=begin)
-        try:
+        async with tools.logins.connection(server.tunnel, key, trace, seconds=None, on_turn=begin) as ssh:
             yield SshRoute(ssh, database.host, database.port, kind=RouteKind.FRESH)
-        except BaseException:
-            ssh.abort()
-            raise
-        await ssh.close()

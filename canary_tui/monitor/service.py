@@ -131,11 +131,11 @@ class Monitor(Past):
 
     def snapshot(self) -> Snapshot:
         """Return the board as it was published last. Instant."""
-        return self._works.snapshot
+        return self._works.events.snapshot
 
     def log_after(self, seq: int, limit: int = 1000) -> list[LogLine]:
         """Return the newest ``limit`` log lines after ``seq``, oldest first. Instant."""
-        return self._works.board.log_after(seq, limit)
+        return self._works.events.board.log_after(seq, limit)
 
     def clients(self) -> int:
         """Return how many clients are connected through local ports now."""
@@ -143,7 +143,7 @@ class Monitor(Past):
 
     def listen(self, listener: Callable[[AnyEvent], None]) -> None:
         """Have every event from now on passed to ``listener``, on the monitor's thread."""
-        self._works.listeners.append(listener)
+        self._works.events.listeners.append(listener)
 
     # Tunnels and probes
 
@@ -153,19 +153,19 @@ class Monitor(Past):
         It is closed by ``close``, by cancelling the future, or when the server is switched off or
         removed. A second hold of one server waits for the first to end: generations never overlap.
         """
-        return self._call(self._works.hold(name))
+        return self._call(self._works.held.hold(name))
 
     def close(self, name: str) -> Future[None]:
         """Close a server's tunnel; the future ends when all of it is closed. Idempotent."""
-        return self._call(self._works.close(name))
+        return self._call(self._works.held.close(name))
 
     def probe_now(self, name: str) -> None:
         """Probe a server at once, without waiting for its turn."""
-        self._loop.call_soon_threadsafe(self._works.probe_now, name)
+        self._loop.call_soon_threadsafe(self._works.held.probe_now, name)
 
     def retry_now(self, name: str) -> None:
         """Stop waiting and try a server's tunnel and probe at once."""
-        self._loop.call_soon_threadsafe(self._works.retry_now, name)
+        self._loop.call_soon_threadsafe(self._works.held.retry_now, name)
 
     def start_test(self, name: str) -> Test:
         """Test a server over an SSH connection of the test's own. Raises KeyError for an unknown one."""

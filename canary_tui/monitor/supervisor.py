@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.catalogue import explain
@@ -12,9 +13,10 @@ from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.causes.retries import Retry
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
-from canary_tui.monitor.backoff import delay
+from canary_tui.monitor.attempts import Attempts
 from canary_tui.monitor.breakdowns import ENDING
-from canary_tui.monitor.doorway import Doorway, Down
+from canary_tui.monitor.client_way import way_for_client
+from canary_tui.monitor.doorway import Doorway
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.paths import file_state
 from canary_tui.tunnels.open_files import unexpected
@@ -68,19 +70,19 @@ class Supervisor:
         self.failure: Failure | None = None
         """What keeps the tunnel from standing; None while it stands or is opened for the first time."""
         self.host_key: HostKeyOffer | None = None
+        self.retry_at: float | None = None
+        """When the next attempt is, by the monotonic clock, while one is waited for."""
         self.openings = 0
         """How often the tunnel has come up."""
         self._tools = tools
         self._emit = emit
-        self._chance = chance
         self._ssh: SshConnection | None = None
         self._changed = asyncio.Event()
         self._wake = asyncio.Event()
-        self._retry, self._attempt = Retry.NETWORK, 0
-        self._retry_at: float | None = None
+        self._attempts = Attempts(chance)
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._check = Check()
-        self._door = Doorway(server, tools, emit, way=self._way_for_client, any_port=any_port)
+        self._door = Doorway(server, tools, emit, way=partial(way_for_client, self), any_port=any_port)
         self._steps = {
             TunnelState.OPENING: self._open,
             TunnelState.UP: self._stay_up,
@@ -130,7 +132,7 @@ class Supervisor:
 
     def woke(self) -> None:
         """The machine woke up, or its network changed: try at once what only the network keeps down."""
-        if self.state is TunnelState.UP or self._retry is Retry.NETWORK:
+        if self.state is TunnelState.UP or self._attempts.kind is Retry.NETWORK:
             self.retry_now()
 
     def doubt(self) -> None:
@@ -152,19 +154,19 @@ class Supervisor:
         try:
             async with asyncio.timeout(limit):
                 while self.state in {TunnelState.OPENING, TunnelState.LOST, TunnelState.CLOSED}:
-                    await self._next_change()
+                    await self.next_change()
         except TimeoutError:
             return
 
     async def until_up(self) -> None:
         """Wait until the tunnel stands."""
         while self.state is not TunnelState.UP:
-            await self._next_change()
+            await self.next_change()
 
     async def until_reopened(self, openings: int) -> None:
         """Wait until the tunnel has come up since it had done so ``openings`` times."""
         while self.openings == openings:
-            await self._next_change()
+            await self.next_change()
 
     # The steps, one for each state
 
@@ -221,14 +223,14 @@ class Supervisor:
         reason = self._check.end() or reason
         self._ssh = None
         if time.monotonic() - opened >= STEADY_SECONDS:
-            self._attempt = 0
+            self._attempts.forget()
         lost = Failed(Cause.TUNNEL_LOST, detail=reason)
         self.failure = explain(lost, Stage.FORWARD, self._tools.words(self.server))
         self._become(TunnelState.LOST, reason=reason)
 
     async def _after_loss(self) -> None:
         """Try again soon, but not at once: many servers lose one jumpbox together."""
-        seconds = self._next_delay(Retry.NETWORK)
+        seconds = self._attempts.next_delay(Retry.NETWORK)
         if seconds > SOON_SECONDS:
             self._become(TunnelState.WAITING, wait=seconds)
         else:
@@ -237,7 +239,7 @@ class Supervisor:
 
     async def _wait(self) -> None:
         """Wait for the next attempt's time."""
-        at = self._retry_at or 0.0
+        at = self.retry_at or 0.0
         await self._sleep(max(0.0, at - time.monotonic()))
         self._become(TunnelState.OPENING)
 
@@ -257,16 +259,10 @@ class Supervisor:
         self.failure = failure
         retry = ROWS[failure.cause].retry.tunnel
         if retry is Retry.PERSON:
-            self._retry, self._attempt = retry, 0
+            self._attempts.forget(retry)
             self._become(TunnelState.STOPPED)
         else:
-            self._become(TunnelState.WAITING, wait=self._next_delay(retry))
-
-    def _next_delay(self, retry: Retry) -> float:
-        """Return the seconds to wait. Each kind of failure is counted by itself."""
-        self._attempt = self._attempt + 1 if retry is self._retry else 1
-        self._retry = retry
-        return delay(retry, self._attempt, self._chance())
+            self._become(TunnelState.WAITING, wait=self._attempts.next_delay(retry))
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the time is over or ``retry_now`` was called since the last attempt began."""
@@ -275,37 +271,17 @@ class Supervisor:
                 await self._wake.wait()
         except TimeoutError:
             return
-        self._attempt = 0
+        self._attempts.forget()
 
-    # Clients of the local end
-
-    async def _way_for_client(self) -> Route:
-        """Return the way for a client; one that is being rebuilt is waited for, ``connect_wait`` at most.
-
-        Not waited for when it cannot come back within that. Raises Failed.
-        """
-        ssh = self.server.ssh
-        deadline = time.monotonic() + (ssh.connect_wait if ssh else 0)
-        while (route := self.route()) is None:
-            late = self._retry_at is not None and self._retry_at > deadline
-            left = deadline - time.monotonic()
-            if self.state is TunnelState.STOPPED or late or left <= 0:
-                raise Down(self.failure)
-            try:
-                async with asyncio.timeout(left):
-                    await self._next_change()
-            except TimeoutError:
-                continue
-        return route
-
-    async def _next_change(self) -> None:
+    async def next_change(self) -> None:
+        """Wait until the tunnel enters a state."""
         self._changed.clear()
         await self._changed.wait()
 
     def _become(self, state: TunnelState, *, reason: str = "", wait: float | None = None) -> None:
         """Enter a state and tell it, with the reason; ``wait``: seconds to the next attempt."""
         self.state = state
-        self._retry_at = None if wait is None else time.monotonic() + wait
+        self.retry_at = None if wait is None else time.monotonic() + wait
         self._changed.set()
         down = state in {TunnelState.WAITING, TunnelState.STOPPED}
         self._emit(

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.keys.authorized import KeyInfo, key_info
-from canary_tui.keys.ssh_software import USUAL, SshSoftware
 from canary_tui.keys.store import KeyStore, StoredKey
 from canary_tui.monitor.local_ports import LocalPorts
-from canary_tui.monitor.logins import SshLogins
 from canary_tui.monitor.own_ports import OwnPorts
 from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.file import BadFile, NotListed, ServersFile
-from canary_tui.servers.secrets import Passwords
+from canary_tui.servers.passwords import Passwords
 from canary_tui.tunnels.host_keys import KnownHosts
 from canary_tui.tunnels.known_tls import KnownTls
+from canary_tui.tunnels.ssh_logins import SshLogins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,12 +82,8 @@ class Tools:
             created=key.created,
             path=Source.PATH.text(str(key.path)),
             server=server,
-            software=self.software(server),
+            software=self.logins.software(server.ssh),
         )
-
-    def software(self, server: Server) -> SshSoftware:
-        """Return which SSH server it is, as far as that has been seen in this run."""
-        return self.logins.software(server.ssh) if server.ssh else USUAL
 
     def words(self, server: Server) -> dict[str, str]:
         """Return the names that the sentences of a diagnosis use, with what was seen of the SSH server."""

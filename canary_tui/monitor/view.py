@@ -50,7 +50,7 @@ class View:
         from canary_tui.monitor.clients import ClientStart
         from canary_tui.monitor.ways import check_safe
         from canary_tui.servers.allowed import AllowedCommands
-        from canary_tui.servers.secrets import Passwords
+        from canary_tui.servers.passwords import Passwords
         from canary_tui.tunnels.known_tls import KnownTls
 
         server, servers = self._known(name), self._follower.fleet.named

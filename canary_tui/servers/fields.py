@@ -1,17 +1,25 @@
-"""One field's text to its value. Each function raises ValueError with what is wrong and what is allowed."""
+"""One field's text to its value: what the file, the form and the command line read every setting by.
+
+Each function raises ValueError with what is wrong and what is allowed, to be said after the field's name or
+its text.
+"""
 
 from __future__ import annotations
 
 import functools
 import pwd
 import re
-from typing import TYPE_CHECKING, TypeVar
-
-import msgspec
+import shlex
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from canary_tui.servers.model import (
-    ProbePlan,
-    SshServer,
+    Interval,
+    Kept,
+    Port,
+    Size,
+    Slowness,
+    Timeout,
+    Wait,
     format_duration,
     host_problem,
     name_problem,
@@ -28,8 +36,19 @@ BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?)B?\Z", re.ASCII)
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-SMALLEST_HISTORY = 1_000_000
 
+SETTINGS = {
+    "db_name": "database.name",
+    "db_user": "database.user",
+    "password_from": "database.password",
+    "password_env": "database.password",
+    "password_command": "database.password",
+    "password_keyring": "database.password",
+    "tls": "database.tls",
+    "ca_file": "database.ca_file",
+    "query": "probe.query",
+}
+"""Fields of the form and options of the command line whose setting not every engine has a use for."""
 
 CREDENTIALS = re.compile(r"(?<![:/]):(?!//).*@|(?<=password=)[^&]+|(?<=passwd=)[^&]+", re.I | re.S)
 
@@ -47,13 +66,20 @@ def boolean(text: str) -> bool:
         raise ValueError("is neither true nor false") from None
 
 
+def _limits(kind: Any) -> Any:
+    """Return the ``Meta`` that a type of the model carries."""
+    return get_args(kind)[1]
+
+
+PORTS = f"{_limits(Port).ge}–{_limits(Port).le}"
+"""Which ports there are, for a person."""
+
+
 def port(text: str) -> int:
     """Return a TCP port. Decimal digits only: YAML 1.1 reads 022 as 18 and 1_000 as 1000."""
-    if text.isascii() and text.isdigit() and len(text) <= 5 and not text.startswith("0"):
-        number = int(text)
-        if number <= 65535:
-            return number
-    raise ValueError("is not a port (1–65535)")
+    if re.fullmatch("[1-9][0-9]{0,4}", text) and int(text) <= _limits(Port).le:
+        return int(text)
+    raise ValueError(f"is not a port ({PORTS})")
 
 
 def words(text: str) -> str:
@@ -92,6 +118,31 @@ def name(text: str) -> str:
     return text
 
 
+def variable(text: str) -> str:
+    """Return the name of an environment variable."""
+    if not some_words(text) or "=" in text or any(map(str.isspace, text)):
+        raise ValueError("is no name of an environment variable")
+    return text
+
+
+def command_line(text: str) -> tuple[str, ...]:
+    """Return the words of a command, split as a shell does it."""
+    try:
+        found = tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError("has a quote that is not closed") from None
+    return command(found)
+
+
+def command(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a command, which begins with a program."""
+    if not words or not words[0]:
+        raise ValueError("is empty; a command that prints the password is needed")
+    if any("\0" in word for word in words):
+        raise ValueError("has a NUL in it, which no argument may have")
+    return words
+
+
 def account(text: str) -> str:
     """Return the name of a user of this machine."""
     try:
@@ -115,18 +166,31 @@ def choice(kind: type[E]) -> Callable[[str], E]:
     return convert
 
 
-def duration(low: float, high: float | None, *, above: bool = False) -> Callable[[str], float]:
-    """Return the converter to seconds from ``low`` (not itself when ``above``) to ``high``."""
-    allowed = f"{'more than ' if above else ''}{format_duration(low)}"
-    allowed += f" – {format_duration(high)}" if high is not None else " or longer"
+class Duration:
+    """Reads seconds within the limits of a type, such as ``Interval``."""
 
-    def convert(text: str) -> float:
-        seconds = parse_duration(text)
-        if seconds < low or (above and seconds == low) or (high is not None and seconds > high):
-            raise ValueError(f"is out of range ({allowed})")
+    def __init__(self, kind: Any) -> None:
+        self._limits = _limits(kind)
+        above, most = self._limits.gt, self._limits.le
+        low = above if above is not None else self._limits.ge
+        self.allowed = f"{'more than ' if above is not None else ''}{format_duration(low)}"
+        """What is allowed, for a person: ``1s – 1d``."""
+        self.allowed += f" – {format_duration(most)}" if most is not None else " or longer"
+
+    def __call__(self, text: str) -> float:
+        """Return the seconds that a text such as ``5m`` stands for."""
+        seconds, limits = parse_duration(text), self._limits
+        low = seconds > limits.gt if limits.gt is not None else seconds >= limits.ge
+        if not low or (limits.le is not None and seconds > limits.le):
+            raise ValueError(f"is out of range ({self.allowed})")
         return seconds
 
-    return convert
+
+every = Duration(Interval)
+timeout = Duration(Timeout)
+slow_after = Duration(Slowness)
+connect_wait = Duration(Wait)
+kept = Duration(Kept)
 
 
 def size(text: str) -> int:
@@ -135,22 +199,7 @@ def size(text: str) -> int:
     factor = {**UNITS, **BINARY_UNITS}.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError("is no size, such as 500MB or 2GB")
-    count = int(float(match[1]) * factor)
-    if count < SMALLEST_HISTORY:
-        raise ValueError("is too small (1MB or more)")
+    count, least = int(float(match[1]) * factor), _limits(Size).ge
+    if count < least:
+        raise ValueError(f"is too small ({least // 10**6}MB or more)")
     return count
-
-
-def _limited(struct: type[msgspec.Struct], field: str) -> Callable[[str], float]:
-    """Return the converter with the limits that the model's own type carries."""
-    kinds = {entry.name: entry.type for entry in msgspec.inspect.type_info(struct).fields}  # type: ignore[attr-defined]
-    kind = kinds[field]
-    low = kind.ge if kind.ge is not None else kind.gt
-    return duration(low, kind.le, above=kind.gt is not None)
-
-
-every = _limited(ProbePlan, "every")
-timeout = _limited(ProbePlan, "timeout")
-slow_after = _limited(ProbePlan, "slow_after")
-connect_wait = _limited(SshServer, "connect_wait")
-kept = duration(0, None, above=True)

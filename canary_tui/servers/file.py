@@ -80,12 +80,10 @@ class ServersFile:
         """Put a server at the end of the list."""
         return self._edit(lambda text: editing.added(text, self.path.name, server))
 
-    def change(self, name: str, server: Server) -> Fleet:
-        """Make the entry called ``name`` say what ``server`` says. Only values that differ are touched."""
-        return self.update(name, lambda _now, _fleet: server)
-
     def update(self, name: str, change: Callable[[Server, Fleet], Server]) -> Fleet:
         """Make the entry called ``name`` say what ``change`` makes of it, as it stands on disk now.
+
+        Only values that differ are touched.
 
         ``change`` is called under the lock, with the whole list too, and more than once when an editor
         saves the file meanwhile. What it raises is passed on; the file then stays as it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from canary_tui.servers.model import ProbePlan, Server
+from canary_tui.servers.model import Kept, ProbePlan, Server, Size
 from canary_tui.servers.problems import BadFile, Problem
 
 
@@ -18,9 +18,9 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 class HistoryLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long the past is kept: seconds and bytes."""
 
-    raw: float = 3 * 86_400.0
-    rollups: float = 400 * 86_400.0
-    max_size: int = 2_000_000_000
+    raw: Kept = 3 * 86_400.0
+    rollups: Kept = 400 * 86_400.0
+    max_size: Size = 2_000_000_000
 
 
 class BrokenServer(msgspec.Struct, frozen=True, kw_only=True):

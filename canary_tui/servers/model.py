@@ -1,7 +1,7 @@
 """What a server is: frozen records that carry their own limits.
 
-Limits live in the types (``Meta``), so the file, the form and the command line check alike.
-Durations are seconds, ports are TCP ports.
+Limits live in the types (``Meta``), and nowhere else: ``fields`` makes of them what the file, the form and
+the command line check by. Durations are seconds, ports are TCP ports, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from msgspec import Meta
 
 from canary_tui.servers.engine_facts import Engine as Engine  # noqa: PLC0414 - part of a server
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z"
+NAME_LENGTH = 63
+NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{NAME_LENGTH - 1}}}\Z"
 HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Interval = Annotated[float, Meta(ge=1, le=86_400)]
 Timeout = Annotated[float, Meta(ge=1, le=60)]
+Slowness = Annotated[float, Meta(gt=0, le=60)]
 Wait = Annotated[float, Meta(ge=0, le=300)]
+Kept = Annotated[float, Meta(gt=0)]
+Size = Annotated[int, Meta(ge=1_000_000)]
 
 
 class TlsMode(StrEnum):
@@ -113,7 +117,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     every: Interval = 10.0
     timeout: Timeout = 5.0
-    slow_after: Annotated[float, Meta(gt=0, le=60)] = 0.25
+    slow_after: Slowness = 0.25
     query: str = "select 1"
 
 
@@ -239,7 +243,14 @@ def name_problem(name: str) -> str:
         return "ends in .pub, as the public half of another server's key does"
     if re.match(NAME_PATTERN, name):
         return ""
-    return "is no server name (1 to 63 letters, digits, '_', '.', '-', the first a letter or digit)"
+    return (
+        f"is no server name (1 to {NAME_LENGTH} letters, digits, '_', '.', '-', the first a letter or digit)"
+    )
+
+
+def name_like(text: str) -> str:
+    """Return the server's name that is nearest to a text, such as a database's name; empty when none is."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", text).strip("-_.")[:NAME_LENGTH]
 
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z", re.ASCII)

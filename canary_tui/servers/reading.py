@@ -20,19 +20,15 @@ from canary_tui.servers.model import (
     Database,
     Engine,
     Listen,
-    PasswordCommand,
-    PasswordEnv,
-    PasswordKeyring,
-    PasswordSource,
     ProbePlan,
     Server,
     SshServer,
     TlsMode,
 )
-from canary_tui.servers.nodes import Document, Mapping, Node, Scalar, Sequence, compose, key_text
+from canary_tui.servers.nodes import Document, Node, Scalar, Sequence, compose
+from canary_tui.servers.password_entry import password_source
 from canary_tui.servers.problems import BadFile, Problem
 from canary_tui.servers.unknown import UnknownKeys
-from canary_tui.servers.vocabulary import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +37,6 @@ T = TypeVar("T")
 
 MAX_SERVERS = 10_000
 """Read in a second; far more than one process can hold tunnels to."""
-PASSWORD_WAYS = "{env: VARIABLE}, {command: [program, argument, …]} or {keyring: true}"  # noqa: S105 - no password
 
 VERSION = 1
 """The file's version that is known. What a newer one adds is left alone."""
@@ -215,7 +210,7 @@ class _Reader:
             port=self._database_port(block, kind),
             name=block.get("name", fields.words, ""),
             user=block.get("user", fields.words, ""),
-            password=self._password(block),
+            password=password_source(block, self._unknown),
             tls=block.get("tls", tls, TlsMode.PREFER),
             ca_file=block.get("ca_file", fields.words, ""),
             allow_cleartext=block.get("allow_cleartext", fields.boolean, False),
@@ -287,33 +282,3 @@ class _Reader:
             slow_after=block.get("slow_after", fields.slow_after, plan.slow_after),
             query=block.get("query", fields.query, plan.query),
         )
-
-    def _password(self, database: Block) -> PasswordSource | None:
-        """Read where the password comes from. What stands there is never repeated: it may be the password."""
-        node, path = database.node("password"), database.at("password")
-        if node is None:
-            return None
-        if not isinstance(node, Mapping):
-            self.problem(node, path, f"holds no password itself; say where it comes from: {PASSWORD_WAYS}")
-            return None
-        ways = [(key_text(key), value) for key, value in node.pairs if key_text(key) in KEYS["password"]]
-        try:
-            source = self._source(*ways[0]) if len(ways) == 1 else self._source(None, node)
-        except ValueError:
-            self.problem(node, path, f"is not one of {PASSWORD_WAYS}")
-            return None
-        self._unknown.add_beside_password(node, path)
-        return source
-
-    @staticmethod
-    def _source(way: str | None, value: Node) -> PasswordSource | None:
-        """Return the source, or None for a keyring that is switched off. Raises ValueError."""
-        if way == "env" and isinstance(value, Scalar) and "=" not in value.text:
-            return PasswordEnv(fields.some_words(value.text))
-        if way == "keyring" and isinstance(value, Scalar):
-            return PasswordKeyring() if fields.boolean(value.text) else None
-        if way == "command" and isinstance(value, Sequence) and value.items:
-            words = tuple(item.text for item in value.items if isinstance(item, Scalar))
-            if len(words) == len(value.items) and words[0] and not any("\0" in word for word in words):
-                return PasswordCommand(words)
-        raise ValueError

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from canary_tui.keys.authorized import KeyInfo
     from canary_tui.keys.rotation import Rotation, Tried
     from canary_tui.monitor.board import LogLine, Snapshot
+    from canary_tui.monitor.history.query import LogQuery
     from canary_tui.monitor.history.reader import LatencyPoint, Percentiles
     from canary_tui.monitor.incidents import Incident
     from canary_tui.monitor.uptime import Uptime
@@ -41,20 +42,8 @@ class MonitorApi(Protocol):
     def log_after(self, seq: int, limit: int = 1000) -> list[LogLine]:
         """Return log lines newer than ``seq``, oldest first."""
 
-    def history_lines(
-        self,
-        server: str | None = None,
-        *,
-        failures: bool = False,
-        text: str = "",
-        before: float | None = None,
-        after: float | None = None,
-        limit: int = 200,
-    ) -> Future[list[LogLine]]:
-        """Return log lines from disk, oldest first: the last before ``before``, or the first after ``after``.
-
-        Both are Unix times.
-        """
+    def history_lines(self, query: LogQuery) -> Future[list[LogLine]]:
+        """Return a page of the log from disk, oldest line first."""
 
     def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
         """Return how long each server was up in the last ``span`` seconds."""

@@ -13,15 +13,14 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerState
 
-from canary_tui.diagnosis.printable import filtered
 from canary_tui.monitor.board import Snapshot
 from canary_tui.tui.driver import TerminalDriver
 from canary_tui.tui.files import Choices, read_choices, write_choices
 from canary_tui.tui.holding import Holding
 from canary_tui.tui.key_gate import KeyGate
-from canary_tui.tui.palette import ServerCommands
+from canary_tui.tui.palette import ServerCommands, system_commands
+from canary_tui.tui.places import Places
 from canary_tui.tui.presenters import second_copy
-from canary_tui.tui.printing import PrintableOnly
 from canary_tui.tui.screens.dialogs import AskPassword, Confirm
 from canary_tui.tui.screens.help import Reading, help_lines
 from canary_tui.tui.screens.page import Page, done, error_words
@@ -33,22 +32,17 @@ from canary_tui.tui.uptimes import Uptimes
 from canary_tui.tui.widgets.bars import reachable_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from pathlib import Path
 
     from textual import events
-    from textual.filter import LineFilter
     from textual.screen import Screen
 
-    from canary_tui.diagnosis.stages import HostKeyOffer
-    from canary_tui.monitor.incidents import Incident
     from canary_tui.monitor.lock import Holder
-    from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
     from canary_tui.tui.api import MonitorApi
-    from canary_tui.tui.lifetime import LiveMonitor
 
 T = TypeVar("T")
 
@@ -58,7 +52,7 @@ REFUSAL = 5.0
 """Seconds for which it is shown why a key does nothing."""
 
 
-class CanaryApp(App[None]):
+class CanaryApp(Places):
     """Screens over a monitor that runs on a thread of its own."""
 
     TITLE = "canary"
@@ -86,7 +80,6 @@ class CanaryApp(App[None]):
         self._state = state
         self._second = 0
         self._refused_until = 0.0
-        self._printable_only = PrintableOnly()
         self.uptimes = Uptimes(self, monitor)
         self._holding = Holding(self, monitor)
         self._removed: list[Server] = []
@@ -190,69 +183,6 @@ class CanaryApp(App[None]):
                 error_words(worker.error), title=worker.name, severity="error", timeout=12, markup=False
             )
 
-    # Places
-
-    def _go(self, page: Page) -> Page:
-        """Open a page, or go back to it where it is open already: ``escape`` never leads in circles."""
-        pages = [screen for screen in self.screen_stack if isinstance(screen, Page)]
-        for shown in pages:
-            if type(shown) is type(page) and shown.path == page.path:
-                while self.screen is not shown:
-                    self.pop_screen()
-                return shown
-        self.push_screen(page)
-        return page
-
-    def open_form(self, server: Server | None) -> None:
-        """Add a server (None) or change one."""
-        from canary_tui.tui.screens.server_form import ServerForm
-
-        taken = frozenset(row.server.name for row in self.facts.rows)
-        self._go(ServerForm(server, taken))
-
-    def open_key(self, name: str) -> None:
-        """Show a server's public key."""
-        from canary_tui.tui.screens.key_view import KeyView
-
-        self._go(KeyView(name))
-
-    def open_audit(self, name: str) -> None:
-        """Audit what a server's key can do."""
-        from canary_tui.tui.screens.audit import AuditView
-
-        self._go(AuditView(name))
-
-    def open_test(self, name: str) -> None:
-        """Test a server; where its test is open already, once more."""
-        from canary_tui.tui.screens.connection_test import ConnectionTest
-
-        page = ConnectionTest(name)
-        shown = self._go(page)
-        if shown is not page and isinstance(shown, ConnectionTest):
-            shown.action_again()
-
-    def open_log(self, name: str | None, broke: Incident | None = None) -> None:
-        """Follow the probes of a server, or of all; or look back at those with which an incident began."""
-        from canary_tui.tui.screens.probe_log import ProbeLog
-
-        page = self._go(ProbeLog(name))
-        if broke is not None and isinstance(page, ProbeLog):
-            page.look_at(broke.started, broke.servers)
-
-    def open_incidents(self) -> None:
-        """List what broke."""
-        from canary_tui.tui.screens.incidents import Incidents
-
-        self._go(Incidents())
-
-    def open_host_key(
-        self, name: str, offer: HostKeyOffer, decided: Callable[[bool | None], None] | None = None
-    ) -> None:
-        """Ask about a host key; ``decided`` hears whether it is trusted now."""
-        from canary_tui.tui.screens.host_key import HostKeyQuestion
-
-        self.push_screen(HostKeyQuestion(self.monitor, name, offer), decided)
-
     # Intents that more than one screen has
 
     def saved(self, server: Server, was: Server | None) -> None:
@@ -260,7 +190,7 @@ class CanaryApp(App[None]):
         self._holding.try_again(server.name)
         verb = "Added" if was is None else "Saved"
         self.notify(f"{verb} {server.name}.", markup=False)
-        self.home.select_soon(server.name)
+        self.home.table.select_soon(server.name)
 
     @property
     def can_undo(self) -> bool:
@@ -284,7 +214,7 @@ class CanaryApp(App[None]):
         """Bring the server back that was deleted last."""
         if self._removed:
             server = self._removed[-1]
-            self.home.select_soon(server.name)
+            self.home.table.select_soon(server.name)
             await self.done_and_shown(self.monitor.restore(server))
             self._removed.remove(server)
             self.notify(f"{server.name} is back.", markup=False)
@@ -306,14 +236,6 @@ class CanaryApp(App[None]):
         self.copy_to_clipboard(text)
         words = f"{text}\n" if show else ""
         self.notify(f"{words}The {what}: copied, where the terminal allows it.", markup=False)
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy what may be shown of ``text``: a clipboard is pasted into shells."""
-        super().copy_to_clipboard(filtered(text))
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Let nothing through to the terminal that is no text, whichever widget painted it."""
-        return [*super().get_line_filters(), self._printable_only]
 
     async def shell(self, name: str) -> None:
         """Give the terminal to psql or mysql until it ends."""
@@ -354,14 +276,7 @@ class CanaryApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action of the screen in the palette, and the themes."""
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if binding.description and active.enabled and binding.action != "command_palette":
-                key = self.get_key_display(binding)
-                run = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(binding.description.capitalize(), f"key {key}", run)
-        yield SystemCommand("Theme", "Choose other colours; remembered", self.action_change_theme)
-        yield SystemCommand("Screenshot", "Save this screen as SVG", self.deliver_screenshot)
+        return system_commands(self, screen)
 
     def _remember(self) -> None:
         if self._state is not None:
@@ -372,10 +287,3 @@ class CanaryApp(App[None]):
                 group="choices",
                 exit_on_error=False,
             )
-
-
-def run(paths: Paths, *, monitor: LiveMonitor | None = None) -> int:
-    """Run the application until it ends and return the exit status; the monitor is stopped before."""
-    from canary_tui.tui.lifetime import run_to_the_end
-
-    return run_to_the_end(paths, monitor)

@@ -102,7 +102,7 @@ def ended_by_signals(app: CanaryApp, monitor: Stoppable, terminal: Terminal) -> 
             over.set()
 
 
-def run_to_the_end(paths: Paths, monitor: LiveMonitor | None) -> int:
+def run(paths: Paths, *, monitor: LiveMonitor | None = None) -> int:
     """Run the application on ``monitor`` (or on one of its own) and return the exit status.
 
     Its own is a view while another process of the user monitors. It is started here and has been stopped

@@ -7,9 +7,8 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from canary_tui.monitor.board import LOG_LENGTH, LogLine
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.tui.presenters.probes import search_text
 
 if TYPE_CHECKING:
@@ -26,23 +25,16 @@ def history_key(at: float) -> int:
     return round(at * 1_000_000)
 
 
-class LogFilter(msgspec.Struct, frozen=True):
-    """Which lines are shown: of one server (empty: all), failures only, with all of some words."""
-
-    server: str = ""
-    failures: bool = False
-    text: str = ""
-
-    def shows(self, entry: LogLine) -> bool:
-        """Tell whether a line passes."""
-        if self.server and entry.server != self.server:
-            return False
-        if self.failures and (entry.result is None or entry.result.ok):
-            return False
-        if not self.text:
-            return True
-        hay = search_text(entry)
-        return all(word in hay for word in self.text.lower().split())
+def shows(query: LogQuery, entry: LogLine) -> bool:
+    """Tell whether a line is what a query asks for, whenever it was."""
+    if query.server and entry.server != query.server:
+        return False
+    if query.failures and (entry.result is None or entry.result.ok):
+        return False
+    if not query.text:
+        return True
+    hay = search_text(entry)
+    return all(word in hay for word in query.text.lower().split())
 
 
 class LogBook:
@@ -57,7 +49,8 @@ class LogBook:
         self._limit = limit
         self._most = most
         self._lines: deque[LogLine] = deque()
-        self.filter = LogFilter()
+        self.filter = LogQuery()
+        """Which lines are shown: its server, failures, text."""
         self.shown: list[LogLine] = []
         self._past = 0
         self.begins = False
@@ -87,17 +80,20 @@ class LogBook:
         """Take newer lines in; return by how many shown lines the top moved down."""
         for entry in entries:
             self._lines.append(entry)
-            if self.live and self.filter.shows(entry):
+            if self.live and self._shows(entry):
                 self.shown.append(entry)
         if len(self._lines) > self._limit + TRIM:
             left = [self._lines.popleft() for _ in range(len(self._lines) - self._limit)]
-            gone = sum(map(self.filter.shows, left)) if self.live else 0
+            gone = sum(map(self._shows, left)) if self.live else 0
             if not self._past:
                 del self.shown[:gone]
                 return gone
             # No gap may open between the history's lines and the live ones.
             self._past += gone
         return self._trim()
+
+    def _shows(self, entry: LogLine) -> bool:
+        return shows(self.filter, entry)
 
     def _trim(self) -> int:
         """Drop the oldest of the history's lines where there are too many; return how many."""
@@ -139,7 +135,7 @@ class LogBook:
         self._past += len(between)
         if last or len(between) < len(page):
             self.live = True
-            self.shown += filter(self.filter.shows, self._lines)
+            self.shown += filter(self._shows, self._lines)
         return self._trim()
 
     def place(self, at: float, servers: Collection[str] = ()) -> int:
@@ -154,12 +150,12 @@ class LogBook:
                 return index
         return since[0] if since else max(0, len(self.shown) - 1)
 
-    def refilter(self, chosen: LogFilter) -> None:
+    def refilter(self, chosen: LogQuery) -> None:
         """Show other lines; those of the history are to be read anew."""
         self.filter = chosen
         self.turn += 1
         self._past, self.begins, self.live = 0, False, True
-        self.shown = [entry for entry in self._lines if chosen.shows(entry)]
+        self.shown = [entry for entry in self._lines if self._shows(entry)]
 
     def last(self, count: int) -> list[LogLine]:
         """Return the newest shown lines, oldest first."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from canary_tui.tui.presenters import probes
 
 if TYPE_CHECKING:
@@ -72,15 +74,8 @@ class LogPages:
         return 0 if gone else book.place(at, servers)
 
     def _ask(self, *, before: float | None = None, after: float | None = None) -> Future[list[LogLine]]:
-        chosen = self._book.filter
-        return self._monitor.history_lines(
-            chosen.server or None,
-            failures=chosen.failures,
-            text=chosen.text,
-            before=before,
-            after=after,
-            limit=PAGE,
-        )
+        query = msgspec.structs.replace(self._book.filter, before=before, after=after, limit=PAGE)
+        return self._monitor.history_lines(query)
 
     def _mark(self, page: list[LogLine], begin: float) -> LogLine:
         chosen = self._book.filter

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from textual.app import App
 from textual.filter import LineFilter
 
 from canary_tui.diagnosis.printable import filtered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.color import Color
 
 
@@ -27,3 +30,19 @@ class PrintableOnly(LineFilter):
 
 def _same_width(text: str) -> str:
     return "".join(c if c.isprintable() else filtered(c).strip("\n\t") * cell_len(c) for c in text)
+
+
+class PrintableApp(App[None]):
+    """An application of which nothing comes out that is no text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._printable_only = PrintableOnly()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy what may be shown of ``text``: a clipboard is pasted into shells."""
+        super().copy_to_clipboard(filtered(text))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Let nothing through to the terminal that is no text, whichever widget painted it."""
+        return [*super().get_line_filters(), self._printable_only]

@@ -100,7 +100,7 @@ def odd_lines(lines: Iterable[Line]) -> list[Line]:
 
 
 def _read(number: int, text: str) -> Line:
-    head = text[:LONGEST].split(None, 4)
+    head = text[:LONGEST].split(None, 4) or [""]
     marker = head.pop(0) if head[0].startswith("@") else ""
     hosts, kind, data = [*head, "", "", ""][:3]
     # The key ends where its comment begins.

@@ -19,11 +19,12 @@ from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Server
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.lifetime import LiveMonitor
-from canary_tui.tui.log_book import LogFilter
+from canary_tui.tui.log_book import shows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from canary_tui.monitor.history.query import LogQuery
     from canary_tui.tunnels.audit import AuditReport
 
 T = TypeVar("T")
@@ -148,24 +149,15 @@ class FakeMonitor:
         """Return lines newer than ``seq``."""
         return self.lines[seq:][-limit:]
 
-    def history_lines(
-        self,
-        server: str | None = None,
-        *,
-        failures: bool = False,
-        text: str = "",
-        before: float | None = None,
-        after: float | None = None,
-        limit: int = 200,
-    ) -> Future[list[LogLine]]:
+    def history_lines(self, query: LogQuery) -> Future[list[LogLine]]:
         """Return a page of ``past``, which is oldest first."""
-        chosen = LogFilter(server=server or "", failures=failures, text=text)
-        lines = [entry for entry in self.past if chosen.shows(entry) and (not before or entry.at < before)]
+        before, after = query.before, query.after
+        lines = [entry for entry in self.past if shows(query, entry) and (not before or entry.at < before)]
         if before is None and after is not None:
-            page = [entry for entry in lines if entry.at > after][:limit]
+            page = [entry for entry in lines if entry.at > after][: query.limit]
         else:
-            page = lines[-limit:]
-        return self._answer(page, "history_lines", server, failures, text, before)
+            page = lines[-query.limit :]
+        return self._answer(page, "history_lines", query)
 
     def uptimes(self, span: float) -> Future[dict[str, Uptime]]:
         """Return what the test has set for this span."""

@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from canary_tui.paths import Paths
-from canary_tui.tui.app import run
+from canary_tui.tui.lifetime import run
 from tests.screens.fake_monitor import FakeMonitor
 from tests.screens.samples import fleet
 monitor = FakeMonitor(fleet())

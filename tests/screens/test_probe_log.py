@@ -13,9 +13,11 @@ import pytest
 from textual.pilot import Pilot
 
 from canary_tui.monitor.board import LogLine
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.reader import LatencyPoint, Percentiles
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
+from canary_tui.tui.log_pages import PAGE
 from canary_tui.tui.presenters.long_run import DAY
 from canary_tui.tui.screens.probe_log import ProbeLog
 from canary_tui.tui.widgets.log_list import LogList
@@ -226,9 +228,8 @@ async def test_looking_back_goes_on_from_disk_and_moves_nothing(
         await pilot.press("g", "k", "pageup", "f")
         await until(pilot, lambda: "following" in screen_text(pilot))
         assert live.split()[-1] == screen_text(pilot).split()[-1]
-    assert [call[-1] for call in monitor.asked_for("history_lines")] == [
-        samples.NOW - 60,
-        samples.NOW - 86_400 + 50,
+    assert monitor.asked_for("history_lines") == [
+        (LogQuery(before=before, limit=PAGE),) for before in (samples.NOW - 60, samples.NOW - 86_400 + 50)
     ]
 
 
@@ -245,10 +246,9 @@ async def test_the_filter_is_asked_of_the_history_too(
         await until(pilot, lambda: "nothing older passes the filter" in screen_text(pilot))
         await pilot.press("exclamation_mark")
         await until(pilot, lambda: lines.count == 20)
-    before = samples.NOW - 60
     assert monitor.asked_for("history_lines") == [
-        ("orders-prod", False, "", before),
-        ("orders-prod", True, "", before),
+        (LogQuery(server="orders-prod", failures=failures, before=samples.NOW - 60, limit=PAGE),)
+        for failures in (False, True)
     ]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.diagnosis.findings import what_to_do
-from canary_tui.monitor.audit import audit, audit_json
+from canary_tui.monitor.audit import audit
+from canary_tui.monitor.json_records import audit_json
 from canary_tui.servers.model import PasswordEnv
 from tests.servers.cli import spawn
 from tests.servers.world import World, with_ssh

@@ -119,10 +119,13 @@ BAD_OPTIONS = [
     (("--engine", "oracle"), "'oracle' is not one of"),
     (("--tls", "always"), "'always' is not one of"),
     (("--every", "soon"), "is no duration"),
-    (("--every", "500ms"), "is not between 1s and 1d"),
-    (("--timeout", "61s"), "is not between 1s and 60s"),
-    (("--password-command", "say 'it"), "No closing quotation"),
+    (("--every", "500ms"), "is out of range (1s – 1d)"),
+    (("--timeout", "61s"), "is out of range (1s – 1m)"),
+    (("--password-command", "say 'it"), "has a quote that is not closed"),
     (("--password-command", " "), "is empty"),
+    (("--password-env", "A=B"), "is no name of an environment variable"),
+    (("--db-name", "a\nb"), "has a line break"),
+    (("--tag", " "), "is empty"),
     (("--password-env", "A", "--password-keyring"), "give one of"),
 ]
 

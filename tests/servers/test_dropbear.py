@@ -10,8 +10,9 @@ import pytest
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.keys.authorized import restricted_line
 from canary_tui.keys.ssh_software import USUAL
-from canary_tui.monitor.audit import audit, audit_json
+from canary_tui.monitor.audit import audit
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.json_records import audit_json
 from tests.harness.postgres import Postgres
 from tests.servers.cli import spawn
 from tests.servers.held_tunnel import held_tunnel, mysql, psql

@@ -63,9 +63,9 @@ patch(*where.split(":"))
 from canary_tui.cli.main import main
 main()
 """
-HOLD = "canary_tui.monitor.works:Works:hold"
+HOLD = "canary_tui.monitor.held_servers:HeldServers:hold"
 TUNNEL = "canary_tui.monitor.supervisor:Supervisor:_stay_up"
-LOGIN = "canary_tui.monitor.logins:SshLogins:log_in"
+LOGIN = "canary_tui.tunnels.ssh_logins:SshLogins:log_in"
 
 
 def started(

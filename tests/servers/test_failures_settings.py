@@ -10,7 +10,7 @@ import pytest
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
-from canary_tui.servers.secrets import Passwords
+from canary_tui.servers.passwords import Passwords
 from tests.servers.failure_case import Case, FailureCase
 from tests.servers.world import with_database
 

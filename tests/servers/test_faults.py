@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.monitor.board import Health
-from canary_tui.monitor.events import Slept, TunnelChanged, TunnelState
+from canary_tui.monitor.events import ProbeFinished, ProbeStarted, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.network import NetworkMeter
 from canary_tui.monitor.service import Monitor
 from canary_tui.monitor.sleep import SleepMeter
@@ -100,9 +100,13 @@ class Watched:
 
     def counts(self) -> tuple[int, int, list[str]]:
         """How many sockets and threads there are, and which tasks; a probe under way is waited for."""
-        wait_for(lambda: not self.row.probing)
+        wait_for(lambda: not self._is_probing())
         tasks = sorted(task.get_name().rstrip("0123456789") for task in asyncio.all_tasks(self.monitor._loop))
         return len(sockets()), threading.active_count(), [name for name in tasks if name != "Task-"]
+
+    def _is_probing(self) -> bool:
+        probes = (event for event in reversed(self.events) if isinstance(event, ProbeStarted | ProbeFinished))
+        return isinstance(next(probes, None), ProbeStarted)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import pytest
 
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import Slept
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.lock import Lock
 from canary_tui.monitor.service import Monitor
@@ -93,7 +94,10 @@ def test_probes_land_in_the_history_and_a_restart_of_the_database_is_one_inciden
     wait_for(lambda: all_are(monitor, Health.UP), 15, "both are up again")
     monitor.stop(5)
     live = [(line.server, line.text, rounded(line.result)) for line in monitor.log_after(0, 10_000)]
-    kept = [(line.server, line.text, rounded(line.result)) for line in reader_of(world).lines(limit=10_000)]
+    kept = [
+        (line.server, line.text, rounded(line.result))
+        for line in reader_of(world).lines(LogQuery(limit=10_000))
+    ]
     assert kept == live
     uptimes = reader_of(world).uptimes(DAY)
     assert all(uptimes[name].up > 0 and uptimes[name].down > 0 for name in ("orders", "billing"))
@@ -105,8 +109,10 @@ def test_the_monitor_answers_for_the_past_while_it_runs(
     world.write(world.server(postgres, sshd))
     monitor = started(Monitor(world.paths))
     monitor.hold("orders")
-    wait_for(lambda: len(monitor.history_lines("orders").result(5)) >= 4, 15, "lines are kept")
-    found = monitor.history_lines("orders", text="tunnel up").result(5)
+    wait_for(
+        lambda: len(monitor.history_lines(LogQuery(server="orders")).result(5)) >= 4, 15, "lines are kept"
+    )
+    found = monitor.history_lines(LogQuery(server="orders", text="tunnel up")).result(5)
     assert [line.result for line in found] == [None]
     percentiles = monitor.percentiles("orders", 3600).result(5)
     assert percentiles is not None
@@ -131,7 +137,7 @@ def test_after_sleep_every_tunnel_is_tried_at_once_and_it_is_no_downtime(
     assert [event.seconds for event in heard if isinstance(event, Slept)] == [7200.0]
     assert any(line.text == "the machine slept for 2 h" for line in monitor.log_after(0))
     monitor.stop(5)
-    found = reader_of(world).uptime("orders", DAY)
+    found = reader_of(world).uptimes(DAY)["orders"]
     assert found.asleep > 0
     assert found.down == 0
 
@@ -202,7 +208,7 @@ def test_a_full_disk_stops_nothing_and_loses_nothing(home: World, sshd: Sshd, po
         watching.until(lambda: len(watching.of("noted")) == 2, "it is said that it works again")
         assert "written again" in watching.of("noted")[1]["text"]
         assert watching.end(signal.SIGTERM) == 0
-    kept = [line.result for line in reader_of(home).lines(limit=1000) if line.result]
+    kept = [line.result for line in reader_of(home).lines(LogQuery(limit=1000)) if line.result]
     assert len(kept) == len(watching.of("probe_finished"))
 
 
@@ -217,7 +223,7 @@ def test_watch_ends_cleanly_by_signal_with_everything_kept(
         watching.until(lambda: len(watching.of("probe_finished")) >= 2, "probes are printed")
         assert watching.end(number) == status
     assert not list(home.paths.state.glob("history.db-*")), "the file was closed in order"
-    kept = [line.result for line in reader_of(home).lines(limit=1000) if line.result]
+    kept = [line.result for line in reader_of(home).lines(LogQuery(limit=1000)) if line.result]
     assert len(kept) == len(watching.of("probe_finished"))
     wait_for(lambda: not sshd.sessions(), 10, "no SSH session is left")
 
@@ -245,8 +251,10 @@ def test_a_reader_that_stops_reading_stops_neither_probes_nor_the_end(
         pipe = watching.process.stdout.fileno()
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
         watching.until(lambda: waiting_in(pipe) > 3000, "the pipe is full")
-        before = len(reader_of(home).lines(limit=1000))
-        watching.until(lambda: len(reader_of(home).lines(limit=1000)) > before + 10, "probing goes on")
+        before = len(reader_of(home).lines(LogQuery(limit=1000)))
+        watching.until(
+            lambda: len(reader_of(home).lines(LogQuery(limit=1000))) > before + 10, "probing goes on"
+        )
         assert watching.end(signal.SIGTERM) == 0
 
 

@@ -287,7 +287,7 @@ class Hostile:
             "stage": "query", "cause": "query_failed", "summary": hostile("mark-failure"),
             "remedies": [hostile("mark-remedy")], "detail": hostile("mark-detail"),
         }  # fmt: skip
-        stages = msgspec.msgpack.encode([(~10, 1000, hostile("mark-note"), hostile("mark-hop"))])
+        stages = msgspec.msgpack.encode([(~10, 1000, hostile("mark-note"))])
         rows = {
             "servers": (1, hostile("mark-name")),
             "failures": (1, msgspec.json.encode(failure).decode()),

@@ -14,11 +14,11 @@ from canary_tui.cli.trust_command import look
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.monitor.audit import audit
 from canary_tui.monitor.events import TunnelState
-from canary_tui.monitor.gates import WIDEST
 from canary_tui.monitor.key_trial import attempt, learn_version
 from canary_tui.monitor.probe import probe
 from canary_tui.monitor.rotation import begin
 from canary_tui.tunnels import dial as dialling
+from canary_tui.tunnels.login_gates import WIDEST
 from tests.harness.ports import eventually
 from tests.servers.gates import busy, waiting
 from tests.servers.held_tunnel import held_tunnel

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from canary_tui.cli.main import run
+from canary_tui.diagnosis.stages import Cause
 from canary_tui.servers.model import TlsMode
+from canary_tui.servers.passwords import Passwords
 from tests.servers.world import World, with_database, with_ssh
 
 if TYPE_CHECKING:
@@ -192,3 +194,20 @@ async def test_the_database_password_shows_nowhere_in_a_result(
     assert result.failure is not None
     assert result.failure.cause.value == "password_rejected"
     assert wrong not in repr(result)
+
+
+async def test_a_password_file_that_is_not_used_is_named_where_none_is_found(
+    world: World, postgres: Postgres
+) -> None:
+    file = world.folder / ".pgpass"
+    file.write_text(f"*:*:*:*:{postgres.password}\n")
+    file.chmod(0o644)
+    world.tools.passwords = Passwords(home=world.folder, environ={})
+    result = await world.probe(world.server(postgres, password=None))
+    assert result.failure is not None
+    assert result.failure.cause is Cause.PASSWORD_MISSING
+    said = f"{file} is not used: other users may read it; chmod 600 it; "
+    assert result.failure.detail.startswith(said)
+    assert "password" in result.failure.detail.removeprefix(said), "the server's words stand behind"
+    file.chmod(0o600)
+    assert (await world.probe(world.server(postgres, password=None))).ok

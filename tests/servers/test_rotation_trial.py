@@ -153,12 +153,12 @@ async def test_a_version_is_not_believed_before_the_host_key_is_trusted(world: W
     async with jumpbox(world, server, version="OpenSSH_7.4") as old:
         world.paths.known_hosts.unlink()
         await learn_version(world.tools, old)
-    assert world.tools.logins.versions == {}
+    assert world.tools.logins.version(old.ssh) == ""
 
 
 async def test_a_known_version_costs_no_login(world: World, sshd: Sshd, server: Server) -> None:
     await learn_version(world.tools, server)
-    assert "OpenSSH" in world.tools.logins.versions["127.0.0.1", sshd.port]
+    assert "OpenSSH" in world.tools.logins.version(server.ssh)
     before = sshd.logins()
     await learn_version(world.tools, server)
     assert sshd.logins() == before

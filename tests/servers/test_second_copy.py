@@ -19,6 +19,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, RouteKind
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.follower import SILENT_SECONDS
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.standby import NotMonitoring, Standby
 from canary_tui.paths import Paths
@@ -95,10 +96,10 @@ def test_its_log_is_the_history_line_by_line(home: World, own_sshd: Sshd, postgr
         seen = len(second.take_lines())
         wait_for(lambda: len(second.take_lines()) >= seen + 4, LIMIT, "lines come")
         assert [line.seq for line in second.lines] == list(range(1, len(second.lines) + 1))
-        kept = reader_of(home).lines(limit=10_000)
+        kept = reader_of(home).lines(LogQuery(limit=10_000))
         assert told(second.lines) == told(kept[: len(second.lines)])
         oldest = second.lines[0].at
-        assert second.standby.history_lines(before=oldest).result(5) == []
+        assert second.standby.history_lines(LogQuery(before=oldest)).result(5) == []
         assert second.standby.uptimes(86_400).result(5)["orders"].up > 0
 
 
@@ -229,7 +230,7 @@ def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
         assert second.standby.stop(5)
         second.take_lines()
     assert [line.seq for line in second.lines] == list(range(1, len(second.lines) + 1))
-    assert told(second.lines) == told(reader_of(home).lines(limit=10_000))
+    assert told(second.lines) == told(reader_of(home).lines(LogQuery(limit=10_000)))
     with closing(sqlite3.connect(history_file(home.paths))) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -260,7 +261,7 @@ def test_the_first_feels_nothing_when_the_second_ends(
         assert own_sshd.logins() == 1
         assert is_listening(port)
         assert first.end(signal.SIGTERM) == 0
-    kept = [line.result for line in reader_of(home).lines(limit=1000) if line.result]
+    kept = [line.result for line in reader_of(home).lines(LogQuery(limit=1000)) if line.result]
     assert len(kept) == len(first.of("probe_finished"))
 
 

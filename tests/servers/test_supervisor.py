@@ -14,12 +14,11 @@ import pytest
 
 from canary_tui.diagnosis.causes.retries import Retry
 from canary_tui.diagnosis.stages import HostKeyOffer
-from canary_tui.monitor import logins
 from canary_tui.monitor import supervisor as supervisors
 from canary_tui.monitor.events import ProbeFinished, TunnelChanged, TunnelState
 from canary_tui.monitor.watcher import Watcher
 from canary_tui.servers.model import Listen, SshServer
-from canary_tui.tunnels import pulse
+from canary_tui.tunnels import pulse, ssh_logins
 from canary_tui.tunnels.dial import dial as real_dial
 from tests.harness.ports import eventually
 from tests.servers.gates import busy
@@ -138,8 +137,8 @@ async def test_a_wait_that_the_network_caused_does_not_lengthen_one_for_a_refuse
     async with held_tunnel(world, server) as at_work:
         supervisor = at_work.supervisor
         for _ in range(10):
-            supervisor._next_delay(Retry.NETWORK)
-        assert supervisor._next_delay(Retry.REFUSED) == 60.0
+            supervisor._attempts.next_delay(Retry.NETWORK)
+        assert supervisor._attempts.next_delay(Retry.REFUSED) == 60.0
 
 
 async def test_a_taken_port_names_the_process_and_offers_a_free_one(
@@ -184,7 +183,7 @@ async def test_what_nobody_has_thought_of_does_not_end_the_tunnel(
             raise error
         return await real_dial(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(logins, "dial", dial)
+    monkeypatch.setattr(ssh_logins, "dial", dial)
     async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
         assert S.WAITING in at_work.states

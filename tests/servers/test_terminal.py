@@ -33,7 +33,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from canary_tui.paths import Paths
-from canary_tui.tui.app import run
+from canary_tui.tui.lifetime import run
 sys.exit(run(Paths.below(Path(sys.argv[1]))))
 """
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from canary_tui.paths import Paths
-from canary_tui.tui.app import run
+from canary_tui.tui.lifetime import run
 sys.exit(run(Paths.below(Path(sys.argv[1]))))
 """
 PSQL = "#!/bin/sh\necho begun >> runs\nread line\n"

@@ -43,7 +43,7 @@ def probe(name: str, at: float, *, failure: Failure | None = None, ms: float = 4
         total_ms=ms,
         stages=(
             StageResult(stage=Stage.SETTINGS, ok=True, ms=0.012),
-            StageResult(stage=Stage.FORWARD, ok=failure is None, ms=1.5, note="127.0.0.1", hop="u@jump:22"),
+            StageResult(stage=Stage.FORWARD, ok=failure is None, ms=1.5, note="127.0.0.1"),
         ),
         failure=failure,
     )

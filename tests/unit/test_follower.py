@@ -21,6 +21,7 @@ from canary_tui.monitor.follower import (
 )
 from canary_tui.monitor.history import recorder as recorder_module
 from canary_tui.monitor.history import tail as tail_module
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.recorder import TICK_SECONDS
 from canary_tui.monitor.history.schema import set_aside
 from canary_tui.monitor.lock import Holder, Lock
@@ -237,9 +238,10 @@ async def test_the_log_goes_on_from_the_history_without_gap_or_repetition(
             pass
         lines = pair.follower.board.log_after(0, 1000)
         assert [line.seq for line in lines] == list(range(1, 71))
-        older = history.reader.lines(before=lines[0].at, limit=1000)
+        older = history.reader.lines(LogQuery(before=lines[0].at, limit=1000))
         everything = [
-            (line.at, line.server, line.text, line.result) for line in history.reader.lines(limit=1000)
+            (line.at, line.server, line.text, line.result)
+            for line in history.reader.lines(LogQuery(limit=1000))
         ]
         assert [(x.at, x.server, x.text, x.result) for x in (*older, *lines)] == everything
 

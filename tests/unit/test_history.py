@@ -13,6 +13,7 @@ from canary_tui.diagnosis.stages import Stage
 from canary_tui.monitor.events import IncidentChanged, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.history import recorder as recorder_module
 from canary_tui.monitor.history import retention
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.reader import HistoryUnreadable
 from canary_tui.monitor.history.rows import STAGES
 from canary_tui.monitor.history.schema import open_history
@@ -62,21 +63,23 @@ async def test_pages_follow_each_other_without_gap_or_repetition(tmp_path: Path)
             history.probed(recorder, name, failure=None if number % 5 else REFUSED)
             history.wrote(recorder, f"line {number}")  # at the very same time
             history.now += number % 3
-    everything = history.reader.lines(limit=1000)
+    everything = history.reader.lines(LogQuery(limit=1000))
     assert len(everything) == 50
     assert [line.at for line in everything] == sorted({line.at for line in everything})
     back: list[LogLine] = []
     before = None
-    while page := history.reader.lines(before=before, limit=7):
+    while page := history.reader.lines(LogQuery(before=before, limit=7)):
         back[:0] = page
         before = page[0].at
     forth: list[LogLine] = []
     after = 0.0
-    while page := history.reader.lines(after=after, limit=7):
+    while page := history.reader.lines(LogQuery(after=after, limit=7)):
         forth += page
         after = page[-1].at
     assert back == forth == everything
-    assert history.reader.lines(after=everything[10].at, before=everything[13].at) == everything[11:13]
+    assert (
+        history.reader.lines(LogQuery(after=everything[10].at, before=everything[13].at)) == everything[11:13]
+    )
 
 
 async def test_lines_are_chosen_by_server_failure_and_words(tmp_path: Path) -> None:
@@ -86,13 +89,18 @@ async def test_lines_are_chosen_by_server_failure_and_words(tmp_path: Path) -> N
         history.probed(recorder, "orders", failure=REFUSED)
         history.probed(recorder, "billing", failure=REFUSED)
         history.wrote(recorder, "tunnel lost: Broken pipe", "billing")
-    assert [line.server for line in history.reader.lines("orders")] == ["orders", "orders"]
-    assert len(history.reader.lines(failures=True)) == 2
-    assert len(history.reader.lines("billing", failures=True)) == 1
-    assert [line.text for line in history.reader.lines(text="BROKEN billing")] == ["tunnel lost: Broken pipe"]
-    assert len(history.reader.lines(text="database_refused")) == 2
-    assert len(history.reader.lines(text="orders 10.0.0.1")) == 1
-    assert history.reader.lines("nobody") == history.reader.lines(text="nowhere") == []
+    assert [line.server for line in history.reader.lines(LogQuery(server="orders"))] == ["orders", "orders"]
+    assert len(history.reader.lines(LogQuery(failures=True))) == 2
+    assert len(history.reader.lines(LogQuery(server="billing", failures=True))) == 1
+    found = history.reader.lines(LogQuery(text="BROKEN billing"))
+    assert [line.text for line in found] == ["tunnel lost: Broken pipe"]
+    assert len(history.reader.lines(LogQuery(text="database_refused"))) == 2
+    assert len(history.reader.lines(LogQuery(text="orders 10.0.0.1"))) == 1
+    assert (
+        history.reader.lines(LogQuery(server="nobody"))
+        == history.reader.lines(LogQuery(text="nowhere"))
+        == []
+    )
 
 
 async def test_the_plans_of_paging_read_an_index_and_no_table(tmp_path: Path) -> None:
@@ -141,7 +149,7 @@ async def test_failures_that_are_alike_are_kept_once(tmp_path: Path) -> None:
                 history.probed(recorder, failure=REFUSED)
                 history.now += 1
     assert rows(history.path, "SELECT count(*) FROM failures") == [(1,)]
-    assert len(history.reader.lines(failures=True)) == 10
+    assert len(history.reader.lines(LogQuery(failures=True))) == 10
 
 
 async def test_uptime_is_counted_over_restarts_and_without_sleep(tmp_path: Path) -> None:
@@ -161,11 +169,11 @@ async def test_uptime_is_counted_over_restarts_and_without_sleep(tmp_path: Path)
     async with history.recording() as recorder:
         history.probed(recorder)
         history.now += 10
-    found = history.reader.uptime("orders", DAY)
+    found = history.reader.uptimes(DAY)["orders"]
     assert (found.up, found.down, found.asleep) == (35, 10, 600)
     assert found.unknown == pytest.approx(23 * 3600 + 1800 + 100)
     assert found.percent == pytest.approx(100 * 35 / 45)
-    assert history.reader.uptime("nobody", DAY).percent is None
+    assert "nobody" not in history.reader.uptimes(DAY)
     assert history.reader.uptimes(DAY) == {"orders": found}
 
 
@@ -179,7 +187,7 @@ async def test_hours_that_are_over_are_kept_and_the_spans_add_up(tmp_path: Path)
             await kept(history, 2 * number + 2)
             history.now += 3580
     assert rows(history.path, "SELECT count(*) FROM hours") == [(6,)]
-    found = history.reader.uptime("orders", 7 * DAY)
+    found = history.reader.uptimes(7 * DAY)["orders"]
     assert found.up == pytest.approx(6 * 50)
     history.now -= 1
     many = history.reader.percentiles("orders", DAY)
@@ -290,14 +298,14 @@ async def test_a_full_disk_is_said_once_and_nothing_is_lost(tmp_path: Path) -> N
             history.now += 1
             history.probed(recorder, failure=REFUSED)
         await until(lambda: bool(history.notes))
-        assert len(history.reader.lines(limit=500)) == 1
+        assert len(history.reader.lines(LogQuery(limit=500))) == 1
         await recorder._writer.database.execute("PRAGMA max_page_count = 1000000")
-        await until(lambda: len(history.reader.lines(limit=500)) == 301)
+        await until(lambda: len(history.reader.lines(LogQuery(limit=500))) == 301)
     assert [note.partition(":")[0] for note in history.notes] == [
         "the history cannot be written",
         "the history is written again",
     ]
-    assert history.reader.uptime("orders", DAY).down > 0
+    assert history.reader.uptimes(DAY)["orders"].down > 0
     assert len(history.reader.incidents()) == 1
 
 
@@ -319,7 +327,7 @@ async def test_two_readers_see_whole_lines_while_it_is_written(tmp_path: Path) -
     def read() -> list[int]:
         counts: list[int] = []
         while not counts or counts[-1] < 900:
-            lines = history.reader.lines(limit=2000)
+            lines = history.reader.lines(LogQuery(limit=2000))
             assert all(line.result is not None and len(line.result.stages) == 2 for line in lines)
             counts.append(len(lines))
             history.reader.uptimes(DAY)
@@ -379,7 +387,7 @@ async def test_only_the_holder_of_the_lock_writes_and_the_other_takes_over(tmp_p
             second.now += 50
             second.probed(other, ms=3)
     assert [line.result.total_ms for line in second.reader.lines() if line.result] == [2, 3]
-    assert second.reader.uptime("orders", DAY).up == 20 + 30, "what both have seen counts once"
+    assert second.reader.uptimes(DAY)["orders"].up == 20 + 30, "what both have seen counts once"
 
 
 async def test_old_results_go_and_incidents_stay(tmp_path: Path) -> None:
@@ -398,7 +406,7 @@ async def test_old_results_go_and_incidents_stay(tmp_path: Path) -> None:
     await pruned(history)
     assert history.reader.lines() == []
     assert rows(history.path, "SELECT count(*) FROM failures") == [(0,)]
-    assert history.reader.uptime("orders", 30 * DAY).up > 0
+    assert history.reader.uptimes(30 * DAY)["orders"].up > 0
     history.now += 400 * DAY
     await pruned(history)
     assert rows(history.path, "SELECT count(*) FROM hours") == [(0,)]
@@ -429,7 +437,7 @@ async def test_the_size_limit_holds_and_the_newest_stay(tmp_path: Path) -> None:
     newest = history.now
     await pruned(history)
     assert history.path.stat().st_size <= 200_000
-    kept = history.reader.lines(limit=4_000)
+    kept = history.reader.lines(LogQuery(limit=4_000))
     assert 0 < len(kept) < 4_000
     assert kept[-1].at == pytest.approx(newest, abs=1)
 
@@ -457,7 +465,7 @@ async def pruned(history: FakeHistory) -> None:
 
 async def kept(history: FakeHistory, count: int) -> None:
     """Wait until so many lines are on disk."""
-    await until(lambda: len(history.reader.lines(limit=2000)) == count)
+    await until(lambda: len(history.reader.lines(LogQuery(limit=2000))) == count)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -212,6 +212,7 @@ files = st.lists(pieces, max_size=12).map(b"".join)
 @given(data=files)
 @example(data=b"@")
 @example(data=b"|")
+@example(data=b"\x0b")
 @example(data=b"*" * 5000 + b" ssh-ed25519 AAAA")
 @example(data=b"\xff\xfeb\x00a\x00")
 def test_any_file_gives_an_answer_or_names_a_line(data: bytes) -> None:

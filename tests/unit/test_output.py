@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from canary_tui.cli.output import FilteredStream
-from canary_tui.monitor.records import json_line
+from canary_tui.monitor.json_records import json_line
 
 HOSTILE = "a\x1b]52;c;cm0gLXJm\x07b\x9b2Jc\u202ed\x7fe\rf\0g\u2028h"
 

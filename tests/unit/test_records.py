@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from canary_tui.monitor import events
-from canary_tui.monitor.audit import audit_json
-from canary_tui.monitor.event_records import event_json, incident_json
 from canary_tui.monitor.incidents import Change
+from canary_tui.monitor.json_records import audit_json, event_json, incident_json
 from canary_tui.servers.fleet import Fleet
 from tests.screens import samples
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from canary_tui.keys.rotation import Step, Tried, changes_told
+from canary_tui.keys.rotation import Step, Tried
+from canary_tui.keys.rotation_words import changes_told
 from canary_tui.keys.store import KeyStore
 from canary_tui.monitor.watcher import same_tunnel
 from canary_tui.servers.file import NotListed, ServersFile

@@ -45,7 +45,7 @@ def test_the_first_server_makes_a_private_file_in_a_private_folder(tmp_path: Pat
 def test_each_edit_returns_what_the_file_then_says(path: Path) -> None:
     file = ServersFile(path)
     assert file.add(server("b")).get("b") == server("b") == file.load().get("b")
-    assert file.change("b", server("c")) == file.load()
+    assert file.update("b", lambda *_: server("c")) == file.load()
     assert file.set_value("a", ("enabled",), False) == file.load()
     assert file.set_value("a", ("ssh", "local_port"), 15001) == file.load()
     assert file.set_value("a", ("ssh", "key"), "a") == file.load()

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.paths import Paths
-from canary_tui.servers import secrets as module
+from canary_tui.servers import system_keyring
 from canary_tui.servers.allowed import AllowedCommands
 from canary_tui.servers.model import (
     Database,
@@ -31,7 +31,9 @@ from canary_tui.servers.model import (
     SshServer,
 )
 from canary_tui.servers.passfiles import pgpass
-from canary_tui.servers.secrets import KeyringUnavailable, Passwords, Secret, keyring_forget, keyring_set
+from canary_tui.servers.passwords import Passwords
+from canary_tui.servers.secrets import Secret
+from canary_tui.servers.system_keyring import KeyringUnavailable, keyring_forget, keyring_set
 
 
 def server(source: PasswordSource | None = None, engine: Engine = Engine.POSTGRESQL) -> Server:
@@ -225,16 +227,18 @@ def test_an_ipv6_host_is_escaped_in_pgpass(tmp_path: Path) -> None:
     assert pgpass(tmp_path / "p", "fe80::1", 5432, "d", "u") == "pw"
 
 
-async def test_a_pgpass_that_others_may_read_is_passed_over_with_a_note(
+async def test_a_pgpass_that_others_may_read_is_passed_over_and_that_is_said(
     passwords: Passwords, tmp_path: Path
 ) -> None:
     private(tmp_path / ".pgpass", "*:*:*:*:pw\n", 0o640)
     passwords.give(server(), Secret("typed"))
     assert await passwords.find(server()) == Secret("typed")
-    assert passwords.note("a").endswith(".pgpass is not used: other users may read it; chmod 600 it")
+    assert passwords.passed_over(server()).endswith(
+        ".pgpass is not used: other users may read it; chmod 600 it"
+    )
     (tmp_path / ".pgpass").chmod(0o600)
     assert await passwords.find(server()) == Secret("pw")  # a file comes before what was given
-    assert passwords.note("a") == ""
+    assert passwords.passed_over(server()) == ""
 
 
 async def test_pgpassfile_names_another_file(tmp_path: Path) -> None:
@@ -263,7 +267,7 @@ async def test_my_cnf_is_used_when_host_and_user_match(
     assert await passwords.find(server(engine=Engine.MYSQL)) == (Secret(found) if found else None)
     (tmp_path / ".my.cnf").chmod(0o646)
     assert await passwords.find(server(engine=Engine.MYSQL)) is None
-    assert "everybody may write it" in passwords.note("a")
+    assert "everybody may write it" in passwords.passed_over(server())
 
 
 class Memory(keyring.backend.KeyringBackend):
@@ -401,7 +405,7 @@ async def test_a_keyring_that_waits_for_ever_is_given_up(
     def stuck(_: str) -> None:
         release.wait(30)
 
-    monkeypatch.setattr(module, "_keyring_get", stuck)
-    monkeypatch.setattr(module, "KEYRING_TIME_LIMIT", 0.05)
+    monkeypatch.setattr(system_keyring, "_keyring_get", stuck)
+    monkeypatch.setattr(system_keyring, "KEYRING_TIME_LIMIT", 0.05)
     assert "did not answer within" in (await failure(passwords, PasswordKeyring())).detail
     release.set()

@@ -17,11 +17,12 @@ from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, KnownKey, Stage
 from canary_tui.keys.ssh_software import Family
 from canary_tui.monitor.board import Health, LogLine, Row
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.incidents import IncidentTracker
-from canary_tui.monitor.records import probe_json
+from canary_tui.monitor.json_records import probe_json
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.servers.model import Engine, PasswordCommand, PasswordEnv, PasswordKeyring, TlsMode
-from canary_tui.tui.log_book import LogBook, LogFilter
+from canary_tui.tui.log_book import LogBook, shows
 from canary_tui.tui.presenters import advice, audit, fleet, form, incidents, probes, trail, urls
 from canary_tui.tui.presenters.export import json_lines
 from canary_tui.tui.presenters.host_key import host_key_lines
@@ -285,10 +286,11 @@ def test_password_sources_survive_the_form(values: dict[str, str], source: objec
         ("ssh_host", "user@host:22", "has a user in it"),
         ("ssh_host", "[::1]", "has brackets"),
         ("ssh_user", "", "is empty"),
-        ("every", "0s", "is outside"),
+        ("every", "0s", "is out of range"),
         ("every", "soon", "is no duration"),
-        ("timeout", "2m", "is outside"),
+        ("timeout", "2m", "is out of range"),
         ("query", " ", "is empty"),
+        ("db_user", "a\tb", "has a line break or a control character"),
     ],
 )
 def test_wrong_fields_are_named(field: str, text: str, said: str) -> None:
@@ -624,13 +626,13 @@ def test_log_book_keeps_the_newest_and_says_how_far_the_top_moved() -> None:
 def test_log_book_shows_what_passes_the_filter_and_everything_again() -> None:
     book = LogBook()
     book.add(entries(10))
-    book.refilter(LogFilter(server="a"))
+    book.refilter(LogQuery(server="a"))
     assert {entry.server for entry in book.shown} == {"a"}
     book.add(entries(2, 11))
     assert len(book.shown) == 6
-    book.refilter(LogFilter(failures=True))
+    book.refilter(LogQuery(failures=True))
     assert book.shown == []
-    book.refilter(LogFilter())
+    book.refilter(LogQuery())
     assert len(book.shown) == 12
 
 
@@ -684,7 +686,7 @@ def test_the_log_has_no_gap_and_a_limit_however_it_is_scrolled(
     steps: list[tuple[bool, int]], server: str
 ) -> None:
     book = LogBook(limit=500, most=2000)
-    book.refilter(LogFilter(server=server))
+    book.refilter(LogQuery(server=server))
     newest = first = 100_000
     for back, count in steps:
         if not back:
@@ -692,7 +694,7 @@ def test_the_log_has_no_gap_and_a_limit_however_it_is_scrolled(
             newest += count
         elif book.takes_older:
             before = first if book.oldest is None else round(book.oldest)
-            page = [entry for entry in _lines(before - count, count) if book.filter.shows(entry)]
+            page = [entry for entry in _lines(before - count, count) if shows(book.filter, entry)]
             book.add_older(page)
         shown = [round(entry.at) for entry in book.shown]
         apart = 2 if server else 1

@@ -16,6 +16,7 @@ import msgspec
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.monitor.histogram import Histogram
+from canary_tui.monitor.history.query import NEWEST, LogQuery
 from canary_tui.monitor.history.rows import MICRO, decode_incident
 from canary_tui.monitor.history.search import Search
 from canary_tui.monitor.history.tables import APPLICATION_ID, MIGRATIONS
@@ -78,30 +79,10 @@ class HistoryReader:
                 for (name,) in database.execute("SELECT name FROM servers WHERE name <> '' ORDER BY name")
             ]
 
-    def lines(
-        self,
-        server: str | None = None,
-        *,
-        failures: bool = False,
-        text: str = "",
-        before: float | None = None,
-        after: float | None = None,
-        limit: int = 200,
-    ) -> list[LogLine]:
-        """Return up to ``limit`` lines of the log, oldest first; ``seq`` is the line's key.
-
-        The newest ones before ``before`` (Unix time); with ``after`` alone, the first ones after it. A
-        line's ``at`` is exact: passed as ``before`` or ``after`` it is where to go on, and no line is
-        missed or met twice. ``failures``: only probes that failed. ``text``: only lines that hold each
-        of its words, in the server's name, the line or the failure.
-        """
+    def lines(self, query: LogQuery = NEWEST) -> list[LogLine]:
+        """Return a page of the log, oldest line first; ``seq`` is the line's key, and not the live log's."""
         with self._open() as database:
-            search = Search(database, server=server, failures=failures, text=text)
-            return search.lines(before=before, after=after, limit=limit)
-
-    def uptime(self, server: str, span: float) -> Uptime:
-        """Return how long a server was up in the last ``span`` seconds (see ``uptimes``)."""
-        return self.uptimes(span).get(server, Uptime(unknown=span))
+            return Search(database, query).page()
 
     def uptimes(self, span: float) -> dict[str, Uptime]:
         """Return for each server how long it was up in the last ``span`` seconds.

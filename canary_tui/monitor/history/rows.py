@@ -43,7 +43,7 @@ MICRO = 1_000_000
 
 
 def encode_stages(stages: tuple[StageResult, ...]) -> bytes:
-    """Return stages as MessagePack: ``[number, microseconds, note, hop]`` each, empty ends left out.
+    """Return stages as MessagePack: ``[number, microseconds, note]`` each, an empty note left out.
 
     A stage that failed has the complement of its number (``~number``).
     """
@@ -51,10 +51,7 @@ def encode_stages(stages: tuple[StageResult, ...]) -> bytes:
     for stage in stages:
         code = STAGES[stage.stage] if stage.ok else ~STAGES[stage.stage]
         took = round(stage.ms * 1000)
-        if stage.hop:
-            rows.append((code, took, stage.note, stage.hop))
-        else:
-            rows.append((code, took, stage.note) if stage.note else (code, took))
+        rows.append((code, took, stage.note) if stage.note else (code, took))
     return msgspec.msgpack.encode(rows)
 
 
@@ -66,7 +63,6 @@ def decode_stages(data: bytes) -> tuple[StageResult, ...]:
             ok=code >= 0,
             ms=took / 1000,
             note=Source.HISTORY.text(rest[0]) if rest else "",
-            hop=Source.HISTORY.text(rest[1]) if len(rest) > 1 else "",
         )
         for code, took, *rest in msgspec.msgpack.decode(data)
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from canary_tui.monitor.history.query import LogQuery
+
 FIRST, LAST = -(2**62), 2**62
 """Keys before and after all others."""
 
@@ -24,23 +26,23 @@ LINES = "SELECT l.id, s.name, l.text FROM lines l JOIN servers s ON s.id = l.ser
 
 
 class Search:
-    """What is looked for: lines of one server, failures only, with all of some words."""
+    """A query as conditions of SQL."""
 
-    def __init__(
-        self, database: sqlite3.Connection, *, server: str | None, failures: bool, text: str
-    ) -> None:
+    def __init__(self, database: sqlite3.Connection, query: LogQuery) -> None:
         self._database = database
-        self._probes = ["failure IS NOT NULL"] if failures else []
-        self._lines = ["0"] if failures else []
+        self._query = query
+        self._probes = ["failure IS NOT NULL"] if query.failures else []
+        self._lines = ["0"] if query.failures else []
         self._words: list[str] = []
-        if server is not None:
-            number = database.execute("SELECT id FROM servers WHERE name = ?", (server,)).fetchone()
+        if query.server:
+            number = database.execute("SELECT id FROM servers WHERE name = ?", (query.server,)).fetchone()
             self._both(f"server = {number[0] if number else -1}")
-        if text.strip():
-            self._look_for(text.lower().split())
+        if query.text.strip():
+            self._look_for(query.text.lower().split())
 
-    def lines(self, *, before: float | None, after: float | None, limit: int) -> list[LogLine]:
-        """Return a page, oldest line first: the first after ``after``, else the last before ``before``."""
+    def page(self) -> list[LogLine]:
+        """Return the page that the query asks for, oldest line first."""
+        before, after, limit = self._query.before, self._query.after, self._query.limit
         forward = after is not None and before is None
         low = FIRST if after is None else round(after * MICRO)
         high = LAST if before is None else round(before * MICRO)

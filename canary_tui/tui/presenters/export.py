@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.printable import one_line
 from canary_tui.diagnosis.stages import Stage
-from canary_tui.monitor.records import iso_time, json_line, probe_json
+from canary_tui.monitor.json_records import iso_time, json_line, probe_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

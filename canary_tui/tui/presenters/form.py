@@ -7,27 +7,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.servers import fields
 from canary_tui.servers.model import (
     Database,
     Engine,
-    Name,
     PasswordCommand,
     PasswordEnv,
     PasswordKeyring,
     PasswordSource,
-    Port,
     ProbePlan,
     Server,
     SshServer,
     TlsMode,
     format_duration,
-    host_problem,
-    name_problem,
-    parse_duration,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 Values = dict[str, str]
 """Field to what stands in it. A switch is ``on`` or ``off``."""
@@ -59,24 +55,36 @@ LABELS: dict[str, str] = {
     "query": "Query",
 }
 
-SETTINGS = {
-    "db_name": "database.name",
-    "db_user": "database.user",
-    "password_from": "database.password",
-    "password_env": "database.password",
-    "password_command": "database.password",
-    "password_keyring": "database.password",
-    "tls": "database.tls",
-    "ca_file": "database.ca_file",
-    "query": "probe.query",
+CHECKS: dict[str, Callable[[str], object]] = {
+    "name": fields.name,
+    "db_host": fields.host,
+    "db_port": fields.port,
+    "db_name": fields.words,
+    "db_user": fields.words,
+    "password_env": fields.variable,
+    "password_command": fields.command_line,
+    "ca_file": fields.words,
+    "tags": fields.words,
+    "ssh_host": fields.host,
+    "ssh_port": fields.port,
+    "ssh_user": fields.some_words,
+    "local_port": fields.port,
+    "every": fields.every,
+    "timeout": fields.timeout,
+    "slow_after": fields.slow_after,
+    "query": fields.query,
 }
-"""The settings of fields that not every engine has a use for."""
-
-DURATIONS: dict[str, tuple[float, float, str]] = {
-    "every": (1, 86_400, "1s – 1d"),
-    "timeout": (1, 60, "1s – 60s"),
-    "slow_after": (0.001, 60, "1ms – 60s"),
+"""What each field is read by, as the same setting of servers.yaml is."""
+QUOTED = frozenset({"db_port", "ssh_port", "local_port", "every", "timeout", "slow_after"})
+"""Fields whose text is repeated before what is wrong with it."""
+EMPTY: dict[str, str] = {
+    "name": "is empty; what shall this server be called?",
+    "db_port": f"is empty; a port ({fields.PORTS}) is needed",
+    "password_env": "is empty; the name of an environment variable is needed",
+    "ssh_port": f"is empty; a port ({fields.PORTS}) is needed",
+    "ssh_user": "is empty; whose account on the SSH server is it?",
 }
+"""What is said of a field that may not be empty, where its check says less."""
 
 
 def blank() -> Values:
@@ -142,7 +150,7 @@ def default_port(engine: Engine) -> str:
 
 def in_use(field: str, values: Values) -> bool:
     """Tell whether a field counts, and is shown, with the form as it is."""
-    if SETTINGS.get(field) in Engine(values["engine"]).facts.unused:
+    if fields.SETTINGS.get(field) in Engine(values["engine"]).facts.unused:
         return False
     if field in {"ssh_host", "ssh_port", "ssh_user", "local_port"}:
         return values["ssh_enabled"] == "on"
@@ -162,53 +170,18 @@ def problem(field: str, values: Values, taken: Collection[str] = ()) -> str:
     if not in_use(field, values):
         return ""
     text = values[field].strip()
-    if field == "name":
-        found = name_problem(text) if text else "is empty; what shall this server be called?"
-        return found or ("is the name of another server" if text in taken else "")
-    if field in {"db_host", "ssh_host"}:
-        return host_problem(text)
-    if field in {"db_port", "ssh_port"} or (field == "local_port" and text):
-        return port_problem(text)
-    if field in DURATIONS:
-        return duration_problem(field, text)
-    needed = {
-        "ssh_user": "is empty; whose account on the SSH server is it?",
-        "password_env": "is empty; the name of an environment variable is needed",
-        "query": "is empty; a cheap one such as 'select 1' is needed",
-    }
-    if field in needed and not text:
-        return needed[field]
-    if field == "password_env" and ("=" in text or any(char.isspace() for char in text)):
-        return "is no name of an environment variable"
-    return command_problem(text) if field == "password_command" else ""
-
-
-def port_problem(text: str) -> str:
-    """Say what is wrong with a TCP port; empty when it is fine."""
-    if not text:
-        return "is empty; a port (1–65535) is needed"
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
-        return f"{text} is not a port (1–65535)"
-    return ""
-
-
-def duration_problem(field: str, text: str) -> str:
-    """Say what is wrong with a duration and its limits; empty when it is fine."""
-    least, most, allowed = DURATIONS[field]
+    if not text and field in EMPTY:
+        return EMPTY[field]
+    if not text and field == "local_port":
+        return ""
+    if field == "name" and text in taken:
+        return "is the name of another server"
     try:
-        seconds = parse_duration(text)
+        if field in CHECKS:
+            CHECKS[field](text)
     except ValueError as error:
-        return str(error)
-    return "" if least <= seconds <= most else f"{text} is outside {allowed}"
-
-
-def command_problem(text: str) -> str:
-    """Say what is wrong with a command line; empty when it is fine."""
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        return "has a quote that is not closed"
-    return "" if words else "is empty; a command that prints the password is needed"
+        return f"{text} {error}".strip() if field in QUOTED else str(error)
+    return ""
 
 
 def problems(values: Values, taken: Collection[str] = ()) -> dict[str, str]:
@@ -220,52 +193,41 @@ def problems(values: Values, taken: Collection[str] = ()) -> dict[str, str]:
 def build(values: Values, base: Server | None = None) -> Server:
     """Return the server that the form means; what the form does not show is kept from ``base``.
 
-    Raises msgspec.ValidationError for what ``problems`` has not seen.
+    Raises ValueError for what ``problems`` has not seen.
     """
     text = {field: value.strip() for field, value in values.items()}
     old = base.database if base is not None else None
-    server = Server(
-        name=text["name"],
+    return Server(
+        name=fields.name(text["name"]),
         enabled=base.enabled if base is not None else True,
         tags=tuple(tag for tag in text["tags"].replace(",", " ").split() if tag),
         engine=Engine(text["engine"]),
         database=Database(
-            host=text["db_host"],
-            port=int(text["db_port"]),
+            host=fields.host(text["db_host"]),
+            port=fields.port(text["db_port"]),
             name=text["db_name"],
             user=text["db_user"],
-            password=_password(text),
+            password=_password(text) if in_use("password_from", values) else None,
             tls=TlsMode(text["tls"]),
             ca_file=text["ca_file"] if in_use("ca_file", values) else (old.ca_file if old else ""),
             allow_cleartext=old.allow_cleartext if old else False,
         ),
         ssh=_ssh(text, base.ssh if base is not None else None),
         probe=ProbePlan(
-            every=parse_duration(text["every"]),
-            timeout=parse_duration(text["timeout"]),
-            slow_after=parse_duration(text["slow_after"]),
-            query=text["query"],
+            every=fields.every(text["every"]),
+            timeout=fields.timeout(text["timeout"]),
+            slow_after=fields.slow_after(text["slow_after"]),
+            query=fields.query(text["query"]) if in_use("query", values) else "",
         ),
-    )
-    # Not the whole server at once: msgspec cannot tell the kinds of password source apart.
-    msgspec.convert((server.name, server.database.port), tuple[Name, Port])
-    _check(server.probe)
-    if server.ssh is not None:
-        _check(server.ssh)
-    return server.fitting()
-
-
-def _check(part: SshServer | ProbePlan) -> None:
-    """Hold a part to the limits that its type carries: making a struct does not check them."""
-    msgspec.convert(msgspec.structs.asdict(part), type(part))
+    ).fitting()
 
 
 def _password(text: Values) -> PasswordSource | None:
     match text["password_from"]:
         case "variable":
-            return PasswordEnv(env=text["password_env"])
+            return PasswordEnv(env=fields.variable(text["password_env"]))
         case "command":
-            return PasswordCommand(command=tuple(shlex.split(text["password_command"])))
+            return PasswordCommand(command=fields.command_line(text["password_command"]))
         case "keyring":
             return PasswordKeyring()
         case _:
@@ -276,8 +238,9 @@ def _ssh(text: Values, old: SshServer | None) -> SshServer | None:
     """Switched off, the block is kept as it was: switching it on again brings everything back."""
     if text["ssh_enabled"] == "off":
         return None if old is None else msgspec.structs.replace(old, enabled=False)
-    local_port = int(text["local_port"]) if text["local_port"] else None
-    host, port, user = text["ssh_host"], int(text["ssh_port"]), text["ssh_user"]
+    local_port = fields.port(text["local_port"]) if text["local_port"] else None
+    host, port = fields.host(text["ssh_host"]), fields.port(text["ssh_port"])
+    user = fields.some_words(text["ssh_user"])
     if old is None:
         return SshServer(host=host, port=port, user=user, local_port=local_port)
     return msgspec.structs.replace(old, enabled=True, host=host, port=port, user=user, local_port=local_port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from canary_tui.diagnosis.stages import Cause
+from canary_tui.keys import rotation_words as words
 from canary_tui.keys.rotation import Step
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.presenters.words import ago, day_words
@@ -90,10 +91,9 @@ def _old_key(rotation: Rotation) -> Iterator[Section]:
     old = rotation.old
     if old is None:
         return
-    if old.needed_by:
-        others = ", ".join(old.needed_by)
+    if kept := words.still_needed(old):
         yield Section("old-title", "section", (line(("Old key", Tone.WARN)),))
-        yield Section("old-note", "note", (line(f"Its line is still needed by {others}: leave it."),))
+        yield Section("old-note", "note", (line(kept),))
         return
     yield Section("old-title", "section", (line(("Old key: remove this line", Tone.WARN)),))
     note = line(
@@ -118,43 +118,41 @@ def _about(key: KeyInfo | OldKey) -> tuple[Line, ...]:
 
 def tried_lines(tried: Tried) -> list[Line]:
     """Return what a try of the new or the old key has shown, and what is to be done now."""
+    said = words.outcome(tried)
     match tried.step:
         case Step.NOTHING:
-            return [line(("No change of key is under way.", Tone.MUTED))]
+            return [line((said, Tone.MUTED))]
         case Step.SWITCHED:
-            return [_good("The new key works and is in use from now on."), line(_what_goes(tried.old))]
+            return [_good(said), line(_what_goes(tried.old))]
         case Step.FINISHED:
-            return [_good("The old key is refused: the change of key is finished.")]
+            return [_good(said)]
         case Step.STILL_ACCEPTED:
-            return [_bad("The old key is still accepted."), line(_what_goes(tried.old))]
+            return [_bad(said), line(_what_goes(tried.old))]
         case Step.NOT_ACCEPTED:
             why = [line("Install its line beside the old one's.")]
             if tried.failure is not None and tried.failure.cause is Cause.FORWARDING_NOT_PERMITTED:
                 why = [line(tried.failure.summary)]
-            return [_bad("The new key does not reach the database yet; the old one stays in use."), *why]
+            return [_bad(said), *why]
         case Step.FAILED:
-            return [_bad("The change of key got no further; nothing was changed."), *_why(tried.failure)]
+            return [_bad(said), *_why(tried.failure)]
 
 
 def _what_goes(old: OldKey | None) -> str:
     if old is None:
-        return (
-            "The old key's line cannot be shown: neither its file nor the .pub beside it can be read. "
-            "If the line is still installed, remove it."
-        )
-    if old.needed_by:
-        return f"The old key's line is still needed by {', '.join(old.needed_by)}: leave it."
+        return words.NOT_SHOWN
+    if kept := words.still_needed(old):
+        return kept
     if old.lost:
         return f"Now remove the old key's line from {old.account}; it is not shown again: {old.line}"
     return f"Now remove the old key's line from {old.account}: the key view shows it."
 
 
-def _good(words: str) -> Line:
-    return line(("✓ ", Tone.GOOD), (words, Tone.GOOD))
+def _good(said: str) -> Line:
+    return line(("✓ ", Tone.GOOD), (said, Tone.GOOD))
 
 
-def _bad(words: str) -> Line:
-    return line(("▲ ", Tone.WARN), (words, Tone.WARN))
+def _bad(said: str) -> Line:
+    return line(("▲ ", Tone.WARN), (said, Tone.WARN))
 
 
 def _why(failure: Failure | None) -> list[Line]:
@@ -164,9 +162,9 @@ def _why(failure: Failure | None) -> list[Line]:
     return [detail, *(line(("- ", Tone.ACCENT), remedy) for remedy in failure.remedies)]
 
 
-def _title(words: str, key: str, note: str) -> Line:
+def _title(text: str, key: str, note: str) -> Line:
     return line(
-        (words, Tone.STRONG),
+        (text, Tone.STRONG),
         (f"   {key}", Tone.ACCENT) if key else "",
         (" copies" if key else "", Tone.MUTED),
         (f" · {note}" if note else "", Tone.MUTED),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import Stage
 from canary_tui.monitor.board import LogLine
-from canary_tui.tui.presenters.lines import Line, Span, Tone, clip_line, fill, line, numbered, plain, wrap
+from canary_tui.tui.presenters.lines import Line, Span, Tone, clip_line, fill, line, numbered, wrap
 from canary_tui.tui.presenters.words import (
     cause_words,
     clock_words,
@@ -191,8 +191,3 @@ def uptime_bar(results: Sequence[ProbeResult], width: int) -> Line:
         some: Span = ("✕", Tone.BAD) if not good else ("╍", Tone.WARN)
         spans.append(("━", Tone.GOOD) if good == len(part) else some)
     return line(*_merged(spans), share)
-
-
-def as_text(lines: Iterable[Line]) -> str:
-    """Return lines as plain text."""
-    return "\n".join(plain(spans).rstrip() for spans in lines)

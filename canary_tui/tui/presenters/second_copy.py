@@ -39,7 +39,7 @@ def banner(snapshot: Snapshot, now: float, width: int) -> list[Line]:
     who = holder.words(now)
     ways = (
         f"{who}; this copy shows what it writes.",
-        f"{who}; view only.",
+        f"{who}; {MARK}.",
         f"{who}.",
         f"{holder.short_words(now)}.",
         f"{holder.who} monitors.",

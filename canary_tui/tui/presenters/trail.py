@@ -87,17 +87,16 @@ def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
 
 def _ended(stage: StageResult, width: int, *, direct: bool) -> list[Line]:
     tone = Tone.GOOD if stage.ok else Tone.BAD
-    note = "  ".join(text for text in (stage.hop, stage.note) if text)
     head = line(
         (f"{'✓' if stage.ok else '✕'} ", tone),
         (fill(stage_words(stage.stage, direct=direct), 16), Tone.PLAIN if stage.ok else Tone.BAD),
         fill(ms_words(stage.ms), 9, right=True),
     )
-    beside = (*head, *line(("   " + note if note else "", Tone.MUTED)))
+    beside = (*head, *line(("   " + stage.note if stage.note else "", Tone.MUTED)))
     if width_of(beside) <= width:
         return [beside]
     # Half a fingerprint is none: what has no room beside the time stands below it.
-    return [head, line("  ", (note, Tone.MUTED))]
+    return [head, line("  ", (stage.note, Tone.MUTED))]
 
 
 def verdict(test: TestView, width: int) -> list[Line]:

@@ -145,7 +145,7 @@ def _parts(engine: Engine, given: dict[str, str], *, jdbc: bool) -> UrlParts:
     try:
         fields.port(port or "1")
     except ValueError:
-        raise ValueError(f"what stands for its port is none (1–65535); {ESCAPES}") from None
+        raise ValueError(f"what stands for its port is none ({fields.PORTS}); {ESCAPES}") from None
     if values.get("host") and values.get("hostaddr"):
         left_out.append("hostaddr")
     password, ca_file = values.get("password"), values.get("sslrootcert", "")

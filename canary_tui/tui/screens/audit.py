@@ -13,7 +13,8 @@ from canary_tui.diagnosis.stages import Failed
 from canary_tui.tui.presenters import audit
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.presenters.words import day_words
-from canary_tui.tui.screens.page import Page, error_words
+from canary_tui.tui.screens.page import error_words
+from canary_tui.tui.screens.server_page import ServerPage
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.work import begin_alone
 
@@ -29,7 +30,7 @@ TURN_EVERY = 2
 """The sign turns every second tick: five times a second."""
 
 
-class AuditView(Page):
+class AuditView(ServerPage):
     """Runs one audit. Leaving the screen calls it off."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,15 +38,10 @@ class AuditView(Page):
         Binding("c", "copy_line", "copy line"),
         Binding("p", "key", "public key"),
         Binding("t", "test", "test"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("g,home", "scroll(-10000)", "top", show=False),
-        Binding("G,end", "scroll(10000)", "bottom", show=False, key_display="G"),
     ]
 
     def __init__(self, server: str) -> None:
         super().__init__(server, "audit")
-        self._server = server
         self._under_way: Future[AuditReport] | None = None
         self._began = 0.0
         self._ticks = 0
@@ -139,15 +135,3 @@ class AuditView(Page):
         """Copy the line to install."""
         if self.report is not None:
             self.canary.copy(self.report.line, "line to install", show=False)
-
-    def action_key(self) -> None:
-        """Show the public key and the steps to install it."""
-        self.canary.open_key(self._server)
-
-    def action_test(self) -> None:
-        """Test the connection."""
-        self.canary.open_test(self._server)
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by some lines."""
-        self.query_one("#page").scroll_relative(y=by, animate=False)

@@ -15,7 +15,8 @@ from canary_tui.tui.presenters import trail
 from canary_tui.tui.presenters.lines import Tone, line
 from canary_tui.tui.presenters.report import report
 from canary_tui.tui.presenters.words import day_words, ms_words
-from canary_tui.tui.screens.page import Page, done
+from canary_tui.tui.screens.page import done
+from canary_tui.tui.screens.server_page import ServerPage
 from canary_tui.tui.widgets.bars import TitleBar, Words
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ KEY_SECONDS = 2.0
 """How long a report waits for the key."""
 
 
-class ConnectionTest(Page):
+class ConnectionTest(ServerPage):
     """Polls a test of the monitor; paints a line only when its stage moves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,13 +45,10 @@ class ConnectionTest(Page):
         Binding("h", "host_key", "host key"),
         Binding("P", "password", "password", key_display="P"),
         Binding("e", "edit", "edit"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
     ]
 
     def __init__(self, server: str) -> None:
         super().__init__(server, "test")
-        self._server = server
         self._test: RunningTest | None = None
         self._ticks = 0
         self._told = False
@@ -157,19 +155,7 @@ class ConnectionTest(Page):
                     key = await done(self.canary.monitor.key_info(self._server))
         self.canary.copy(report(server, result, key), "report for the administrator", show=False)
 
-    def action_key(self) -> None:
-        """Show the public key and the steps to install it."""
-        self.canary.open_key(self._server)
-
-    def action_audit(self) -> None:
-        """Prove what the key can and cannot do."""
-        self.canary.open_audit(self._server)
-
     def action_edit(self) -> None:
         """Change the settings."""
         if self._test is not None:
             self.canary.open_form(self._test.server)
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by some lines."""
-        self.query_one("#page").scroll_relative(y=by, animate=False)

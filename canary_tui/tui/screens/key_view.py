@@ -10,11 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 
 from canary_tui.diagnosis.stages import Failed
+from canary_tui.keys.rotation_words import WHAT_HAPPENS, given_up
 from canary_tui.tui.files import write_new
 from canary_tui.tui.presenters.keys import key_sections, tried_lines
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import AskText, Confirm
-from canary_tui.tui.screens.page import Page, done, error_words
+from canary_tui.tui.screens.page import done, error_words
+from canary_tui.tui.screens.server_page import ServerPage
 from canary_tui.tui.widgets.bars import TitleBar, Words
 from canary_tui.tui.work import begin_alone
 
@@ -30,14 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WHAT_HAPPENS = (
-    "A new key is made; the one in use stays in use. Install the new line beside the old one. Each test "
-    "tries the new key; once it works it is used, and you are told which line to remove."
-)
-GIVEN_UP = "It is moved aside. If its line is installed already, remove it on the SSH server."
 
-
-class KeyView(Page):
+class KeyView(ServerPage):
     """The line to install, the steps, one command. The private key is never shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,15 +48,10 @@ class KeyView(Page):
         Binding("R", "try_keys('old')", "check old key", key_display="R"),
         Binding("X", "give_up", "give up new key", key_display="X"),
         Binding("o", "copy_removal", "copy removal command"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("g,home", "scroll(-10000)", "top", show=False),
-        Binding("G,end", "scroll(10000)", "bottom", show=False, key_display="G"),
     ]
 
     def __init__(self, server: str) -> None:
         super().__init__(server, "public key")
-        self._server = server
         self._entries: tuple[str, ...] = ()
         self._said: tuple[Line, ...] = ()
         self._busy = False
@@ -186,11 +177,12 @@ class KeyView(Page):
 
     def action_give_up(self) -> None:
         """Give the new key up."""
-        self.ask(Confirm(f"Give up the new key of {self._server}?", GIVEN_UP), self._give_up, "give up")
+        what = f"It is moved aside. {given_up()[1]}"
+        self.ask(Confirm(f"Give up the new key of {self._server}?", what), self._give_up, "give up")
 
     async def _give_up(self, _yes: bool) -> None:
         await self._busy_with("Giving the new key up…", self.canary.monitor.give_up_key(self._server))
-        self._say(line("The new key is given up; the old one stays in use."))
+        self._say(line(given_up()[0]))
         self._read()
 
     async def _busy_with(self, words: str, work: Future[T]) -> T:
@@ -215,15 +207,3 @@ class KeyView(Page):
     async def _write(self, info: KeyInfo, path: str) -> None:
         written = await asyncio.to_thread(write_new, path, info.restricted + "\n")
         self.notify(f"Written to {written}", markup=False)
-
-    def action_test(self) -> None:
-        """Test the connection."""
-        self.canary.open_test(self._server)
-
-    def action_audit(self) -> None:
-        """Prove what the key can and cannot do."""
-        self.canary.open_audit(self._server)
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by some lines."""
-        self.query_one("#page").scroll_relative(y=by, animate=False)

@@ -12,18 +12,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input
 
+from canary_tui.monitor.history.query import LogQuery
 from canary_tui.tui.files import write_new
-from canary_tui.tui.log_book import LogFilter
 from canary_tui.tui.presenters import probes
 from canary_tui.tui.presenters.export import exported
 from canary_tui.tui.presenters.lines import Line, Tone, line
-from canary_tui.tui.presenters.long_run import SPANS
 from canary_tui.tui.screens.dialogs import AskText
 from canary_tui.tui.screens.log_lines import LogLines
 from canary_tui.tui.widgets.bars import TitleBar, Words
+from canary_tui.tui.widgets.find_field import FindField
 from canary_tui.tui.widgets.line_list import LineList
+from canary_tui.tui.widgets.log_chart import LogChart
 from canary_tui.tui.widgets.log_list import LogList
-from canary_tui.tui.widgets.long_run import LongRun
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -62,9 +62,8 @@ class ProbeLog(LogLines):
     def __init__(self, server: str | None) -> None:
         super().__init__(*((server, "log") if server else ("log",)))
         self._server = server
-        self._book.filter = LogFilter(server=server or "")
+        self._book.filter = LogQuery(server=server or "")
         self._paused = False
-        self._span: int | None = None
         self._moment: float | None = None
         """The moment of the past that was asked for, until the newest line is followed again."""
         self._second = 0
@@ -73,14 +72,8 @@ class ProbeLog(LogLines):
     def body(self) -> Iterable[Widget]:
         """State, find field, uptime bar, chart, lines, stages of the chosen line."""
         yield Words(id="log-state")
-        yield Input(
-            placeholder="words that must all be in the line",
-            compact=True,
-            id="find",
-            classes="hidden",
-            disabled=True,
-        )
-        yield VerticalScroll(id="chart", classes="hidden", can_focus=False)
+        yield FindField("words that must all be in the line", id="find")
+        yield LogChart(self.canary.monitor)
         yield LogList(self._line, id="log")
         stages = VerticalScroll(Words(id="stage-lines"), id="stages", classes="hidden")
         stages.can_focus = False
@@ -131,16 +124,7 @@ class ProbeLog(LogLines):
     def _show_past(self) -> None:
         """The uptime bar, and the chart where it is open: once a second is enough."""
         self._uptime = probes.uptime_bar(self._results(), max(20, min(70, self.size.width - 4)))
-        from canary_tui.tui.widgets.latency_chart import LatencyChart
-
-        server = self._book.filter.server
-        span = self._span if server else None
-        if span is None:
-            for chart in self.query(LatencyChart):
-                chart.plot(self._results())
-        if self._chart_is_open:
-            for words in self.query(LongRun):
-                words.show_server(server, span)
+        self.query_one(LogChart).show(self._book.filter.server, self._results())
 
     # The lines
 
@@ -195,12 +179,12 @@ class ProbeLog(LogLines):
         if self._sought is not None:
             self._paused = False
             self._close_find()
-            self._refilter(LogFilter(server=self._server or ""))
+            self._refilter(LogQuery(server=self._server or ""))
             self._moment = self._sought[0]
             self.fetch_around(*self._sought)
             self._sought = None
 
-    def _choose(self, chosen: LogFilter) -> None:
+    def _choose(self, chosen: LogQuery) -> None:
         """Show what another filter shows; who looks at the past goes on looking at the same moment."""
         moment = self._moment_looked_at()
         self._refilter(chosen)
@@ -216,7 +200,7 @@ class ProbeLog(LogLines):
         entry = None if followed else self._current()
         return entry.at if entry is not None else None if followed else self._moment
 
-    def _refilter(self, chosen: LogFilter) -> None:
+    def _refilter(self, chosen: LogQuery) -> None:
         self._book.refilter(chosen)
         self._dated = False
         lines = self.query_one(LogList)
@@ -246,10 +230,7 @@ class ProbeLog(LogLines):
 
     def action_filter(self) -> None:
         """Show only lines with the words typed."""
-        field = self.query_one("#find", Input)
-        field.disabled = False
-        field.remove_class("hidden")
-        field.focus()
+        self.query_one("#find", FindField).open()
 
     @on(Input.Changed, "#find")
     def _find_changed(self, event: Input.Changed) -> None:
@@ -261,15 +242,12 @@ class ProbeLog(LogLines):
         self.query_one(LogList).focus()
 
     def _close_find(self) -> None:
-        field = self.query_one("#find", Input)
-        field.value = ""
-        field.add_class("hidden")
-        field.disabled = True
+        self.query_one("#find", FindField).close()
         self.query_one(LogList).focus()
 
     def action_back(self) -> None:
         """Close what is open here: the find field, the stages; then go back."""
-        if not self.query_one("#find").has_class("hidden"):
+        if self.query_one("#find", FindField).is_open:
             self._close_find()
         elif not self.query_one("#stages").has_class("hidden"):
             self.query_one("#stages").add_class("hidden")
@@ -278,32 +256,21 @@ class ProbeLog(LogLines):
 
     def action_chart(self) -> None:
         """Show or hide the latency chart."""
-        place = self.query_one("#chart")
-        place.toggle_class("hidden")
-        if not place.children:
-            # plotext takes a tenth of a second to import: only for those who look.
-            from canary_tui.tui.widgets.latency_chart import LatencyChart
-
-            chart = LatencyChart()
-            place.mount(LongRun(self.canary.monitor, chart), chart)
+        self.query_one(LogChart).toggle()
         self._second = 0
         self.refresh_bindings()
 
-    @property
-    def _chart_is_open(self) -> bool:
-        return not self.query_one("#chart").has_class("hidden")
-
     def action_span(self) -> None:
         """Have the chart show the last probes, a day, a week, a month."""
-        order = [None, *range(len(SPANS))]
-        self._span = order[(order.index(self._span) + 1) % len(order)]
+        self.query_one(LogChart).next_span()
         self._second = 0
         self.tick()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A span is one server's, and of the chart."""
-        if action == "span" and not (self.ready and self._chart_is_open and self._book.filter.server):
-            return False
+        if action == "span":
+            spans = self.ready and self.query_one(LogChart).is_open and self._book.filter.server
+            return bool(spans) and super().check_action(action, parameters)
         return super().check_action(action, parameters)
 
     # Out of here

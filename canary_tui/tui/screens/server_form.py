@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
-from canary_tui.servers.model import Engine, Server, TlsMode
+from canary_tui.servers import fields
+from canary_tui.servers.model import Engine, Server, TlsMode, name_like
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.presenters import form, urls
 from canary_tui.tui.presenters.lines import Tone, line
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
 HINTS: dict[str, str] = {
     "tags": "separated by commas",
-    "every": "1s – 1d",
-    "timeout": "1s – 60s, the whole probe",
+    "every": fields.every.allowed,
+    "timeout": f"{fields.timeout.allowed}, the whole probe",
 }
 PLACEHOLDERS: dict[str, str] = {
     "name": "orders-prod, or paste postgresql://… here",
@@ -167,7 +166,6 @@ class ServerForm(Page):
         except ValueError as error:
             self._say(f"What was pasted {error}.")
             return
-        known = re.sub(r"[^A-Za-z0-9_.-]", "-", parts.name or parts.host).strip("-_.")
         values = {
             "engine": parts.engine.value,
             "db_host": parts.host,
@@ -177,7 +175,7 @@ class ServerForm(Page):
             "ca_file": parts.ca_file,
         }
         if not self.field("name").value.strip():
-            values["name"] = known[:63]
+            values["name"] = name_like(parts.name or parts.host)
         if parts.tls is not None:
             values["tls"] = parts.tls.value
         self.fill(values)
@@ -218,7 +216,7 @@ class ServerForm(Page):
             return
         try:
             server = form.build(values, self._server)
-        except (msgspec.ValidationError, ValueError) as error:
+        except ValueError as error:
             self._say(f"Not saved: {error}")
             return
         if not self._saving:

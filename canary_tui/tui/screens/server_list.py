@@ -16,7 +16,9 @@ from canary_tui.tui.screens.dialogs import Decision
 from canary_tui.tui.screens.help import Reading
 from canary_tui.tui.screens.page import Page
 from canary_tui.tui.widgets.bars import TitleBar, Words
-from canary_tui.tui.widgets.line_list import CURSOR, LineList
+from canary_tui.tui.widgets.find_field import FindField
+from canary_tui.tui.widgets.fleet_list import FleetList
+from canary_tui.tui.widgets.line_list import LineList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,64 +61,41 @@ class ServerList(Page):
 
     AUTO_FOCUS = "LineList"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: tuple[Row, ...] = ()
-        self._layout: fleet.Layout = ()
-        self._layout_for: tuple[object, ...] = ()
-        self._now = 0.0
-        self._room = 0
-        self._select_soon = ""
-
     def body(self) -> Iterable[Widget]:
         """Who else monitors, problems of the file, filter, table, two lines that explain."""
         yield Words(id="second-copy", classes="hidden")
         yield Words(id="problems", classes="hidden")
-        yield Input(
-            placeholder="name, tag, host or state", compact=True, id="filter", classes="hidden", disabled=True
-        )
+        yield FindField("name, tag, host or state", id="filter")
         yield Words(id="heading")
         yield Words(*advice.EMPTY, id="empty", classes="hidden")
-        yield LineList(self._line, id="fleet")
+        yield FleetList(self.canary.uptimes)
         yield Words(id="advice")
 
     def on_mount(self) -> None:
         """Begin on the list."""
-        self.query_one(LineList).focus()
+        self.table.focus()
+
+    @property
+    def table(self) -> FleetList:
+        """The table of servers."""
+        return self.query_one(FleetList)
 
     @property
     def selected(self) -> Row | None:
         """The server under the cursor."""
-        cursor = self.query_one(LineList).cursor
-        return self._rows[cursor] if cursor < len(self._rows) else None
-
-    def _line(self, index: int, width: int) -> Line:
-        if width != self._room:
-            # A scroll bar came or went.
-            self._choose_columns(width)
-        row = self._rows[index]
-        return fleet.fleet_line(row, self._layout, self._now, self.canary.uptimes.of(row.server.name))
+        return self.table.selected
 
     def show_facts(self, snapshot: Snapshot) -> None:
         """Paint the cells that changed; the cursor stays on its server."""
-        lines = self.query_one(LineList)
-        name = row.server.name if (row := self.selected) is not None else None
-        text = self.query_one("#filter", Input).value
-        self._now = self.canary.clock()
-        self._rows = tuple(row for row in snapshot.rows if fleet.matches(row, text))
-        self._choose_columns(lines.room)
+        lines, now = self.table, self.canary.clock()
         empty = snapshot.loaded and not snapshot.rows
         self.query_one("#empty").set_class(not empty, "hidden")
         lines.set_class(empty, "hidden")
         if self.focused is None and not empty:
             lines.focus()
         self.query_one("#heading").set_class(empty, "hidden")
-        lines.show_lines(len(self._rows))
-        if self._select_soon in {row.server.name for row in self._rows}:
-            self.select(self._select_soon)
-            self._select_soon = ""
-        elif name is not None and ((row := self.selected) is None or row.server.name != name):
-            self.select(name)
+        text = self.query_one("#filter", FindField).value
+        lines.show_rows([row for row in snapshot.rows if fleet.matches(row, text)], now)
         beside = BESIDE_COUNTS + (len(second_copy.MARK) + 1 if self.canary.view_only else 0)
         self.query_one(TitleBar).say(fleet.counts(snapshot.rows, self.size.width - beside))
         self._show_second_copy(snapshot)
@@ -124,17 +103,14 @@ class ServerList(Page):
         self._show_advice(snapshot)
         self.refresh_bindings()
 
-    def _choose_columns(self, room: int) -> None:
-        asked = (room, *((r.server.name, r.server.through, fleet.state(r)[0]) for r in self._rows))
-        if asked != self._layout_for:
-            self._room, self._layout_for = room, asked
-            self._layout = fleet.layout(self._rows, room + len(CURSOR))
-            self.call_later(self.query_one("#heading", Words).say, fleet.heading(self._layout))
+    @on(FleetList.ColumnsChanged)
+    def _show_heading(self) -> None:
+        self.query_one("#heading", Words).say(fleet.heading(self.table.columns))
 
     def _show_second_copy(self, snapshot: Snapshot) -> None:
         place = self.query_one("#second-copy", Words)
         # Its own size is none while it is hidden.
-        said = second_copy.banner(snapshot, self._now, self.size.width - 2)
+        said = second_copy.banner(snapshot, self.canary.clock(), self.size.width - 2)
         place.set_class(not said, "hidden")
         place.say(*said)
         self.query_one("#empty", Words).say(*advice.empty(view_only=self.canary.view_only))
@@ -148,14 +124,14 @@ class ServerList(Page):
         row = self.selected
         said: tuple[Line, ...] = ()
         if row is not None:
-            said = advice.advice(row, self._now, view_only=self.canary.view_only)
+            said = advice.advice(row, self.canary.clock(), view_only=self.canary.view_only)
         elif snapshot.rows:
             said = (line("No server matches the filter."), line(("escape clears it.", Tone.ACCENT)))
         elif not snapshot.loaded:
             said = (line(("Reading servers.yaml…", Tone.MUTED)), line())
         place = self.query_one("#advice", Words)
         room = place.scrollable_content_region.size
-        if row is not None and room.height > len(said) and fleet.uptimes_fit_below(row, self._layout):
+        if row is not None and room.height > len(said) and fleet.uptimes_fit_below(row, self.table.columns):
             uptimes = self.canary.uptimes.of(row.server.name)
             said = (*said, long_run.uptime_line(uptimes)) if any(uptimes) else said
         place.say(*advice.fitted(said, max(20, room.width), room.height or 2))
@@ -163,16 +139,6 @@ class ServerList(Page):
     def on_resize(self) -> None:
         """Choose the columns anew once the list has its new size."""
         self.call_after_refresh(self.catch_up)
-
-    def select(self, name: str) -> None:
-        """Put the cursor on a server, if it is listed."""
-        for index, row in enumerate(self._rows):
-            if row.server.name == name:
-                self.query_one(LineList).cursor = index
-
-    def select_soon(self, name: str) -> None:
-        """Put the cursor on a server as soon as it is listed."""
-        self._select_soon = name
 
     @on(LineList.Moved)
     def _moved(self) -> None:
@@ -189,7 +155,7 @@ class ServerList(Page):
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
-        self.query_one(LineList).focus()
+        self.table.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys that mean nothing for the server under the cursor, or that another process has."""
@@ -203,29 +169,17 @@ class ServerList(Page):
 
     def action_back(self) -> None:
         """Clear the filter."""
-        field = self.query_one("#filter", Input)
-        field.value = ""
-        field.add_class("hidden")
-        field.disabled = True
-        self.query_one(LineList).focus()
+        self.query_one("#filter", FindField).close()
+        self.table.focus()
 
     def action_filter(self) -> None:
         """Show only servers that match what is typed."""
-        field = self.query_one("#filter", Input)
-        field.disabled = False
-        field.remove_class("hidden")
-        field.focus()
+        self.query_one("#filter", FindField).open()
 
     def action_next_trouble(self, by: int) -> None:
         """Go to the next server that is not well."""
-        lines = self.query_one(LineList)
-        count = len(self._rows)
-        for step in range(1, count + 1):
-            index = (lines.cursor + by * step) % count
-            if fleet.in_trouble(self._rows[index]):
-                lines.cursor = index
-                return
-        self.notify("Every server is well.", timeout=3)
+        if not self.table.select_trouble(by):
+            self.notify("Every server is well.", timeout=3)
 
     def action_add(self) -> None:
         """Add a server."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failed
-from canary_tui.monitor.gates import FIRST_WIDTH, WIDEST, Gate, LoginGates
+from canary_tui.tunnels.login_gates import FIRST_WIDTH, WIDEST, Gate, LoginGates
 
 BUSY = Failed(Cause.SSH_TOO_MANY_CONNECTIONS)
 

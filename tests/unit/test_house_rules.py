@@ -1,0 +1,62 @@
+"""What holds for every file of the package, and no other tool looks at."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import canary_tui
+
+PACKAGE = Path(canary_tui.__file__).parent
+FILES = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
+
+
+def called(text: str) -> set[str]:
+    """What a file calls: ``dial``, ``asyncssh.connect``. A module's ``dial`` counts too."""
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)}
+    return calls | {"dial" for call in calls if call.endswith(".dial")}
+
+
+@pytest.mark.parametrize(
+    ("call", "homes"),
+    [
+        ("dial", {"tunnels/ssh_logins.py"}),
+        ("asyncssh.connect", {"tunnels/dial.py"}),
+        ("asyncssh.connect_reverse", set()),
+        ("asyncssh.create_connection", set()),
+        ("asyncssh.get_server_host_key", set()),
+        ("asyncssh.run_client", set()),
+    ],
+)
+def test_ssh_connections_are_opened_in_one_place(call: str, homes: set[str]) -> None:
+    """Whoever went past it would go past the gate that protects the jumpbox."""
+    assert {file for file, text in FILES.items() if call in called(text)} == homes
+
+
+LINES_OF_A_FILE = 300
+LINES_OF_A_FUNCTION = 50
+
+
+def test_no_file_is_too_long_to_read_at_once() -> None:
+    lengths = {file: len(text.splitlines()) for file, text in FILES.items()}
+    assert not {file: length for file, length in lengths.items() if length > LINES_OF_A_FILE}
+
+
+def test_no_function_is_too_long_to_read_at_once() -> None:
+    functions = {
+        f"{file}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for file, text in FILES.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert not {name: length for name, length in functions.items() if length > LINES_OF_A_FUNCTION}
+
+
+@pytest.mark.parametrize("package", ["databases", "keys", "tunnels"])
+def test_nobody_reaches_into_the_inside_of_a_library(package: str) -> None:
+    """No exception from the rule that what begins with ``_`` is another's own."""
+    files = {file: text for file, text in FILES.items() if file.startswith(f"{package}/")}
+    assert files
+    assert not [file for file, text in files.items() if "SLF001" in text]
