@@ -10,6 +10,7 @@ from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.words import STAND_INS, complete, fill
 
 _SSH_STAGES = frozenset({Stage.HANDSHAKE, Stage.HOST_KEY, Stage.AUTH, Stage.FORWARD})
+_TAGS = frozenset(tag for entry in ENTRIES.values() for line in entry.lines() for tag in line.tags)
 _STAGE_TITLES: dict[Stage, str] = {
     Stage.SETTINGS: "settings",
     Stage.RESOLVE: "name look-up",
@@ -64,6 +65,8 @@ def _tags(stage: Stage, words: Mapping[str, str]) -> frozenset[str]:
     tunnelled = "ssh_host" in words or stage in _SSH_STAGES
     route = "tunnel" if tunnelled else "direct"
     # Which engine it is decides half of the remedies; without a word of it, the default engine is meant.
-    engine = words.get("engine", "postgresql")
+    engine = words.get("engine", "")
+    if engine not in _TAGS:
+        engine = "postgresql"
     facts = (f"has:{word}" if word in words else f"lacks:{word}" for word in STAND_INS)
     return frozenset({stage.value, route, engine, *facts})

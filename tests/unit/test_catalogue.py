@@ -97,7 +97,7 @@ def test_every_placeholder_is_a_known_word_quoted_in_a_known_way() -> None:
 def test_every_tag_is_one_that_a_failure_can_have() -> None:
     tags = {tag for entry in ENTRIES.values() for line in entry.lines() for tag in line.tags}
     facts = {f"{fact}:{word}" for word in STAND_INS for fact in ("has", "lacks")}
-    assert tags <= {"postgresql", "mysql", "tunnel", "direct"} | set(Stage) | facts
+    assert tags <= {*Engine, "tunnel", "direct"} | set(Stage) | facts
 
 
 def test_a_value_inside_a_command_is_always_quoted() -> None:
@@ -156,6 +156,33 @@ def test_a_server_is_never_given_remedies_for_the_other_engine() -> None:
     for cause in set(Cause) - {Cause.DATABASE_HOST_BLOCKED}:  # MySQL's alone
         assert "my.cnf" not in text_of(failure(cause, TUNNELLED_POSTGRESQL))
         assert "pg_hba" not in text_of(failure(cause, TUNNELLED_MYSQL))
+
+
+LOGIN_WORDS = re.compile(r"PostgreSQL|postgresql|MySQL|mysql|my\.cnf|pg_hba|password|DB_USER|ALTER|GRANT")
+
+
+@pytest.mark.parametrize("ssh", [SSH, None], ids=["tunnel", "direct"])
+@pytest.mark.parametrize(
+    "cause",
+    [
+        Cause.CONNECTION_REFUSED,
+        Cause.CONNECT_TIMED_OUT,
+        Cause.DATABASE_REFUSED,
+        Cause.DATABASE_TIMED_OUT,
+        Cause.DATABASE_UNREACHABLE,
+        Cause.DATABASE_NAME_NOT_FOUND,
+        Cause.DATABASE_CLOSED_EARLY,
+    ],
+)
+def test_a_tcp_service_is_never_told_about_databases_that_it_is_not(
+    cause: Cause, ssh: SshServer | None
+) -> None:
+    server = Server(
+        name="cache", engine=Engine.TCP, database=Database(host="10.0.3.20", port=6379), ssh=ssh
+    ).fitting()
+    told = failure(cause, server)
+    assert told.remedies
+    assert not LOGIN_WORDS.search(text_of(told))
 
 
 def test_a_direct_server_is_never_told_to_mend_an_ssh_server() -> None:
