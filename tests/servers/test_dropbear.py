@@ -91,21 +91,21 @@ async def test_openssh_s_line_is_refused_as_a_whole_and_the_remedy_tells_which_l
 
 
 @pytest.mark.parametrize(
-    ("option", "cause", "remedy"),
+    ("options", "cause", "remedy"),
     [
-        ("-j", Cause.FORWARDING_NOT_PERMITTED, "without the option `-j`"),
-        ("-t", Cause.MORE_AUTHENTICATION_REQUIRED, "without the option `-t`"),
+        (["-j"], Cause.FORWARDING_NOT_PERMITTED, "without the option `-j`"),
+        (["-G", "daemon"], Cause.KEY_NOT_ACCEPTED, "outside the group of `-G`"),
     ],
 )
 async def test_what_an_option_of_it_forbids_is_told_with_that_option(
     world: World,
     make_dropbear: Callable[..., Dropbear],
     postgres: Postgres,
-    option: str,
+    options: list[str],
     cause: Cause,
     remedy: str,
 ) -> None:
-    ssh = make_dropbear(option)
+    ssh = make_dropbear(*options)
     server = listed(world, postgres, ssh)
     ssh.authorize(world.key("orders").line)
     failure = (await world.probe(server)).failure

@@ -186,11 +186,6 @@ ROWS = (
                 "If the account is expired or barred by PAM, allow it: `sudo chage -E -1 {ssh_user!sh}`, and "
                 "look into `/etc/security/access.conf`."
             ),
-            dropbear(
-                "If the key is not installed, and dropbear is started with the option `-T 1`, one refusal "
-                "ends the login: `canary key {server!sh} --format script` prints the command that installs "
-                "it."
-            ),
             "If it was restarted or is out of memory, the next attempt tells: `canary probe {server!sh}`.",
         ),
     ),

@@ -48,8 +48,8 @@ LOOK_AT: dict[Stage, tuple[Line, ...]] = {
             "PubkeyAuthentication and AuthorizedKeysFile in sshd_config; sshd's log has the reason"
         ),
         dropbear(
-            "~{ssh_user!code}/.ssh/authorized_keys and its permissions; the options -w, -G and -T of "
-            "dropbear; the account's shell in /etc/shells; dropbear's log has the reason"
+            "~{ssh_user!code}/.ssh/authorized_keys and its permissions; the options -w and -G of dropbear; "
+            "the account's shell in /etc/shells; dropbear's log has the reason"
         ),
     ),
     Stage.FORWARD: say("from the SSH server: nc -vz {db_host!sh} {db_port!sh}"),
