@@ -100,6 +100,8 @@ class Passwords:
 
     def passed_over(self, server: Server) -> str:
         """Say why a password file was not used at the last ``find``; empty when none was passed over."""
+        if server.database.password is not None:
+            return ""  # no file was looked at
         with self._guard:
             return self._passed_over.get(server.name, "")
 

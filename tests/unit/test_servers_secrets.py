@@ -236,6 +236,7 @@ async def test_a_pgpass_that_others_may_read_is_passed_over_and_that_is_said(
     assert passwords.passed_over(server()).endswith(
         ".pgpass is not used: other users may read it; chmod 600 it"
     )
+    assert passwords.passed_over(server(PasswordEnv("SET"))) == "", "where the file counts for nothing"
     (tmp_path / ".pgpass").chmod(0o600)
     assert await passwords.find(server()) == Secret("pw")  # a file comes before what was given
     assert passwords.passed_over(server()) == ""
