@@ -37,7 +37,7 @@ REFUSED = [
     (message(b"N") + b"D\x7f\xff\xff\xff", Cause.WRONG_PROTOCOL),
     (asks(0) + b"S\xff\xff\xff\xfb", Cause.WRONG_PROTOCOL),
     (b"SSH-2.0-x\r\n", Cause.WRONG_PROTOCOL),
-    (b"EFATAL:  could not fork\n\0", Cause.DATABASE_CLOSED_EARLY),
+    (b"EFATAL:  could not fork\n\0", Cause.DATABASE_UNAVAILABLE),
     (LOGIN + b"E\x7f\xff\xff\xff", Cause.QUERY_FAILED),
     (LOGIN + b"D\0\0\0\0", Cause.QUERY_FAILED),
     (LOGIN + b"R\0\1\0\0", Cause.QUERY_FAILED),
