@@ -10,6 +10,8 @@ from canary_tui.diagnosis.causes.stage_words import LOOK_AT, TITLES
 from canary_tui.diagnosis.stages import SSH_STAGES, Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.words import STAND_INS, complete, fill
 
+_TAGS = frozenset(tag for row in ROWS.values() for line in row.lines() for tag in line.tags)
+
 
 def explain(failed: Failed, stage: Stage, words: Mapping[str, str]) -> Failure:
     """Return the failure that ``failed``, met in ``stage``, is to a person.
@@ -60,7 +62,9 @@ def _tags(stage: Stage, words: Mapping[str, str]) -> frozenset[str]:
     tunnelled = "ssh_host" in words or stage in SSH_STAGES
     route = "tunnel" if tunnelled else "direct"
     # Which engine it is decides half of the remedies; without a word of it, the default engine is meant.
-    engine = words.get("engine", "postgresql")
+    engine = words.get("engine", "")
+    if engine not in _TAGS:
+        engine = "postgresql"
     software = "dropbear" if words.get("ssh_software") == "dropbear" else "openssh"
     facts = (f"has:{word}" if word in words else f"lacks:{word}" for word in STAND_INS)
     return frozenset({stage.value, route, engine, software, *facts})

@@ -153,6 +153,33 @@ def test_a_server_is_never_given_remedies_for_the_other_engine() -> None:
         assert "pg_hba" not in text_of(failure(cause, TUNNELLED_MYSQL))
 
 
+LOGIN_WORDS = re.compile(r"PostgreSQL|postgresql|MySQL|mysql|my\.cnf|pg_hba|password|DB_USER|ALTER|GRANT")
+
+
+@pytest.mark.parametrize("ssh", [SSH, None], ids=["tunnel", "direct"])
+@pytest.mark.parametrize(
+    "cause",
+    [
+        Cause.CONNECTION_REFUSED,
+        Cause.CONNECT_TIMED_OUT,
+        Cause.DATABASE_REFUSED,
+        Cause.DATABASE_TIMED_OUT,
+        Cause.DATABASE_UNREACHABLE,
+        Cause.DATABASE_NAME_NOT_FOUND,
+        Cause.DATABASE_CLOSED_EARLY,
+    ],
+)
+def test_a_tcp_service_is_never_told_about_databases_that_it_is_not(
+    cause: Cause, ssh: SshServer | None
+) -> None:
+    server = Server(
+        name="cache", engine=Engine.TCP, database=Database(host="10.0.3.20", port=6379), ssh=ssh
+    ).fitting()
+    told = failure(cause, server)
+    assert told.remedies
+    assert not LOGIN_WORDS.search(text_of(told))
+
+
 def test_a_direct_server_is_never_told_to_mend_an_ssh_server() -> None:
     for cause in set(Cause) - SSH_ONLY - {Cause.TUNNEL_LOST, Cause.KEY_MISSING, Cause.KEY_PERMISSIONS}:
         told = text_of(failure(cause, DIRECT_POSTGRESQL))

@@ -234,7 +234,7 @@ STRANGE_NAMES = {
 @pytest.mark.parametrize("name", STRANGE_NAMES)
 def test_the_command_for_a_shell_is_quoted_and_a_name_stays_a_name(name: str) -> None:
     row = samples.fleet()[0]
-    for engine, expected in zip(Engine, STRANGE_NAMES[name], strict=True):
+    for engine, expected in zip((Engine.POSTGRESQL, Engine.MYSQL), STRANGE_NAMES[name], strict=True):
         database = msgspec.structs.replace(row.server.database, name=name, user="$(id)")
         server = msgspec.structs.replace(row.server, engine=engine, database=database)
         words = shlex.split(urls.how_to_use(msgspec.structs.replace(row, server=server)))
