@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.known_tls import KnownTls
 
 PASSWORDS = frozenset(engine.facts.password_variable for engine in Engine)
-SHOWN = frozenset({"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT"})
-SHOWN |= {"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_HOME"}
-"""What a person is shown of the environment; the rest keeps other settings out."""
+SHOWN = frozenset(name for engine in Engine for name in engine.facts.shown_variables)
 
 
 class ClientStart(msgspec.Struct, frozen=True):

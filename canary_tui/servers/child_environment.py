@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from canary_tui.servers.model import PasswordEnv
+from canary_tui.servers.model import Engine, PasswordEnv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from canary_tui.servers.model import Server
 
-OF_CLIENTS = re.compile(r"PG[A-Z0-9]+|(?:LIB)?(?:MYSQL|MARIADB).*")
-"""What libpq and the MySQL and MariaDB clients read: where to, as whom, with which files, TLS and plug-ins
-(PostgreSQL manual, "Environment Variables"; MySQL manual, "Environment Variables"). ``PGP_KEY`` and
-``PG_COLOR`` are other programs' or harmless."""
-KEPT = frozenset({"MYSQL_HISTFILE", "MYSQL_HISTIGNORE", "MYSQL_PS1", "MARIADB_HISTFILE"})
-"""Without them statements would be written where the user does not want them."""
+OF_CLIENTS = re.compile("|".join(engine.facts.variables for engine in Engine))
+KEPT = frozenset(name for engine in Engine for name in engine.facts.kept_variables)
 
 
 def without_other_passwords(

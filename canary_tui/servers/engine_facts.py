@@ -75,6 +75,13 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What to install where that one is missing."""
     client_may_skip_tls: bool
     """Whether that one may go on without TLS where it is told to have TLS and not to verify a name."""
+    variables: str
+    """The environment variables that its clients read, as a regular expression: where to, as whom, with which
+    files, TLS and plug-ins."""
+    kept_variables: frozenset[str]
+    """Those of them that lead nowhere, and that are missed."""
+    shown_variables: frozenset[str]
+    """Those that a person is shown of what a client is started with; the rest keeps other settings out."""
     password_variable: str
     """The environment variable from which its clients take a password."""
     password_file: PasswordFile | None
@@ -102,6 +109,12 @@ POSTGRESQL = EngineFacts(
     clients=("psql", "pgcli"),
     client_package="the PostgreSQL client (Debian: postgresql-client; Homebrew: libpq)",
     client_may_skip_tls=False,
+    # PostgreSQL manual, "Environment Variables"; ``PGP_KEY`` and ``PG_COLOR`` are not libpq's, or harmless.
+    variables=r"PG[A-Z0-9]+",
+    kept_variables=frozenset(),
+    shown_variables=frozenset(
+        {"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT"}
+    ),
     password_variable="PGPASSWORD",  # noqa: S106 - a variable's name
     password_file=PasswordFile.PGPASS,
     counts_broken_handshakes=False,
@@ -122,6 +135,11 @@ MYSQL = EngineFacts(
     client_package="the MySQL or MariaDB client (Debian: mariadb-client; Homebrew: mysql-client)",
     # MariaDB's before 11.4.
     client_may_skip_tls=True,
+    # MySQL manual, "Environment Variables".
+    variables=r"(?:LIB)?(?:MYSQL|MARIADB).*",
+    # Without them statements would be written where the user does not want them.
+    kept_variables=frozenset({"MYSQL_HISTFILE", "MYSQL_HISTIGNORE", "MYSQL_PS1", "MARIADB_HISTFILE"}),
+    shown_variables=frozenset({"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_HOME"}),
     password_variable="MYSQL_PWD",  # noqa: S106 - a variable's name
     password_file=PasswordFile.MY_CNF,
     counts_broken_handshakes=True,
@@ -151,6 +169,9 @@ TCP = EngineFacts(
     clients=(),
     client_package="",
     client_may_skip_tls=False,
+    variables=r"CANARY_(?:HOST|PORT|SOCKET)",
+    kept_variables=frozenset(),
+    shown_variables=frozenset(),
     password_variable="",
     password_file=None,
     counts_broken_handshakes=False,

@@ -144,7 +144,7 @@ OURS = {
     "PGPASSWORD": "x", "PGPASSFILE": "/x", "PGSSLMODE": "disable", "PGSSLROOTCERT": "/x",
     "PGSERVICEFILE": "/x", "PGGSSENCMODE": "require", "PGREQUIREAUTH": "password", "MYSQL_HOST": "x",
     "MYSQL_TCP_PORT": "1", "MYSQL_UNIX_PORT": "/x", "MYSQL_HOME": "/x", "MYSQL_TEST_LOGIN_FILE": "/x",
-    "MYSQL_PWD": "x",
+    "MYSQL_PWD": "x", "CANARY_HOST": "x", "CANARY_PORT": "1", "CANARY_SOCKET": "/x",
 }  # fmt: skip
 HARMLESS = {
     "HOME": "/home/me", "PSQLRC": "/x", "PSQL_HISTORY": "/x", "PG_COLOR": "auto", "PGP_KEY": "mine",
