@@ -11,12 +11,15 @@ from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.keys.authorized import restricted_line
 from canary_tui.monitor.audit import audit
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.service import Monitor
 from canary_tui.servers.model import Database, Engine, Listen, ProbePlan, Server, SshServer
+from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters.report import report
 from tests.harness.misbehave import ClosesAtOnce, ResetsAtOnce, Says, Silent
 from tests.harness.ports import free_port
 from tests.servers.cli import LIMIT, Canary, start
 from tests.servers.held_tunnel import held_tunnel
+from tests.servers.test_story import read_line_to_install, see, type_into
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
@@ -270,3 +273,46 @@ def test_connect_prints_the_url(world: World, sshd: Sshd) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=LIMIT)
+
+
+# The application
+
+
+async def test_from_an_empty_list_to_a_client_through_the_local_port(world: World, sshd: Sshd) -> None:
+    """The service is the sshd itself, which says who it is."""
+    monitor = Monitor(world.paths)
+    monitor.start()
+    app = CanaryApp(monitor)
+    try:
+        async with app.run_test(size=(100, 60), notifications=True) as pilot:
+            await see(pilot, "a add")
+            await pilot.press("a")
+            await see(pilot, "Database User")
+            await type_into(pilot, "name", "cache")
+            await pilot.press("tab", "t")
+            await see(pilot, lambda text: "Database User" not in text and "Query" not in text)
+            await type_into(pilot, "db-host", HOST)
+            await type_into(pilot, "db-port", str(sshd.port))
+            await type_into(pilot, "ssh-host", sshd.host)
+            await type_into(pilot, "ssh-port", str(sshd.port))
+            await type_into(pilot, "ssh-user", sshd.user)
+            await pilot.press("ctrl+s")
+            sshd.authorize(await read_line_to_install(pilot))
+            await pilot.press("t")
+            await see(pilot, "SHA256:")
+            await pilot.press("h")
+            await see(pilot, "ssh-keygen -lf")
+            await pilot.press("y")
+            shown = await see(pilot, lambda text: "✓ Database" in text and "it says: SSH-2.0-OpenSSH" in text)
+            assert "Query" not in shown
+            await pilot.press("escape", "escape", "escape")
+            await see(pilot, lambda text: "● cache" in text and " up " in text)
+            await pilot.press("s")
+            await see(pilot, "no client to start")
+            row = monitor.snapshot().row("cache")
+            assert row is not None
+            reader, writer = await asyncio.open_connection(HOST, int(row.local.rpartition(":")[2]))
+            assert (await reader.readline()).startswith(b"SSH-2.0-OpenSSH")
+            writer.close()
+    finally:
+        assert monitor.stop(5)
