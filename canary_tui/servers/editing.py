@@ -188,12 +188,8 @@ def _change(editor: Editor, now: Parsed, index: int, wanted: Server) -> list[Edi
         if (path not in old or old[path] != value) and ".".join(path) not in wanted.engine.facts.unused
     }
     if ("engine",) in differs:
-        if wanted.engine.facts.default_port is None:
-            differs["database", "port"] = wanted.database.port
-        else:
-            differs.pop(("database", "port"), None)  # the engine may bring it along; the next round sees
-        if unused := _without_use(mapping, wanted):  # they go first: with the new engine nobody sees them
-            differs = dict.fromkeys(unused)
+        differs.pop(("database", "port"), None)  # the engine may bring it along; the next round sees
+        differs = _before_engine(mapping, current, wanted) or differs
     edits = _set(editor, mapping, "server", {path[0]: v for path, v in differs.items() if len(path) == 1})
     for section in ("database", "ssh", "probe"):
         values = {path[1]: value for path, value in differs.items() if path[0] == section and len(path) == 2}
@@ -202,15 +198,24 @@ def _change(editor: Editor, now: Parsed, index: int, wanted: Server) -> list[Edi
     return edits
 
 
-def _without_use(mapping: Mapping, wanted: Server) -> list[tuple[str, str]]:
-    """Return the settings of an entry that mean nothing with the engine it gets, by their paths."""
-    return [
+def _before_engine(mapping: Mapping, current: Server, wanted: Server) -> dict[tuple[str, ...], object]:
+    """Return what is to be done before an entry gets another engine.
+
+    The settings that mean nothing with that one go: it would not look at them. A port that it does not
+    bring along is written down, or the entry would be wrong until the next round.
+    """
+    stand = {
         (section, key)
         for section, node in _values(mapping).items()
         if section is not None and isinstance(node, Mapping)
         for key in _values(node)
-        if key is not None and f"{section}.{key}" in wanted.engine.facts.unused
-    ]
+        if key is not None
+    }
+    facts, port = wanted.engine.facts, ("database", "port")
+    first: dict[tuple[str, ...], object] = {path: None for path in stand if ".".join(path) in facts.unused}
+    if facts.default_port is None and (port not in stand or current.database.port != wanted.database.port):
+        first[port] = wanted.database.port
+    return first
 
 
 def _change_section(

@@ -111,7 +111,7 @@ def test_a_mistake_is_said_in_the_contracts_words() -> None:
         ("servers:\n-\n", 2, "servers[0]: is empty"),
         ("servers:\n- x\n", 2, "servers[0]: is a single value"),
         ("servers:\n- {}\n", 2, "servers[0].name: is missing"),
-        ("servers:\n- name: a\n  database: {host: h}\n", 2, "engine: is missing (postgresql or mysql)"),
+        ("servers:\n- name: a\n  database: {host: h}\n", 2, "engine: is missing (postgresql, mysql or tcp)"),
         ("servers:\n- name: a\n  engine: oracle\n  database: {host: h}\n", 3, "oracle is not one of"),
         ("servers:\n- name: a\n  engine: mysql\n", 2, "servers[0].database: is missing; its host is needed"),
         ("servers:\n- name: a\n  engine: mysql\n  database: {}\n", 4, "database.host: is missing"),
