@@ -122,13 +122,20 @@ async def test_a_server_without_tls_that_lets_nobody_in_does_not_ask_for_tls(
     server.set_hba(DEFAULT_HBA)
 
 
+def sessions(server: Postgres) -> int:
+    """How many clients are logged in, besides the one that asks."""
+    others = "backend_type = 'client backend' and pid <> pg_backend_pid()"
+    return int(server.execute(f"select count(*) from pg_stat_activity where {others}"))
+
+
 @asynccontextmanager
 async def one_session(server: Postgres) -> AsyncIterator[None]:
     """Hold one session of the server's user while the block runs."""
     target = replace(target_of(server), query="select pg_sleep(60)", timeout=60.0)
+    await asyncio.to_thread(wait_for, lambda: sessions(server) == 0, what="those of the start have left")
     holding = asyncio.create_task(probe_beside_others(target))
     try:
-        await asyncio.to_thread(wait_for, lambda: server.logins_seen() > 0, what="the session is there")
+        await asyncio.to_thread(wait_for, lambda: sessions(server) == 1, what="the session is there")
         yield
     finally:
         holding.cancel()

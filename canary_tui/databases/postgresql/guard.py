@@ -81,8 +81,9 @@ class Guard:
         self._skip -= at
         if self._held:
             data, self._held = self._held + data, b""
-        if not self._began:
-            self._first_words(data)
+        if not self._began and not self._first_words(data):
+            self._held = data
+            return
         while len(data) - at >= HEADER.size:
             kind, length = HEADER.unpack_from(data, at)
             if length < 4 or (length > LONGEST_ERROR and (kind == b"R" or not self._ready)):
@@ -105,16 +106,21 @@ class Guard:
         else:
             self._held = data[at:]
 
-    def _first_words(self, data: bytes) -> None:
+    def _first_words(self, data: bytes) -> bool:
+        """Look at how the server begins; say whether its messages can be read now."""
         if not data:
-            return
+            return False
         if not is_answer(data):
             raise not_postgresql(data)
         # Confirmed once it took place: a first word that is a refusal belongs to the stage before.
         self._trace.enter(Stage.LOGIN, tentative=True)
         if data[:1] == b"E" and is_text(data[1 : HEADER.size]):
-            text = data[1:].partition(b"\0")[0].decode(errors="replace")
-            raise early_failure(Refusal("", "", text))
+            text, whole, _ = data[1:].partition(b"\0")
+            self.said = Refusal("", "", text.decode(errors="replace"))
+            if whole or len(text) > LONGEST_ERROR:
+                raise early_failure(self.said)
+            return False  # the rest comes, or the connection ends with these words
+        return True
 
     def _error(self, payload: bytes) -> None:
         """Keep an error, and end the connection where the server does, or where asyncpg would stumble."""
