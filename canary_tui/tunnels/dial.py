@@ -52,6 +52,8 @@ FIXED_OPTIONS: dict[str, Any] = {
     "gss_auth": False,
     "gss_kex": False,
     "login_timeout": 0,
+    # Windows servers send their system's words in its own encoding: strictly read, they would end the login.
+    "utf8_decode_errors": "replace",
     "keepalive_interval": KEEPALIVE_SECONDS,
     "keepalive_count_max": KEEPALIVE_MISSES,
 }

@@ -16,7 +16,7 @@ from canary_tui.diagnosis.causes import CLOSED_CAUSES, TIMEOUT_CAUSES
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.channel_refusals import refusal
-from canary_tui.tunnels.metered import SentTooMuch
+from canary_tui.tunnels.metered import Disconnected, SentTooMuch
 from canary_tui.tunnels.open_files import unexpected
 
 NONSENSE = (ValueError, LookupError, ArithmeticError)
@@ -26,6 +26,18 @@ UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOS
 NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 FULL = (b"exceeded maxstartups", b"not allowed at this time", b"too many connections")
 """What OpenSSH says in place of its version when it takes no more logins (MaxStartups, penalties)."""
+
+DISCONNECTS: dict[bool, dict[int, Cause]] = {
+    False: {
+        asyncssh.DISC_PROTOCOL_VERSION_NOT_SUPPORTED: Cause.SSH_NO_COMMON_ALGORITHM,
+        asyncssh.DISC_TOO_MANY_CONNECTIONS: Cause.SSH_TOO_MANY_CONNECTIONS,
+    },
+    True: {
+        asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE: Cause.KEY_NOT_ACCEPTED,
+        asyncssh.DISC_ILLEGAL_USER_NAME: Cause.KEY_NOT_ACCEPTED,
+    },
+}
+"""What a server means by the code with which it ends the connection, before the login and in it."""
 
 LONGEST_VERSION = 253
 """Bytes of a version line without its end (RFC 4253 §4.2)."""
@@ -118,6 +130,8 @@ def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_acce
     ``key_accepted`` whether the server took it and wants something else as well.
     """
     detail = words_of(error)
+    if isinstance(error, Disconnected) and error.code in DISCONNECTS[stage is Stage.AUTH]:
+        return Failed(DISCONNECTS[stage is Stage.AUTH][error.code], detail=detail)
     if isinstance(error, asyncssh.PermissionDenied):
         if key_accepted:
             return Failed(Cause.MORE_AUTHENTICATION_REQUIRED, detail=detail)
@@ -127,7 +141,9 @@ def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_acce
         return Failed(cause, stage=Stage.HOST_KEY, detail=detail)
     if isinstance(error, asyncssh.ProtocolNotSupported) or (
         # Not every failed key exchange is one about algorithms: a hash that is wrong is damage.
-        isinstance(error, asyncssh.KeyExchangeFailed) and "no matching" in detail.lower()
+        isinstance(error, asyncssh.DisconnectError)
+        and error.code == asyncssh.DISC_KEY_EXCHANGE_FAILED
+        and "no matching" in detail.lower()
     ):
         return Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=detail)
     if isinstance(error, asyncssh.DisconnectError) and "too many authentication" in detail.lower():

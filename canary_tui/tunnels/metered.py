@@ -19,6 +19,7 @@ from asyncssh.constants import (
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_OPEN,
     MSG_CHANNEL_REQUEST,
+    MSG_DISCONNECT,
     MSG_GLOBAL_REQUEST,
     MSG_IGNORE,
     MSG_KEXINIT,
@@ -92,6 +93,23 @@ def metered(connection: asyncssh.SSHClientConnection) -> None:
     connection.__class__ = MeteredConnection
     assert isinstance(connection, MeteredConnection)  # noqa: S101 - for the type checker
     connection.begin()
+
+
+class Disconnected(asyncssh.DisconnectError):
+    """The server ended the login with words of its own.
+
+    asyncssh would raise what it raises by itself too: *host key not verifiable* (RFC 4253 §11.1), which is no
+    word about a key that nobody here trusts.
+    """
+
+    @classmethod
+    def read(cls, packet: SSHPacket) -> Disconnected:
+        """Return what an SSH_MSG_DISCONNECT says, in whatever encoding it is."""
+        try:
+            code, words = packet.get_uint32(), packet.get_string().decode(errors="replace")
+        except PacketDecodeError:
+            code, words = 0, ""
+        return cls(code, words if words.strip() else f"it ended the connection without a word (code {code})")
 
 
 class MeteredConnection(asyncssh.SSHClientConnection):
@@ -176,13 +194,16 @@ class MeteredConnection(asyncssh.SSHClientConnection):
         super()._finish_recv_packet(pkttype, *args, **named)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
-        """Look at how a login fails, which asyncssh keeps to itself, and process the packet."""
+        """Look at how a login fails, which asyncssh keeps to itself or confuses, and process the packet."""
         if pkttype == MSG_USERAUTH_FAILURE:
             copy = SSHPacket(packet.get_full_payload())
             copy.get_byte()
             with contextlib.suppress(PacketDecodeError):
                 copy.get_namelist()
                 self.key_accepted = copy.get_boolean() or self.key_accepted
+        if pkttype == MSG_DISCONNECT and not self._auth_complete:
+            self._force_close(Disconnected.read(packet))
+            return True
         return super().process_packet(pkttype, pktid, packet)
 
     def _cut_off(self, words: str) -> None:

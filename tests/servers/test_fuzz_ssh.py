@@ -8,8 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import asyncssh
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from canary_tui.diagnosis.stages import Cause, Stage
@@ -17,6 +16,7 @@ from canary_tui.tunnels import greeting
 from tests.harness.hostile_ssh import PACKETS
 from tests.harness.misbehave import Says
 from tests.harness.proxy import Proxy
+from tests.servers.fuzzing import MINUTES, few
 from tests.servers.leftovers import nothing_left
 from tests.servers.probing import GRACE
 from tests.servers.world import offer_of, with_probe, with_ssh
@@ -40,20 +40,6 @@ SSH_STAGES = {
 }  # fmt: skip
 
 endings = st.sampled_from(["close", "reset", "silence"])
-
-
-MINUTES = pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
-"""A few seconds in each run, and always the same; half a minute of something else by ``make soak``."""
-
-
-def few(examples: int, times: int) -> settings:
-    return settings(
-        max_examples=examples * times,
-        derandomize=times == 1,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
 
 
 def packet(kind: int, payload: bytes) -> bytes:

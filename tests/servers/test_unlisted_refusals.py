@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from canary_tui.databases.mysql.wire import packet
@@ -20,6 +20,7 @@ from canary_tui.monitor.backoff import retry_of_probe
 from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.floods import Does, Floods
 from tests.servers.flood_cases import LOGGED_IN, OK, greeting, message
+from tests.servers.fuzzing import MINUTES, NEUTRAL, WORDS, few
 from tests.servers.probing import probe_cleanly
 from tests.servers.world import with_database, with_engine, with_probe
 
@@ -42,8 +43,6 @@ LIMIT = 2.0
 SALT = b"12345678901234567890\0"
 REFUSED = {Cause.LOGIN_REFUSED, Cause.QUERY_FAILED}
 BEFORE_THE_QUERY = {Stage.DATABASE, Stage.TLS, Stage.LOGIN}
-MINUTES = pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.soak)])
-"""A second or two in each run, and always the same; half a minute of something else by ``make soak``."""
 
 
 class Point(Enum):
@@ -80,23 +79,6 @@ class Said:
         return packet(b"\xff" + struct.pack("<H", self.number) + state + self.words, sequence)
 
 
-SENTENCES = st.sampled_from(
-    [
-        text.encode(encoding)
-        for text, encoding in (
-            ("Der Mandant wurde nicht gefunden", "utf-8"),
-            ("für Sie gibt es heute nichts", "latin-1"),
-            ("本日は受け付けておりません", "euc-jp"),
-            ("сегодня никого не пускаем", "koi8-r"),
-            ("今天不接待", "gbk"),
-            ("اليوم لا نستقبل أحدا", "utf-8"),
-            ("\x1b]52;c;Zm9v\x07 come in \x1b[31m", "utf-8"),
-            ("two\r\nlines", "utf-8"),
-        )
-    ]
-)
-NEUTRAL = st.text("äöüßйцукенあい語 \t", max_size=60).map(str.encode)
-"""Words that no table has."""
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 KNOWN = sorted(
     state for kind in vars(asyncpg.exceptions).values() if (state := getattr(kind, "sqlstate", None))
@@ -120,7 +102,7 @@ unlisted = st.builds(
 )
 made_up = st.builds(
     Said,
-    words=st.one_of(st.text(max_size=60).map(str.encode).map(without_zeros), SENTENCES, anything),
+    words=WORDS.map(without_zeros),
     state=st.one_of(st.sampled_from(KNOWN).map(str.encode), st.text(LETTERS, max_size=6).map(str.encode)),
     number=st.one_of(st.integers(0, 65_535), st.sampled_from([0, 1105, 1815, 2000, 2003, 2013, 4031])),
     routine=st.one_of(st.just(b""), anything),
@@ -218,19 +200,9 @@ def attempt(world: World, postgres: Postgres, runner: asyncio.Runner, certificat
     return Try(world, postgres, runner, certificate)
 
 
-def few(times: int) -> settings:
-    return settings(
-        max_examples=30 * times,
-        derandomize=times == 1,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
-
-
 @MINUTES
 def test_a_made_up_error_of_postgresql_is_a_refusal(attempt: Try, times: int) -> None:
-    @few(times)
+    @few(30, times)
     @given(said=errors, point=points, mode=modes)
     @example(said=Said("für Sie nicht".encode("latin-1")), point=Point.AT_LOGIN, mode=CLEAR)
     @example(said=Said("für Sie nicht".encode("latin-1")), point=Point.AT_QUERY, mode=CLEAR)
@@ -249,7 +221,7 @@ def test_a_made_up_error_of_postgresql_is_a_refusal(attempt: Try, times: int) ->
 
 @MINUTES
 def test_a_made_up_error_of_mysql_is_a_refusal(attempt: Try, times: int) -> None:
-    @few(times)
+    @few(30, times)
     @given(said=errors, point=points, mode=modes)
     @example(said=Said(b"no", number=0), point=Point.AT_LOGIN, mode=CLEAR)
     @example(said=Said(b"no", number=65_535), point=Point.AT_LOGIN, mode=CLEAR)
