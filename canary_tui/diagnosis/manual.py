@@ -54,6 +54,10 @@ LABELS = {
     "direct": "without a tunnel",
     "openssh": "OpenSSH",
     "dropbear": "dropbear",
+    "has:own_query": "with a query of your own",
+    "lacks:own_query": "with `select 1`",
+    "has:no_tls": "with `tls: disable`",
+    "lacks:no_tls": "with any other `tls`",
 }
 
 COMMON: tuple[tuple[str, str, tuple[Cause, ...]], ...] = (

@@ -33,6 +33,8 @@ STAND_INS: dict[str, str] = {
     "db_user": "the database user",
     "db_name": "the default database",
     "tls": "as it is",
+    "no_tls": "TLS is switched off",
+    "own_query": "a query of its own",
     "ssh_host": "the SSH server",
     "ssh_port": "the SSH port",
     "ssh_user": "the SSH user",

@@ -30,6 +30,10 @@ Kept = Annotated[float, Meta(gt=0)]
 Size = Annotated[int, Meta(ge=1_000_000)]
 
 
+PLAINEST_QUERY = "select 1"
+"""What a probe asks where nothing else is set: it needs no rights and no table."""
+
+
 class TlsMode(StrEnum):
     """How TLS is used, in libpq's words (``sslmode``)."""
 
@@ -118,7 +122,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     every: Interval = 10.0
     timeout: Timeout = 5.0
     slow_after: Slowness = 0.25
-    query: str = "select 1"
+    query: str = PLAINEST_QUERY
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +181,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
             "db_user": self.user,
             "db_name": self.database.name or self.database.user or "the default database",
             "tls": self.database.tls.value,
+            "no_tls": self.database.tls.value if self.database.tls is TlsMode.DISABLE else "",
+            "own_query": "" if self.probe.query.strip(" ;\n").lower() == PLAINEST_QUERY else self.probe.query,
             "ssh_host": ssh.host if ssh else "",
             "ssh_port": str(ssh.port) if ssh else "",
             "ssh_user": ssh.user if ssh else "",

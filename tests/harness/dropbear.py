@@ -50,8 +50,10 @@ class Dropbear(Daemon):
     def _prepare(self) -> list[str]:
         if not self._host_key.exists():
             run([binary("dropbearkey"), "-t", "ed25519", "-f", str(self._host_key)])
+        # No logins with a password, but where it wants one besides the key.
+        keys_only = () if "-t" in self.options else ("-s",)
         return [
-            *(binary("dropbear"), "-F", "-E", "-s", "-r", str(self._host_key)),
+            *(binary("dropbear"), "-F", "-E", *keys_only, "-r", str(self._host_key)),
             *("-p", f"{self.host}:{self.port}", "-P", str(self.folder / "pid"), *self.options),
         ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +16,7 @@ from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.certs import Authority
 from tests.harness.mariadb import MariaDB
 from tests.harness.misbehave import Says
+from tests.harness.ports import eventually
 from tests.servers.probing import Target, probe
 from tests.servers.test_databases import target_of
 
@@ -70,6 +73,34 @@ async def test_a_refusal_has_its_cause(
 async def test_a_query_that_ends_badly_has_its_cause(mariadb: MariaDB, query: str, cause: Cause) -> None:
     outcome = await probe(replace(target_of(mariadb), query=query))
     assert outcome.blame == (Stage.QUERY, cause)
+
+
+async def test_a_statement_for_each_session_that_fails_is_no_trouble_of_the_query(mariadb: MariaDB) -> None:
+    mariadb.create_user("beginner", "p", grant="SELECT ON orders.*")
+    mariadb.execute("SET GLOBAL init_connect = 'no such words'")
+    try:
+        outcome = await probe(replace(target_of(mariadb), user="beginner", password="p"))
+    finally:
+        mariadb.execute("SET GLOBAL init_connect = ''; DROP USER beginner@'%'")
+    assert outcome.cause is Cause.LOGIN_REFUSED, outcome
+    assert "init_connect" in outcome.detail
+
+
+async def test_a_lock_that_is_waited_for_too_long_is_a_time_limit(mariadb: MariaDB) -> None:
+    mariadb.execute("create table locked (a int)", "orders")
+    locking = "lock table locked write; select sleep(60)"
+    holding = asyncio.create_task(asyncio.to_thread(mariadb.execute, locking, "orders"))
+    holder = "select id from information_schema.processlist where info like 'select sleep(60)%'"
+    try:
+        found = await eventually(lambda: mariadb.execute(holder), what="the table is locked")
+        query = "set session lock_wait_timeout = 1; select * from locked"
+        outcome = await probe(replace(target_of(mariadb), query=query))
+        mariadb.execute(f"kill {found}")
+    finally:
+        with contextlib.suppress(RuntimeError):
+            await holding
+        mariadb.execute("drop table locked", "orders")
+    assert outcome.blame == (Stage.QUERY, Cause.QUERY_TIMED_OUT), outcome
 
 
 async def test_the_session_says_who_it_is_and_what_it_may(mariadb: MariaDB) -> None:

@@ -10,14 +10,16 @@ import pytest
 
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.monitor.backoff import retry_of_probe
-from canary_tui.servers.model import Engine
+from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.ports import free_port
 from tests.servers.probing import Target, probe
 from tests.servers.test_databases import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from tests.harness.certs import Authority
     from tests.harness.pgbouncer import PgBouncer
     from tests.harness.postgres import Postgres
 
@@ -92,3 +94,65 @@ async def test_a_database_that_it_does_not_have_is_told(
     outcome = await probe(replace(target(pgbouncer, postgres), database="gone"))
     assert outcome.blame == (Stage.LOGIN, Cause.DATABASE_NOT_FOUND), outcome
     assert retry_of_probe(Cause.DATABASE_NOT_FOUND, Engine.POSTGRESQL) is not None
+
+
+async def test_a_password_that_only_the_pooler_knows_is_the_poolers_trouble(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer]
+) -> None:
+    """Ours lets us in at the pooler; the database behind it has another."""
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), {postgres.user: "of the pooler alone"})
+    outcome = await probe(replace(target(pgbouncer, postgres), password="of the pooler alone"))
+    assert outcome.cause is Cause.DATABASE_UNAVAILABLE, outcome
+
+
+async def test_a_pooler_that_wants_tls_is_told(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], authority: Authority
+) -> None:
+    users, tls = {postgres.user: postgres.password}, authority.issue(["db.internal"])
+    files = {"client_tls_cert_file": str(tls.cert), "client_tls_key_file": str(tls.key)}
+    for file in (tls.cert, tls.key):
+        file.chmod(0o644)
+    wants = make_pgbouncer((postgres.host, postgres.port), users, {"client_tls_sslmode": "require", **files})
+    assert (await probe(target(wants, postgres))).cause is None
+    outcome = await probe(replace(target(wants, postgres), tls=TlsMode.DISABLE))
+    assert outcome.cause is Cause.TLS_REQUIRED, outcome
+
+
+async def test_a_pooler_that_lets_nobody_in_from_here_is_told_with_its_words(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], tmp_path: Path
+) -> None:
+    hba = tmp_path / "hba.conf"
+    hba.write_text("host all all 192.0.2.0/24 trust\n")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    settings = {"auth_type": "hba", "auth_hba_file": str(hba)}
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), {postgres.user: postgres.password}, settings)
+    outcome = await probe(target(pgbouncer, postgres))
+    assert outcome.cause in {Cause.LOGIN_REFUSED, Cause.DATABASE_HOST_NOT_ALLOWED}, outcome
+    assert outcome.detail
+
+
+async def test_a_database_that_the_pooler_has_switched_off_is_told(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer]
+) -> None:
+    users = {postgres.user: postgres.password}
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), users, {"admin_users": postgres.user})
+    where = target(pgbouncer, postgres)
+    assert (await probe(where)).cause is None
+    admin = await asyncpg.connect(
+        host=pgbouncer.host,
+        port=pgbouncer.port,
+        user=postgres.user,
+        password=postgres.password,
+        database="pgbouncer",
+        ssl=False,
+        statement_cache_size=0,
+    )
+    try:
+        await admin.execute(f"DISABLE {postgres.database}")
+        outcome = await probe(where)
+        assert outcome.cause is Cause.DATABASE_UNAVAILABLE, outcome
+        await admin.execute(f"ENABLE {postgres.database}")
+        assert (await probe(where)).cause is None
+    finally:
+        admin.terminate()

@@ -8,6 +8,7 @@ import subprocess
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from canary_tui.diagnosis.causes import CAUSES_BY_STAGE, ROWS
 from canary_tui.diagnosis.manual import troubleshooting
 from canary_tui.diagnosis.stages import SSH_STAGES, Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.words import PLACEHOLDER, QUOTING, STAND_INS
-from canary_tui.servers.model import Database, Engine, Server, SshServer
+from canary_tui.servers.model import Database, Engine, Server, SshServer, TlsMode
 
 MANUAL = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 
@@ -110,6 +111,25 @@ def test_every_cause_has_one_to_four_different_remedies_for_every_server() -> No
     for told in every_failure():
         assert 1 <= len(told.remedies) <= 4, told
         assert len(set(told.remedies)) == len(told.remedies), told
+
+
+@pytest.mark.parametrize("mode", TlsMode)
+@pytest.mark.parametrize("query", ["select 1", "SELECT 1;", "select count(*) from orders"])
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+def test_no_remedy_proposes_what_is_so_already(server: Server, query: str, mode: TlsMode) -> None:
+    changed = msgspec.structs.replace(
+        server,
+        database=msgspec.structs.replace(server.database, tls=mode),
+        probe=msgspec.structs.replace(server.probe, query=query),
+    )
+    asked = {Cause.TLS_REQUIRED, Cause.DATABASE_HOST_NOT_ALLOWED, Cause.PASSWORD_REJECTED}
+    for cause in Cause:
+        told = failure(cause, changed)
+        assert 1 <= len(told.remedies) <= 4, told
+        if "count" not in query:
+            assert not any("probe.query: select 1" in said for said in told.remedies), cause
+        if cause in asked and mode is not TlsMode.DISABLE:
+            assert not any("database.tls: require" in said for said in told.remedies), cause
 
 
 def test_every_sentence_is_calm_and_short_enough_to_read() -> None:

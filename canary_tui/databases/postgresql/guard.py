@@ -48,6 +48,8 @@ class Guard:
         """Why the password may not be sent in clear; empty where it may be."""
         self.refused: Failed | None = None
         """Why the connection was ended here."""
+        self.let_in = False
+        """Whether the server has said that the login is through."""
         self.said: Refusal | None = None
         """The error that the server sent last."""
         self._trace = trace
@@ -147,6 +149,7 @@ class Guard:
         if step == SASL_CONTINUE:
             _check_rounds(body)
         if step in {OK, SASL_FINAL}:
+            self.let_in = True
             # A server lets its session begin in milliseconds; a pooler waits for a server of its own, and
             # PgBouncer holds back even the last word of a login that is through.
             silence = "let the user in, and then no session began: a pooler whose database does not answer?"

@@ -56,6 +56,7 @@ DATABASE_STATES = frozenset({"42501", "55000"})
 AT_QUERY: dict[str, Cause] = {
     "42501": C.QUERY_DENIED,
     "57014": C.QUERY_TIMED_OUT,
+    "55P03": C.QUERY_TIMED_OUT,  # lock_timeout
     "57P01": C.CONNECTION_LOST,
     "57P02": C.CONNECTION_LOST,
     "57P03": C.CONNECTION_LOST,
@@ -108,20 +109,31 @@ USERS = (
 """Who asked for a statement to be cancelled. A time limit's message has no such word in any language."""
 
 POOLERS: tuple[tuple[str, Cause], ...] = (
-    (r"no such database|unknown database|database .* does not exist", C.DATABASE_NOT_FOUND),
-    (r"auth\w* failed|no such user|(wrong|invalid) (password|credentials)", C.PASSWORD_REJECTED),
-    (r"no more connections|too many connections|max(imum)? client", C.DATABASE_TOO_MANY_CONNECTIONS),
     (
-        r"server_login_retry|server login|server_connect|cannot connect to server|could not connect to server"
-        r"|connect timeout|query_wait_timeout|server conn crashed|server closed the connection"
-        r"|could not fork|no server available|pool timeout|all (servers|replicas) (are )?down|is paused",
+        r"no such database|unknown database|database .* does not exist|no pool configured",
+        C.DATABASE_NOT_FOUND,
+    ),
+    # Before what is said of logins: a pooler may quote what the database said of the pooler's own.
+    (
+        r"server_login_retry|server login|server_connect|server conn crashed|server closed the connection"
+        r"|(cannot|can't|could not|couldn't|unable to|failed to) (connect to|reach|get|acquire|create) [^,.]*"
+        r"(server|backend|node|connection|database)"
+        r"|connect timeout|timed.out waiting|query_wait_timeout|pool timeout|could not fork"
+        r"|no (healthy )?(server|backend|upstream)s? (is |are )?available"
+        r"|all ?(servers|replicas|backend nodes) ?(are )?down"
+        r"|(is|has been) (paused|disabled|suspended)|not accepting",
         C.DATABASE_UNAVAILABLE,
     ),
+    (
+        r"(ssl|tls)( connection)?( is)? required|requires? (an? )?(ssl|tls)|connection is insecure",
+        C.TLS_REQUIRED,
+    ),
+    (r"auth\w* failed|no such user|(wrong|invalid|incorrect) (password|credentials)", C.PASSWORD_REJECTED),
+    (r"no more connections|too many (\w+ )?connections|max(imum)? client", C.DATABASE_TOO_MANY_CONNECTIONS),
     (r"shut(ting)? down|starting up", C.DATABASE_STARTING),
-    (r"(ssl|tls)( connection)?( is)? required", C.TLS_REQUIRED),
     (r"not allowed|hba", C.DATABASE_HOST_NOT_ALLOWED),
 )
-"""What PgBouncer, Pgpool-II, Odyssey and the poolers of hosts say, in their one SQLSTATE (08P01, XX000 …)."""
+"""What poolers say, and hosts of databases: they have one SQLSTATE for nearly everything (08P01, XX000 …)."""
 
 _QUOTED = re.compile(r"\"[^\"]*\"|»[^«]*«|«[^»]*»|„[^“”]*[“”]|“[^”]*”|「[^」]*」")
 """Names that an error quotes: a user may be called ``Peer``."""
@@ -146,7 +158,7 @@ def cause_of(said: Refusal, stage: Stage, *, tls_possible: bool) -> Cause:
         if cause is C.QUERY_TIMED_OUT and said.routine == "ProcessInterrupts" and not _by_limit(said.text):
             return C.QUERY_FAILED  # somebody cancelled it
         return cause or (_by_words(said.text) if pooler else None) or C.QUERY_FAILED
-    if said.state == "28000" and not pooler:
+    if said.state == "28000" and (not pooler or "pg_hba.conf" in said.text):
         return _unauthorized(said, tls_possible=tls_possible)
     if said.state in BY_STATE:
         return BY_STATE[said.state]

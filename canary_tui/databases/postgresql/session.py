@@ -75,7 +75,11 @@ class PostgresSession(Session):
         tls_possible = self._server.database.tls is TlsMode.DISABLE
         if said is None:
             return None
-        return refused(said, self._trace.stage, self._password, tls_possible=tls_possible)
+        failed = refused(said, self._trace.stage, self._password, tls_possible=tls_possible)
+        if self._guard.let_in and failed.cause in {Cause.PASSWORD_REJECTED, Cause.PASSWORD_MISSING}:
+            # Ours was right: it is a pooler that the database behind it does not let in.
+            return Failed(Cause.DATABASE_UNAVAILABLE, detail=failed.detail)
+        return failed
 
     async def _log_in(self) -> None:
         database = self._server.database

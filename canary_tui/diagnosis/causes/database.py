@@ -131,7 +131,10 @@ ROWS = (
                 "{db_user!hba} ADDRESS/32 scram-sha-256` (ADDRESS: {client}; IPv6: /128)."
             ),
             postgresql("Then load it: `SELECT pg_reload_conf();`. `SHOW hba_file;` tells where the file is."),
-            postgresql("If such a line says `hostssl`, it is for TLS only: set `database.tls: require`."),
+            when(
+                "postgresql has:no_tls",
+                "If such a line says `hostssl`, it is for TLS only: set `database.tls: require`.",
+            ),
             mysql(
                 "Make the user for that address: `CREATE USER {db_user!text}@'ADDRESS' IDENTIFIED BY "
                 "'PASSWORD';` (ADDRESS: {client})."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
 from canary_tui.diagnosis.causes.phrases import ACCOUNTS, LOG_MYSQL, LOG_POSTGRESQL
-from canary_tui.diagnosis.causes.row import Row, mysql, postgresql, say
+from canary_tui.diagnosis.causes.row import Row, mysql, postgresql, say, when
 from canary_tui.diagnosis.stages import Cause, Stage
 
 ROWS = (
@@ -68,9 +68,15 @@ ROWS = (
                 "{client}."
             ),
             mysql("Set a new password: `ALTER USER {db_user!text}@'ADDRESS' IDENTIFIED BY 'PASSWORD';`."),
-            mysql(
+            when(
+                "mysql has:no_tls",
                 "If this user must use TLS, the answer is the same: set `database.tls: require`. If it must "
-                "show a client certificate: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE SSL;`."
+                "show a client certificate: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE SSL;`.",
+            ),
+            when(
+                "mysql lacks:no_tls",
+                "If this user must show a client certificate, the answer is the same: `ALTER USER "
+                "{db_user!text}@'ADDRESS' REQUIRE SSL;` asks for TLS alone.",
             ),
         ),
         look_at=say(
@@ -138,7 +144,7 @@ ROWS = (
                 "caching_sha2_password BY 'PASSWORD';` (MariaDB: `IDENTIFIED VIA mysql_native_password USING "
                 "PASSWORD('PASSWORD')`) " + ACCOUNTS + "."
             ),
-            mysql("If the method needs a safe line, set `database.tls: require`."),
+            when("mysql has:no_tls", "If the method needs a safe line, set `database.tls: require`."),
             "Or make a user for canary-tui with such a password, and set `database.user` to it.",
         ),
     ),

@@ -23,13 +23,18 @@ ROWS = (
         title="query timed out",
         summary=say("The probe's query on {db_at} took longer than {timeout}, the limit of the whole probe."),
         remedies=say(
-            "Use a query that is always fast: `probe.query: select 1`.",
+            when("has:own_query", "Use a query that is always fast: `probe.query: select 1`."),
             postgresql(
                 "See what it waits for: `SELECT pid, state, wait_event_type, wait_event, query FROM "
                 "pg_stat_activity WHERE state <> 'idle';`."
             ),
             mysql("See what it waits for: `SHOW FULL PROCESSLIST;`."),
-            "If the query may take that long, allow more time: `probe.timeout` in servers.yaml.",
+            when(
+                "lacks:own_query",
+                "`select 1` waits for nothing: check the load of {db_host}, `uptime` and `free -m`, and of a "
+                "pooler or proxy before it.",
+            ),
+            "If a query may take that long there, allow more time: `probe.timeout` in servers.yaml.",
         ),
     ),
     Row(
@@ -39,7 +44,7 @@ ROWS = (
         title="query denied",
         summary=say("The user {db_user} may not run the probe's query on {db_at}."),
         remedies=say(
-            "Use a query that needs no rights: `probe.query: select 1`.",
+            when("has:own_query", "Use a query that needs no rights: `probe.query: select 1`."),
             postgresql(
                 "Or grant what it reads: `GRANT USAGE ON SCHEMA public TO {db_user!sql};` and `GRANT SELECT "
                 "ON TABLE_NAME TO {db_user!sql};`."
@@ -49,7 +54,11 @@ ROWS = (
                 + ACCOUNTS
                 + "."
             ),
-            "If the query writes: a probe's session is read-only, so that it cannot.",
+            when("has:own_query", "If the query writes: a probe's session is read-only, so that it cannot."),
+            when(
+                "lacks:own_query",
+                "`select 1` needs no rights: the words say who refuses it, maybe a pooler or a proxy.",
+            ),
         ),
     ),
     Row(
@@ -59,8 +68,18 @@ ROWS = (
         title="query failed",
         summary=say("The database {db_at} is reached, but the probe's query failed."),
         remedies=say(
-            "Correct `probe.query` of {server}; the database's own words tell where it is wrong.",
-            "Or use the one that always works: `probe.query: select 1`.",
+            when(
+                "has:own_query",
+                "Correct `probe.query` of {server}; the database's own words tell where it is wrong.",
+            ),
+            when("has:own_query", "Or use the one that always works: `probe.query: select 1`."),
+            when(
+                "lacks:own_query",
+                "`select 1` needs nothing of the database: its own words say what is in the way. A pooler, a "
+                "proxy or a cluster's node may answer queries before it is ready to.",
+            ),
+            when("lacks:own_query postgresql", LOG_POSTGRESQL.text),
+            when("lacks:own_query mysql", LOG_MYSQL.text),
         ),
     ),
     Row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
 from canary_tui.diagnosis.causes.phrases import ACCOUNTS, LOG_MYSQL, LOG_POSTGRESQL
-from canary_tui.diagnosis.causes.row import Row, direct, mysql, postgresql, say, tunnel
+from canary_tui.diagnosis.causes.row import Row, direct, mysql, postgresql, say, tunnel, when
 from canary_tui.diagnosis.stages import Cause, Stage
 
 CERTIFICATE_POSTGRESQL = postgresql(
@@ -81,7 +81,15 @@ ROWS = (
         title="TLS required",
         summary=say("The database {db_at} lets {db_user} in only over TLS."),
         remedies=say(
-            "Set `database.tls: require` in servers.yaml, or `verify-full` to check the certificate as well.",
+            when(
+                "has:no_tls",
+                "Set `database.tls: require` in servers.yaml, or `verify-full` to check the certificate as "
+                "well.",
+            ),
+            when(
+                "lacks:no_tls",
+                "No TLS was offered, and yet it is wanted: switch it on for {db_at}, or ask who runs it.",
+            ),
             postgresql(
                 "Or let this user in without: `host {db_name!hba} {db_user!hba} ADDRESS/32 scram-sha-256` in "
                 "pg_hba.conf in place of `hostssl` (ADDRESS: {client}), then `SELECT pg_reload_conf();`."
