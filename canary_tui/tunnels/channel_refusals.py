@@ -7,6 +7,8 @@ servers that are written in Go, Java, Rust and Python.
 
 from __future__ import annotations
 
+import re
+
 import asyncssh
 from asyncssh.constants import OPEN_UNKNOWN_CHANNEL_TYPE
 
@@ -26,38 +28,61 @@ LOOK_UP = (
     "unknown host",
     "unknownhost",  # Java
     "nxdomain",
-    "unresolved address",  # Java NIO
+    "unresolved address",
+    "unresolvedaddress",  # Java NIO
+    "enotfound",  # Node
+    "eai_",
+    "wsahost_not_found",
+    "hostname resolution",  # Windows
+    "address not found",
+    "host unknown",
     "could not resolve",
     "cannot resolve",
     "failed to lookup address",  # Rust
     "server misbehaving",  # Go
     "getaddrinfo",
-    "no data record of the requested type",  # Windows
+    "of the requested type",  # Windows
     "no name servers",
     "dns",
     "lookup ",  # Go says what it looked up, whatever came of that
 )
-REFUSED = ("refused", "wsaeconnrefused", "10061")
+REFUSED = ("refused", "econnrefused")
 TIMED_OUT = (
     "timed out",
     "timeout",
+    "etimedout",  # Node, Erlang
     "deadline exceeded",  # Go
+    "deadline has elapsed",  # Rust
     "did not properly respond after a period of time",  # Windows
-    "10060",
 )
 UNREACHABLE = (
     "unreachable",
     "no route to host",
     "host is down",
     "network is down",
-    "cannot assign requested address",
+    "ehostunreach",
+    "enetunreach",
+    "assign requested address",
+    "address not available",  # musl
     "address family not supported",
-    "10051",
-    "10065",
 )
 
-RESET = ("connection reset", "forcibly closed", "wsaeconnreset", "10054")
+RESET = ("connection reset", "forcibly closed", "econnreset")
 """What is there took the connection and ended it before the SSH server had seen that it stands."""
+
+NUMBERS = {
+    "10061": Cause.DATABASE_REFUSED,
+    "10060": Cause.DATABASE_TIMED_OUT,
+    "10051": Cause.DATABASE_UNREACHABLE,
+    "10065": Cause.DATABASE_UNREACHABLE,
+    "10054": Cause.DATABASE_CLOSED_EARLY,
+    "11001": Cause.DATABASE_NAME_NOT_FOUND,
+    "11002": Cause.DATABASE_NAME_NOT_FOUND,
+    "11004": Cause.DATABASE_NAME_NOT_FOUND,
+}
+"""Windows Sockets error codes: the words beside them are in the system's own language."""
+NUMBER = re.compile(r"(?<![\w.:\]])\d{5}(?!\w)")
+"""One that is no port: those come after a colon."""
 
 NO_WORDS = frozenset({"", "open failed", "connect failed"})
 """What sshd says where its connect failed at once, which it does without a route."""
@@ -82,4 +107,6 @@ def refusal(code: int, text: str) -> Cause:
     said = text.lower().strip()
     if said in NO_WORDS:
         return Cause.DATABASE_UNREACHABLE
-    return next((cause for words, cause in WORDS if any(w in said for w in words)), Cause.FORWARD_REFUSED)
+    by_number = next((NUMBERS[number] for number in NUMBER.findall(said) if number in NUMBERS), None)
+    by_words = (cause for words, cause in WORDS if any(word in said for word in words))
+    return by_number or next(by_words, Cause.FORWARD_REFUSED)

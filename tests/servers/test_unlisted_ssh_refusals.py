@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+import pytest
 from asyncssh.constants import (
     MSG_DISCONNECT,
     MSG_USERAUTH_FAILURE,
@@ -125,6 +126,34 @@ def test_a_made_up_refusal_of_a_channel_is_told_with_its_words(failure_case: Fai
             assert retry_of_probe(failure.cause) is not None
 
     refuse()
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "cause"),
+    [
+        (2, b"Name does not resolve", Cause.DATABASE_NAME_NOT_FOUND),
+        (2, b"dial tcp: lookup db on 10.0.0.2:53: no such host", Cause.DATABASE_NAME_NOT_FOUND),
+        (2, b"java.net.ConnectException: Connection timed out", Cause.DATABASE_TIMED_OUT),
+        (
+            2,
+            "Keine Verbindung möglich (10061)".encode("cp1252"),
+            Cause.DATABASE_REFUSED,
+        ),
+        (2, "Нет маршрута".encode("cp1251"), Cause.FORWARD_REFUSED),
+        (4, b"no more channels", Cause.FORWARD_REFUSED),
+        (0xFE000000, b"quota of the project", Cause.FORWARD_REFUSED),
+    ],
+)
+async def test_what_servers_of_other_systems_say_of_a_channel(
+    failure_case: FailureCase, code: int, said: bytes, cause: Cause
+) -> None:
+    class Peer(Refusing):
+        def connection_requested(self, *_: object) -> bool:
+            raise asyncssh.ChannelOpenError(code, said)  # type: ignore[arg-type]  # bytes are sent as such
+
+    failure = await told(failure_case, with_probe(failure_case.server(), timeout=LIMIT), Peer)
+    assert failure.cause is cause
+    assert failure.detail == Source.SSH_ERROR.text(said)
 
 
 @MINUTES
