@@ -60,3 +60,17 @@ def test_nobody_reaches_into_the_inside_of_a_library(package: str) -> None:
     files = {file: text for file, text in FILES.items() if file.startswith(f"{package}/")}
     assert files
     assert not [file for file, text in files.items() if "SLF001" in text]
+
+
+def sets_of_causes(text: str) -> list[str]:
+    """The sets in a file that have two causes or more: ``{Cause.TLS_FAILED, C.TLS_TIMED_OUT}``."""
+    sets = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Set)]
+    written = [[ast.unparse(member) for member in node.elts] for node in sets]
+    return [", ".join(names) for names in written if sum(n.startswith(("Cause.", "C.")) for n in names) > 1]
+
+
+def test_what_causes_have_in_common_stands_in_their_rows() -> None:
+    """A second list of causes is one that a new cause is forgotten in."""
+    found = {file for file, text in FILES.items() if sets_of_causes(text)}
+    # Which refusals PostgreSQL sends before it has answered about TLS is its protocol's, not the cause's.
+    assert found == {"databases/postgresql/wire.py"}

@@ -11,6 +11,7 @@ from canary_tui.databases.postgresql.refusals import refused
 from canary_tui.databases.postgresql.wire import offers_tls
 from canary_tui.databases.session import Session
 from canary_tui.databases.tls import context_for, why_unreadable
+from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.servers.model import TlsMode
 
@@ -76,7 +77,7 @@ class PostgresSession(Session):
         if said is None:
             return None
         failed = refused(said, self._trace.stage, self._password, tls_possible=tls_possible)
-        if self._guard.let_in and failed.cause in {Cause.PASSWORD_REJECTED, Cause.PASSWORD_MISSING}:
+        if self._guard.let_in and ROWS[failed.cause].password_helps:
             # Ours was right: it is a pooler that the database behind it does not let in.
             return Failed(Cause.DATABASE_UNAVAILABLE, detail=failed.detail)
         return failed

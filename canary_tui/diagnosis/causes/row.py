@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Line(msgspec.Struct, frozen=True):
     """One sentence, and the tags that a failure must have for it to be said.
 
-    A tag is an engine (``postgresql``, ``mysql``), a route (``tunnel``, ``direct``), the software of the SSH
-    server (``openssh``, ``dropbear``), a stage (``login``), a word that must be known (``has:pid``) or one
+    A tag is an engine (``postgresql``, ``mysql``, ``tcp``), a route (``tunnel``, ``direct``), an SSH server's
+    software (``openssh``, ``dropbear``), a stage (``login``), a word that must be known (``has:pid``) or one
     that must not (``lacks:pid``).
     """
 
