@@ -153,8 +153,8 @@ async def _use(server: Server, supervisor: Supervisor, tools: Tools, argv: list[
             call = await start.call(server, tools.passwords.find, argv)
             return await _run(*call, ends.listening)
         client = await start.client(server)
-        at = supervisor.local or "directly (no tunnel)"
-        click.echo(f"{server.name} is at {at}; Ctrl-C closes it.", err=True)
+        at = f"is at {supervisor.local}" if supervisor.local else "is reached directly (no tunnel)"
+        click.echo(f"{server.name} {at}; Ctrl-C closes it.", err=True)
         click.echo(client.shell_line())
         await _interrupted(ends)
         with suppress(OSError):  # the terminal may be what ended
