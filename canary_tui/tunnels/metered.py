@@ -96,7 +96,7 @@ def metered(connection: asyncssh.SSHClientConnection) -> None:
 
 
 class Disconnected(asyncssh.DisconnectError):
-    """The server ended the login with words of its own.
+    """The server ended the connection with words of its own.
 
     asyncssh would raise what it raises by itself too: *host key not verifiable* (RFC 4253 §11.1), which is no
     word about a key that nobody here trusts.
@@ -201,7 +201,7 @@ class MeteredConnection(asyncssh.SSHClientConnection):
             with contextlib.suppress(PacketDecodeError):
                 copy.get_namelist()
                 self.key_accepted = copy.get_boolean() or self.key_accepted
-        if pkttype == MSG_DISCONNECT and not self._auth_complete:
+        if pkttype == MSG_DISCONNECT:
             self._force_close(Disconnected.read(packet))
             return True
         return super().process_packet(pkttype, pktid, packet)

@@ -20,6 +20,7 @@ from tests.servers.world import offer_of, with_ssh
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.harness.dropbear import Dropbear
     from tests.harness.sshd import Sshd
     from tests.servers.failure_case import FailureCase
 
@@ -93,6 +94,25 @@ async def test_an_sshd_that_stands_still_is_noticed_all_the_same(
     server = failure_case.world.server(failure_case.shared_postgres, ssh)
     async with held_tunnel(failure_case.world, server) as at_work:
         await at_work.until(TunnelState.UP)
+        ssh.suspend()
+        try:
+            await eventually(lambda: TunnelState.LOST in at_work.states, 20)
+        finally:
+            ssh.resume()
+
+
+@pytest.mark.usefixtures("quick_keepalives")
+async def test_a_dropbear_that_refuses_each_keepalive_is_alive(
+    failure_case: FailureCase, make_dropbear: Callable[..., Dropbear]
+) -> None:
+    """Any answer is one: the tunnel stands, used or not."""
+    ssh = make_dropbear()
+    server = failure_case.world.server(failure_case.shared_postgres, ssh, install=False)
+    ssh.authorize(failure_case.world.key("orders").line)
+    async with held_tunnel(failure_case.world, server) as at_work:
+        await at_work.until(TunnelState.UP)
+        await asyncio.sleep(5 * INTERVAL)  # three misses in a row would end it
+        assert TunnelState.LOST not in at_work.states
         ssh.suspend()
         try:
             await eventually(lambda: TunnelState.LOST in at_work.states, 20)

@@ -162,6 +162,8 @@ def test_a_made_up_disconnect_is_told_with_its_words(failure_case: FailureCase, 
 
     @few(25, times)
     @given(code=codes, said=WORDS, stage=st.sampled_from([Stage.AUTH, Stage.FORWARD]))
+    @example(code=asyncssh.DISC_BY_APPLICATION, said=b"idle for too long", stage=Stage.FORWARD)
+    @example(code=asyncssh.DISC_HOST_KEY_NOT_VERIFIABLE, said=b"", stage=Stage.AUTH)
     def refuse(code: int, said: bytes, stage: Stage) -> None:
         def leave(connection: Any) -> None:
             connection.send_packet(MSG_DISCONNECT, UInt32(code), String(said), String(""))
