@@ -165,6 +165,8 @@ class MariaDB(Daemon):
         # The harness's own account is let in through the unix socket, without a password.
         command += ["--auth-root-authentication-method=socket", "--skip-name-resolve", "--force"]
         command += [f"--auth-root-socket-user={getpass.getuser()}"]
+        # A server that starts removes the temporary tables in its folder for them, whoever made them.
+        command += [f"--tmpdir={folder}"]
         command += [f"--{key}={value}" for key, value in _SMALL.items()]
         run(command, owner=self._owner(), cwd=folder)
 
