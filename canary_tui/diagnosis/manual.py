@@ -56,6 +56,7 @@ LABELS = {
     "dropbear": "dropbear",
     "has:own_query": "with a query of your own",
     "lacks:own_query": "with `select 1`",
+    "has:asks_elsewhere": "where pg_hba.conf asks LDAP, PAM or RADIUS",
     "has:no_tls": "with `tls: disable`",
     "lacks:no_tls": "with any other `tls`",
 }

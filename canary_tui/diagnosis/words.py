@@ -35,6 +35,7 @@ STAND_INS: dict[str, str] = {
     "tls": "as it is",
     "no_tls": "TLS is switched off",
     "own_query": "a query of its own",
+    "asks_elsewhere": "a directory",
     "ssh_host": "the SSH server",
     "ssh_port": "the SSH port",
     "ssh_user": "the SSH user",

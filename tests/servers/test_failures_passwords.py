@@ -9,6 +9,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine
 from tests.harness.mysql8 import Mysql8
+from tests.harness.ports import free_port
 from tests.servers.failure_case import Case, FailureCase
 from tests.servers.world import with_database
 
@@ -39,7 +40,19 @@ async def mysql_wants_it(plugin: str, case: FailureCase) -> None:
         await case.works(with_database(followed, ca_file=str(case.authority.ca)))
 
 
+async def ldap_is_asked(case: FailureCase) -> None:
+    """An LDAP server that is down: a password in the database is no way out, another line is."""
+    ldap = f'ldapserver=127.0.0.1 ldapport={free_port()} ldapprefix="uid="'
+    case.hba(f"host all all 127.0.0.0/8 ldap {ldap}")
+    server = case.server(PG, allow_cleartext=True)
+    await case.fails(server)
+    assert not any("\\password" in remedy for remedy in case.failure.remedies)
+    case.hba_advice("host orders canary")
+    await case.works(server)
+
+
 CASES = (
+    Case("pg_hba.conf: ldap", C.PASSWORD_REJECTED, S.LOGIN, ldap_is_asked),
     Case("pg_hba.conf: password", C.PASSWORD_NOT_SENT, S.LOGIN, hba_wants_it_in_clear),
     *(
         Case(plugin, C.PASSWORD_NOT_SENT, S.LOGIN, partial(mysql_wants_it, plugin))

@@ -144,7 +144,10 @@ def refused(said: Refusal, stage: Stage, password: Secret | None, *, tls_possibl
     cause = cause_of(said, stage, tls_possible=tls_possible)
     if cause is C.PASSWORD_REJECTED and password is None:
         return Failed(C.PASSWORD_MISSING, stage=Stage.LOGIN, detail=said.words())
-    return Failed(cause, detail=said.words(password))
+    # With another SQLSTATE it is the database itself that knows the password.
+    elsewhere = cause is C.PASSWORD_REJECTED and said.state == "28000" and said.routine
+    facts = {"asks_elsewhere": "LDAP, PAM or RADIUS (pg_hba.conf says which)"} if elsewhere else {}
+    return Failed(cause, detail=said.words(password), facts=facts)
 
 
 def cause_of(said: Refusal, stage: Stage, *, tls_possible: bool) -> Cause:

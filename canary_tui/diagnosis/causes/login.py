@@ -57,12 +57,30 @@ ROWS = (
         remedies=say(
             "Give the right password: `canary password {server!sh}`, or correct what `password:` in "
             "servers.yaml names.",
-            postgresql(
+            when(
+                "postgresql lacks:asks_elsewhere",
                 "Check `database.user`: `SELECT rolname, rolcanlogin, rolvaliduntil FROM pg_roles;` lists "
-                "the users."
+                "the users.",
             ),
-            postgresql("Set a new password, in psql as an administrator: `\\password {db_user!sql}`."),
-            postgresql("If its time is over: `ALTER ROLE {db_user!sql} VALID UNTIL 'infinity';`."),
+            when(
+                "postgresql lacks:asks_elsewhere",
+                "Set a new password, in psql as an administrator: `\\password {db_user!sql}`.",
+            ),
+            when(
+                "postgresql lacks:asks_elsewhere",
+                "If its time is over: `ALTER ROLE {db_user!sql} VALID UNTIL 'infinity';`.",
+            ),
+            when(
+                "postgresql has:asks_elsewhere",
+                "The database has no password of this user: it asks {asks_elsewhere}. Check the account "
+                "there, and whether that answers {db_host} at all; the database's log tells.",
+            ),
+            when(
+                "postgresql has:asks_elsewhere",
+                "Or give canary-tui a user with a password in the database: in pg_hba.conf, above that line, "
+                "`host {db_name!hba} {db_user!hba} ADDRESS/32 scram-sha-256` (ADDRESS: {client}), then "
+                "`SELECT pg_reload_conf();`.",
+            ),
             mysql(
                 "Check `database.user` and its host: `SELECT user, host FROM mysql.user;` must list it for "
                 "{client}."
