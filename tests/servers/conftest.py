@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from canary_tui.monitor.local_ports import FIRST_PORTS
 from canary_tui.servers.model import Server
 from tests.harness.accounts import remove_login_account
-from tests.harness.certs import Authority
+from tests.harness.certs import Authority, Certificate
 from tests.harness.daemon import Daemon
 from tests.harness.dropbear import Dropbear
 from tests.harness.folders import workspace
@@ -58,6 +59,12 @@ def server_folder() -> Iterator[Path]:
 def authority(server_folder: Path) -> Authority:
     """The authority that signed the certificates of the shared databases."""
     return Authority(server_folder / "authority")
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> Certificate:
+    """What stand-ins show in TLS, for the name of the shared databases."""
+    return authority.issue([DATABASE_NAME])
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +148,13 @@ def world(tmp_path: Path, sshd: Sshd) -> Iterator[World]:
     yield user
     user.close()
     sshd.deauthorize()
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """One event loop for all examples of a test."""
+    with asyncio.Runner() as one:
+        yield one
 
 
 @pytest.fixture

@@ -46,12 +46,6 @@ MOST_SENT = 64 * 1024 * 1024
 """Bytes that may be under way: what the kernel holds of 8 MB for each of three sockets, and more."""
 
 
-@pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Certificate:
-    """A certificate for what floods in TLS."""
-    return authority.issue(["db.internal"])
-
-
 def attacker(world: World, postgres: Postgres, attack: Attack, port: int, **changes: Any) -> Server:
     """Settings that lead to it."""
     server = world.server(postgres, port=port, tls=attack.mode, timeout=SECONDS, **changes)

@@ -8,7 +8,6 @@ import struct
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,8 +21,6 @@ from tests.servers.test_databases import GREETING
 from tests.servers.world import with_database, with_probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.servers.model import Server
     from tests.harness.postgres import Postgres
@@ -44,13 +41,6 @@ fuzzed = settings(
 engines = st.sampled_from([PG, MY])
 modes = st.sampled_from([TlsMode.DISABLE, TlsMode.PREFER, TlsMode.REQUIRE])
 ends = st.sampled_from(["close", "reset", "close", "silence"])
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    """One event loop for all examples of a test."""
-    with asyncio.Runner() as one:
-        yield one
 
 
 def leading_to(server: Server, engine: Engine, mode: TlsMode, port: int) -> Server:

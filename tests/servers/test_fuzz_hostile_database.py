@@ -31,9 +31,9 @@ from tests.servers.probing import probe_cleanly
 from tests.servers.world import with_database, with_probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from tests.harness.certs import Authority, Certificate
+    from tests.harness.certs import Certificate
     from tests.harness.floods import Step
     from tests.harness.postgres import Postgres
     from tests.servers.world import World
@@ -124,19 +124,6 @@ mysql_words = st.builds(
     mysql_payloads,
 )
 turns = st.sampled_from([Does.HEARS, None])
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    """One event loop for all examples of a test."""
-    with asyncio.Runner() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Certificate:
-    """A certificate for what is said in TLS."""
-    return authority.issue(["db.internal"])
 
 
 class Try:

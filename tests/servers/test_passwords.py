@@ -33,12 +33,6 @@ READABLE = ("mysql_clear_password", "sha256_password", "caching_sha2_password")
 NATIVE = "mysql_native_password"
 
 
-@pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Certificate:
-    """What the stand-ins show."""
-    return authority.issue(["db.internal"])
-
-
 @pytest.fixture
 def clear_hba(breakable: Breakable) -> Iterator[Target]:
     """A PostgreSQL with TLS that asks for the password in clear."""

@@ -25,12 +25,10 @@ from tests.servers.probing import probe_cleanly
 from tests.servers.world import with_database, with_engine, with_probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hypothesis.strategies import SearchStrategy
 
     from canary_tui.diagnosis.stages import Failure
-    from tests.harness.certs import Authority, Certificate
+    from tests.harness.certs import Certificate
     from tests.harness.floods import Step
     from tests.harness.postgres import Postgres
     from tests.servers.world import World
@@ -145,19 +143,6 @@ def script_of_mysql(said: Said, point: Point, mode: TlsMode) -> tuple[Step, ...]
         Point.AT_QUERY: (packet(OK, due), HEARS, said.of_mysql(1)),
     }
     return (greeting(mode), *secure, HEARS, *rest[point])
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    """One event loop for all examples of a test."""
-    with asyncio.Runner() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def certificate(authority: Authority) -> Certificate:
-    """A certificate for what is said in TLS."""
-    return authority.issue(["db.internal"])
 
 
 class Try:
