@@ -50,7 +50,7 @@ SETTINGS = {
 }
 """Fields of the form and options of the command line whose setting not every engine has a use for."""
 
-CREDENTIALS = re.compile(r"(?<![:/]):(?!//).*@|(?<=password=)[^&]+|(?<=passwd=)[^&]+", re.I | re.S)
+CREDENTIALS = re.compile(r"(?<!:):(?!//).*@|(?<=password=)[^&]+|(?<=passwd=)[^&]+", re.I | re.S)
 
 
 def masked(text: str) -> str:

@@ -416,6 +416,8 @@ def test_a_long_one_of_one_thing_takes_no_time(text: str) -> None:
     [
         ("postgresql://u:hunter2@h/d", "postgresql://u:•••@h/d"),
         ("u:hun@ter2@h", "u:•••@h"),
+        ("redis://:hunter2@h:6379/0", "redis://:•••@h:6379/0"),
+        ("redis://:/hunter2@h", "redis://:•••@h"),
         ("postgresql://h/d?user=u&password=hunter2&a=b", "postgresql://h/d?user=u&password=•••&a=b"),
         ("host=h password=hunter2", "host=h password=•••"),
         ("fe80::1", "fe80::1"),
