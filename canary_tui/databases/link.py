@@ -1,4 +1,4 @@
-"""What a probe needs of a database engine, and what an engine needs of the way to it."""
+"""What a probe needs from a database engine, and what an engine needs from the connection to it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Link(Protocol):
 
     The engine speaks the first words itself (does the server offer TLS?), so that one connection
     is enough and nothing is sent before it is known to be safe. Then the driver connects to
-    ``local_address()`` and is joined to the connection where it stands.
+    ``local_address()`` and takes over the connection from that point.
     """
 
     async def send(self, data: bytes) -> None:
         """Send bytes to the database."""
 
     async def peek(self, count: int) -> bytes:
-        """Wait until ``count`` bytes from the database are there and return them, still unread.
+        """Wait for ``count`` bytes from the database and return them without consuming them.
 
-        Fewer when the database closed the connection first.
+        Returns fewer if the database closes the connection first.
         """
 
     async def receive(self, count: int) -> bytes:
-        """Like ``peek``, and take them."""
+        """Like ``peek``, but consume them."""
 
     def inspect(self, call: Callable[[bytes], None]) -> None:
         """Show each piece from the database to ``call`` before the driver sees it.
@@ -41,42 +41,42 @@ class Link(Protocol):
         """
 
     async def local_address(self) -> tuple[str, int]:
-        """Start listening on loopback for exactly one connection, the driver's; (host, port)."""
+        """Listen on loopback for exactly one connection, the driver's; return (host, port)."""
 
     def expect_answer(self) -> None:
-        """Count anew how much the database may send: each query's answer has that limit for itself."""
+        """Reset the limit on what the database may send: it applies to each query's answer."""
 
 
 class DatabaseSession(Protocol):
-    """A user who is logged in, under the name ``canary-tui``; or, without a login, a port that answers."""
+    """A logged-in user, under the name ``canary-tui``; or, without a login, a port that answers."""
 
     async def query(self, text: str) -> None:
         """Run a query in the stage ``query`` and read its answer to the end, keeping nothing of it.
 
-        It is read-only, and each statement is limited to the time that the server's probe may take.
-        May be called again; after a failure, too, but where that has ended the connection the next one
-        fails as well. Raises Failed; nothing that a driver raises comes through.
+        It is read-only, and each statement is limited to the server's probe timeout. May be called again,
+        even after a failure; if that failure ended the connection, the next call fails as well. Raises
+        Failed, and never an exception of the driver's.
         """
 
 
 class DatabaseClient(Protocol):
-    """One engine: logs in over a link, is asked, says good-bye properly."""
+    """One engine: logs in over a link, runs queries, closes the session properly."""
 
     def session(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
     ) -> AbstractAsyncContextManager[DatabaseSession]:
         """Return a session that goes through ``database``, ``tls`` (only where used), ``login`` when entered.
 
-        ``had_tls``: this database has been seen with TLS. One that offers none now is ``tls_downgraded``,
-        before a user's name or a password is sent, unless ``tls: disable`` says that none is wanted.
+        ``had_tls``: this database has offered TLS before. If it offers none now, that is ``tls_downgraded``,
+        raised before a user name or a password is sent, unless ``tls: disable`` is set.
 
-        Leaving says good-bye in the last stage, also after a Failed, and closes the connection. The
-        caller finishes the trace and sets the limit of time by cancelling: then nothing more is said.
-        Entering raises Failed; nothing that a driver raises comes through.
+        Leaving closes the session properly within the last stage, even after a Failed, and closes the
+        connection. The caller finishes the trace, and enforces the timeout by cancelling: then nothing more
+        is sent. Entering raises Failed, and never an exception of the driver's.
         """
 
     def unsure(self, failed: Failed, server: Server) -> bool:
-        """Whether a failure may have another cause, which a second connection would tell."""
+        """Whether a failure may have another cause, which a second connection would reveal."""
 
     async def settle(self, link: Link, failed: Failed) -> Failed:
-        """Return what a failure was, by what the server answers over a second connection. Raises Failed."""
+        """Return the true failure, from what the server answers over a second connection. Raises Failed."""

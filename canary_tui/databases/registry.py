@@ -1,4 +1,4 @@
-"""Each engine's own way, by engine. What an engine needs is imported when it is asked for, not before."""
+"""Finds each engine's own code, which is imported only when it is asked for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def client_for(engine: Engine) -> DatabaseClient:
 
 
 def refusal_for(engine: Engine, text: str) -> ClientRefusal:
-    """Return how a client of ``engine`` is told ``text``, which is shown on one line."""
+    """Return how to tell a client of ``engine`` that it is not served; it is shown ``text`` on one line."""
     line = one_line(text, TEXT_LIMIT)
     match engine:
         case Engine.POSTGRESQL:
@@ -47,18 +47,18 @@ def refusal_for(engine: Engine, text: str) -> ClientRefusal:
         case Engine.MYSQL:
             from canary_tui.databases.mysql.client_refusal import error_packet
 
-            # The server speaks first: the error stands in place of the greeting.
+            # The server speaks first: the error takes the place of the greeting.
             return AtOnce(error_packet(line, 0))
         case Engine.TCP:
-            return AtOnce(b"")  # nobody knows its language: it is hung up on, and the log has the reason
+            return AtOnce(b"")  # unknown protocol: just hang up; the log has the reason
         case _:
             assert_never(engine)
 
 
 def login_guard_for(engine: Engine, database: Database) -> LoginGuard | None:
-    """Return the guard of one session.
+    """Return the login guard for one session.
 
-    None where the user wrote that passwords may go in clear, or nothing is known of the login.
+    None where the user allows passwords in cleartext, or where nothing is known about the login.
     """
     if database.allow_cleartext:
         return None

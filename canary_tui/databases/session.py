@@ -1,4 +1,4 @@
-"""The life of a session, the same with every engine that has a login: log in, be asked, say good-bye."""
+"""The life of a session, the same for every engine that has a login: log in, run queries, close."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Session(ABC):
-    """Enters the stages; an engine says what is done in each. See DatabaseClient.session."""
+    """Enters the stages; each engine fills in what happens in them. See DatabaseClient.session."""
 
     def __init__(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
@@ -33,7 +33,7 @@ class Session(ABC):
         with self._failures():
             self._trace.enter(Stage.DATABASE)
             await self._log_in()
-            # Confirms a tentative login: it took place.
+            # Confirms a tentative login stage: the login took place.
             self._trace.enter(Stage.LOGIN)
         return self
 
@@ -44,7 +44,7 @@ class Session(ABC):
             if error is None:
                 await self._say_goodbye()
             elif isinstance(error, Failed):
-                # The failure is known: how long the good-bye takes changes neither it nor its stage's time.
+                # The failure is known: the time taken to close changes neither it nor its stage's time.
                 self._trace.expect(error)
                 with self._trace.paused():
                     await self._say_goodbye()
@@ -60,11 +60,11 @@ class Session(ABC):
 
     @abstractmethod
     def _failures(self) -> AbstractContextManager[None]:
-        """Turn what goes wrong within into Failed."""
+        """Turn errors raised inside into Failed."""
 
     @abstractmethod
     async def _log_in(self) -> None:
-        """Go through ``database``, ``tls`` (only where used), ``login``; leave nothing open on failing."""
+        """Go through ``database``, ``tls`` (only where used), ``login``; leave nothing open on failure."""
 
     @abstractmethod
     async def _ask(self, text: str) -> None:
@@ -72,7 +72,7 @@ class Session(ABC):
 
     @abstractmethod
     async def _say_goodbye(self) -> None:
-        """End the session in order where it still stands; how that goes is nobody's failure."""
+        """Close the session properly if it is still open; an error in doing so is not reported."""
 
     @abstractmethod
     async def _drop(self) -> None:

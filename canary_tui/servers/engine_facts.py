@@ -1,6 +1,6 @@
-"""What is true of each engine: one record each, whose missing field is a type error.
+"""The facts about each engine: one record each; a missing field is a type error.
 
-What an engine *does* stands in its folder in ``databases``; ``databases/registry.py`` finds it there.
+What an engine *does* is in its folder in ``databases``, where ``databases/registry.py`` finds it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from canary_tui.diagnosis.words import Sql
 
 
 class Engine(StrEnum):
-    """Which protocol the database speaks. ``mysql`` is MariaDB too; ``tcp`` is any other, not looked into."""
+    """Which protocol the database speaks. ``mysql`` includes MariaDB; ``tcp`` is any other, not inspected."""
 
     POSTGRESQL = "postgresql"
     MYSQL = "mysql"
@@ -23,7 +23,7 @@ class Engine(StrEnum):
 
     @property
     def facts(self) -> EngineFacts:
-        """What is true of the engine."""
+        """The facts about the engine."""
         match self:
             case Engine.POSTGRESQL:
                 return POSTGRESQL
@@ -42,57 +42,57 @@ OF_A_LOGIN = frozenset(
 
 
 class PasswordFile(Enum):
-    """A file of its clients' in which an engine's passwords may stand."""
+    """The file in which an engine's own clients keep passwords."""
 
     PGPASS = ".pgpass"
     MY_CNF = ".my.cnf"
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine, as far as it differs from the others without any code."""
+    """How one engine differs from the others, as far as data can say it."""
 
     title: str
     """Its name in a sentence."""
     default_port: int | None
-    """The port that is meant where none is given; None: one has to be given."""
+    """The port used if none is given; None: one must be given."""
     has_login: bool
-    """Whether one logs in, as a user with a password, over TLS where it is offered, and asks a query."""
+    """Whether a probe logs in (as a user with a password, over TLS where offered) and runs a query."""
     default_user: str
-    """The database user that is meant where none is given."""
+    """The database user if none is given."""
     first_local_port: int
-    """From where on a local port is chosen."""
+    """The first number to try for a local port."""
     socket_name: str
     """The file name by which its clients find a unix socket in its folder; ``{port}`` is the database's."""
     tls_over_sockets: bool
     """Whether its clients can use TLS over a unix socket."""
     url_schemes: Mapping[str, int | None]
-    """The schemes of its connection URLs, the usual one first, and the port that is meant by each."""
+    """The schemes of its connection URLs, the usual one first, and the default port of each."""
     libpq: bool
     """Whether its URLs follow libpq's rules: ``+`` is a plus, ``ssl=true`` of JDBC verifies."""
     clients: tuple[str, ...]
     """Programs that take a connection URL; the first is the one that is started. Empty: there are none."""
     client_package: str
-    """What to install where that one is missing."""
+    """What to install if the first of ``clients`` is missing."""
     client_may_skip_tls: bool
-    """Whether that one may go on without TLS where it is told to have TLS and not to verify a name."""
+    """Whether that client may go on without TLS when told to use TLS without verifying the name."""
     variables: str
-    """The environment variables that its clients read, as a regular expression: where to, as whom, with which
-    files, TLS and plug-ins."""
+    """The environment variables that its clients read (host, user, files, TLS, plug-ins), as a regular
+    expression."""
     kept_variables: frozenset[str]
-    """Those of them that lead nowhere, and that are missed."""
+    """Those of them that are passed on: they lead to no other server, and users would miss them."""
     shown_variables: frozenset[str]
-    """Those that a person is shown of what a client is started with; the rest keeps other settings out."""
+    """Those that are printed in the line that starts a client by hand; the rest keep other settings out."""
     password_variable: str
     """The environment variable from which its clients take a password."""
     password_file: PasswordFile | None
     counts_broken_handshakes: bool
-    """Whether it blocks the host (the jumpbox) from which handshakes are broken off too often."""
+    """Whether it blocks a host (the jumpbox) that breaks off too many handshakes."""
     sql: Sql | None
-    """How names and texts are quoted in its SQL."""
+    """How names and strings are quoted in its SQL; None: it has no SQL."""
 
     @property
     def unused(self) -> frozenset[str]:
-        """The settings of an entry that mean nothing with it, such as ``database.user``."""
+        """The settings that have no meaning for it, such as ``database.user``."""
         return frozenset() if self.has_login else OF_A_LOGIN
 
 

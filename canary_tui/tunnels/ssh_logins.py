@@ -1,7 +1,7 @@
-"""The only way to an SSH login, whoever wants one: a tunnel, a probe, a test, an audit, ``canary trust``.
+"""Logs in over SSH, for everything that needs it: tunnels, probes, tests, audits, ``canary trust``.
 
-``SshLogins`` says when a login may begin (a gate for each server), how long it may take and which host keys
-are trusted, and keeps what each server says of its software. Nothing else calls ``dial``.
+``SshLogins`` decides when a login may begin (a gate per server), how long it may take and which host keys
+are trusted, and remembers what software each server runs. Nothing else calls ``dial``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from canary_tui.tunnels.host_keys import KnownHosts
 
 LOGIN_SECONDS = 15.0
-"""How long a login may take that has no other limit: a slow one is no reason not to have a tunnel."""
+"""Time limit of a login that has no other: generous, since a slow login is no reason not to have a tunnel."""
 
 
 class SshLogins:
-    """Logs in to SSH servers, a few at a time to each, and keeps what they say of themselves.
+    """Logs in to SSH servers, a few logins at a time per server, and remembers their version lines.
 
-    For one event loop at a time. A server is a host, however its name is spelled, and a port.
+    Used on one event loop at a time. A server is a host (in any spelling of its name) and a port.
     """
 
     def __init__(self, known_hosts: KnownHosts) -> None:
@@ -52,8 +52,8 @@ class SshLogins:
     ) -> SshConnection:
         """Wait for a turn and log in as ``dial`` does; the caller closes the connection. Raises Failed.
 
-        Without a ``key`` it ends where the login would begin. ``seconds`` limits the login, and not the wait
-        before it; None where the caller limits it, from ``on_turn`` on. ``patient``: see ``Gate.login``.
+        Without a ``key`` it stops where the login would begin. ``seconds`` limits the login, not the wait
+        before it; None if the caller sets the limit, from ``on_turn`` on. ``patient``: see ``Gate.login``.
         """
         async with AsyncExitStack() as turn:
             with trace.paused():
@@ -86,7 +86,7 @@ class SshLogins:
         offered_agent: str = "",
         on_turn: Callable[[], None] | None = None,
     ) -> AsyncIterator[SshConnection]:
-        """Log in as ``log_in`` does, and out at the end; an error or a cancellation cuts it off at once."""
+        """Log in as ``log_in`` does, and log out at the end; an error or a cancellation drops it at once."""
         connection = await self.log_in(
             ssh, key, trace, seconds=seconds, offered_agent=offered_agent, on_turn=on_turn
         )
@@ -98,15 +98,15 @@ class SshLogins:
         await connection.close()
 
     def version(self, ssh: SshServer | None) -> str:
-        """Return the version line that a server showed behind a trusted host key; empty: not seen yet."""
+        """Return the version line of a server with a trusted host key; empty if not seen yet."""
         return self._versions.get((ssh.host.lower(), ssh.port), "") if ssh is not None else ""
 
     def software(self, ssh: SshServer | None) -> SshSoftware:
-        """Return which SSH server it is, as far as that has been seen in this run."""
+        """Return which SSH software the server runs, as far as this process has seen."""
         return software(self.version(ssh))
 
     def words(self, ssh: SshServer) -> dict[str, str]:
-        """Return what the sentences of a diagnosis are to know of the SSH server's software."""
+        """Return the diagnosis words about the SSH server's software."""
         return {"ssh_software": self.software(ssh).family.value}
 
     def _keep(self, ssh: SshServer, version: str) -> None:

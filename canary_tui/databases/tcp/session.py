@@ -1,4 +1,4 @@
-"""Any service behind a TCP port: the port answers, and what is said first is shown."""
+"""Any service behind a TCP port: checks that the port answers, and shows what the service says first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from canary_tui.servers.secrets import Secret
 
 LISTEN_SECONDS = 0.25
-"""How long a greeting, or the end of the connection, is waited for. Most services say nothing unasked."""
+"""How long to wait for a greeting, or the end of the connection. Most services say nothing unasked."""
 SHOWN_BYTES = 200
 """How much of a greeting is shown."""
 
@@ -32,7 +32,7 @@ class Tcp:
         return TcpSession(link, trace)
 
     def unsure(self, failed: Failed, server: Server) -> bool:
-        """See DatabaseClient.unsure: a second connection would tell nothing new."""
+        """See DatabaseClient.unsure: a second connection would reveal nothing new."""
         del failed, server
         return False
 
@@ -43,17 +43,17 @@ class Tcp:
 
 
 class TcpSession:
-    """Listens for a moment, and hangs up without a word: its only stage is ``database``."""
+    """Listens for a moment and hangs up without sending anything: its only stage is ``database``."""
 
     def __init__(self, link: Link, trace: Trace) -> None:
         self._link = link
         self._trace = trace
 
     async def __aenter__(self) -> Self:
-        """Return when the port has answered; raise Failed where it closes the connection at once.
+        """Return once the port has answered; raise Failed if it closes the connection at once.
 
-        It answers as soon as the connection stands: what is listened on is no time of the probe's, and
-        silence is what most services do.
+        An open connection is an answer. The time spent listening does not count as the probe's, since most
+        services stay silent.
         """
         self._trace.enter(Stage.DATABASE)
         self._trace.settle()
@@ -68,10 +68,10 @@ class TcpSession:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing is said in any language, so no good-bye either."""
+        """Send nothing: the protocol is unknown, so there is no proper way to close."""
 
     async def query(self, text: str) -> None:
-        """Ask nothing: nobody knows its language."""
+        """Send nothing: the protocol is unknown."""
 
 
 async def _closed_within(link: Link, seconds: float) -> bool:
@@ -85,7 +85,7 @@ async def _closed_within(link: Link, seconds: float) -> bool:
 
 
 def _words(said: bytes) -> str:
-    """Return what was said, for a person; empty where nothing was."""
+    """Return what the service said, as text for a person; empty if it said nothing."""
     if not said:
         return ""
     words = Source.DATABASE_ERROR.text(said[:SHOWN_BYTES])

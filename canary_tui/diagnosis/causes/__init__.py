@@ -1,7 +1,7 @@
-"""Every cause of the contract, each with one row that says all there is to know of it.
+"""Every cause, each with one row that says everything about it.
 
-The tables by stage are made of the rows; nothing about a cause is written down a second time. While a cause
-has no row, or two, nothing that stands on this package can be imported.
+The tables by stage are built from the rows; nothing about a cause is written down twice. While a cause has
+no row, or two, importing this package fails.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROWS = (
 
 
 def by_cause(rows: Sequence[Row]) -> dict[Cause, Row]:
-    """Return the row of each cause. Raises ValueError where one has none, or two."""
+    """Return the row of each cause. Raises ValueError if one has none, or two."""
     found = [row.cause for row in rows]
     if wrong := [cause.value for cause in Cause if found.count(cause) != 1]:
         raise ValueError(f"not one row in diagnosis/causes: {', '.join(wrong)}")
@@ -49,10 +49,10 @@ ROWS: dict[Cause, Row] = by_cause(_ROWS)
 CAUSES_BY_STAGE: dict[Stage, tuple[Cause, ...]] = {
     stage: tuple(row.cause for row in _ROWS if row.stage is stage) for stage in Stage
 }
-"""The causes that usually happen at a stage, in the order of the manual."""
+"""The causes that usually occur at a stage, in the order of the manual."""
 
 TIMEOUT_CAUSES: dict[Stage, Cause] = {stage: row.cause for row in _ROWS for stage in row.silence}
-"""What silence at a stage is called."""
+"""The cause of silence at a stage."""
 
 CLOSED_CAUSES: dict[Stage, Cause] = {stage: row.cause for row in _ROWS for stage in row.closed}
-"""What the end of the connection at a stage is called."""
+"""The cause of a connection that is closed at a stage."""

@@ -1,8 +1,8 @@
-"""When a failure is tried again: what a tunnel and a probe do about it, a policy for each kind of cause.
+"""When a failure is retried, by a tunnel and by a probe: one policy for each kind of cause.
 
 Jumpboxes ban clients that log in every few seconds, and databases block hosts that fail too often: so
-network trouble backs off, a refused login waits long, and what only a person can fix is not tried again.
-How long each wait is stands in ``monitor/backoff.py``.
+network trouble is retried with back-off, a refused login after a long wait, and what only a person can fix
+not at all. ``monitor/backoff.py`` computes the waits.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ class Retry(Enum):
     """How the wait for the next attempt grows."""
 
     NETWORK = "network"
-    """Backs off from half a second to half a minute, for ever."""
+    """Backs off from half a second to half a minute, forever."""
     REFUSED = "refused"
-    """Was answered with no: once a minute at first, once a quarter of an hour later."""
+    """Refused by the server: once a minute at first, later once every 15 minutes."""
     BROKEN_OFF = "broken_off"
-    """Our limit broke off a handshake. Where the database counts those, ever more seldom; else when it is "
-    "due."""
+    """Our time limit broke off a handshake. If the database counts those, less and less often; otherwise when
+    the next probe is due."""
     PERSON = "person"
-    """Not tried again until a person acted or the settings changed."""
+    """Not retried until a person acts or the settings change."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done about a cause, by the two that try again by themselves."""
+    """When a tunnel and a probe, which both retry by themselves, do so after a cause."""
 
     tunnel: Retry
-    """When a tunnel that could not be opened is tried again."""
+    """When a tunnel that could not be opened is retried."""
     probe: Retry | None
-    """When the next probe comes; None: when it is due. One that only reports why the tunnel is not open costs
-    the SSH server nothing, so it is never put off for that."""
+    """When the next probe runs; None: at its interval. A probe that only reports why the tunnel is not open
+    costs the SSH server nothing, so it is never delayed for that."""
     words: str
-    """The same for the manual."""
+    """The same, in words for the manual."""
 
 
 NETWORK = RetryPolicy(
@@ -43,7 +43,7 @@ NETWORK = RetryPolicy(
     probe=None,
     words="by itself: a tunnel within 30 s, a probe after its interval",
 )
-"""Trouble on the way, or on the other side, that may be over at any time."""
+"""Trouble in the network, or on the other side, that may pass at any time."""
 SSH_REFUSED = RetryPolicy(
     tunnel=Retry.REFUSED, probe=None, words="after a minute, later every 15 minutes, and when a person asks"
 )
@@ -59,14 +59,14 @@ DATABASE_REFUSED = RetryPolicy(
     probe=Retry.REFUSED,
     words="after a minute, later every 15 minutes, and when a person asks",
 )
-"""The database, or what stands before it, said no. Some lock an account for it."""
+"""The database, or a proxy in front of it, said no. Some lock an account after several tries."""
 DATABASE_FOR_PERSON = RetryPolicy(
     tunnel=Retry.NETWORK,
     probe=Retry.PERSON,
     words="when the server's settings were changed, a password was given, or a person asks",
 )
-"""Each try is a login that is refused or a handshake that is dropped, and servers count those: MySQL blocks
-the whole jumpbox in the end."""
+"""Each attempt is a refused login or a dropped handshake, and servers count those: MySQL ends up blocking
+the whole jumpbox."""
 BREAKS_OFF = RetryPolicy(
     tunnel=Retry.NETWORK,
     probe=Retry.BROKEN_OFF,

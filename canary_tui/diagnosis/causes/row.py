@@ -1,4 +1,4 @@
-"""What a cause is: one row with the stage it belongs to, its words, its remedies and when to try again."""
+"""What a cause is: one row with its stage, its words, its remedies and when to retry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One sentence, and the tags that a failure must have for it to be said.
+    """One sentence, shown only for a failure that has all of its tags.
 
     A tag is an engine (``postgresql``, ``mysql``, ``tcp``), a route (``tunnel``, ``direct``), an SSH server's
     software (``openssh``, ``dropbear``), a stage (``login``), a word that must be known (``has:pid``) or one
@@ -27,36 +27,36 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One cause. What has no default must be said of each; the defaults are what holds for most of them."""
+    """One cause. Fields without a default are required; the defaults are what holds for most causes."""
 
     cause: Cause
     stage: Stage | None
-    """Where it usually happens; None: anywhere."""
+    """Where it usually occurs; None: anywhere."""
     retry: RetryPolicy
     title: str
     """Two to four words, for a cell of a list."""
     summary: tuple[Line, ...]
-    """The first that fits is said; the last where none does."""
+    """The first that fits is shown; the last if none does."""
     remedies: tuple[Line, ...]
-    """All that fit are said, likeliest first."""
+    """All that fit are shown, likeliest first."""
     look_at: tuple[Line, ...] = ()
-    """The setting to look at, for who runs the other side. The first that fits is said; where none does, what
-    the catalogue knows of the stage."""
+    """The setting to look at, for whoever runs the other side. The first that fits is shown; if none does,
+    the one for the stage (``stage_words.py``)."""
     silence: tuple[Stage, ...] = ()
-    """The stages at which it is the name for silence until the time is over."""
+    """The stages at which a time-out is given this cause."""
     closed: tuple[Stage, ...] = ()
-    """The stages at which it is the name for a connection that was closed."""
+    """The stages at which a closed connection is given this cause."""
     doubts_tunnel: bool = False
-    """A tunnel that only looks open does this to a probe."""
+    """A probe fails like this when its tunnel only looks open."""
     no_room: bool = False
-    """The SSH server has too many logins at a time: it says so, or closes before its version."""
+    """The SSH server has too many logins at once: it says so, or closes before it sends its version."""
     refuses_key: bool = False
-    """The SSH server looked at our key and did not take it. (One is offered: with ``MaxAuthTries 1`` that was
-    the one too many.)"""
+    """The SSH server looked at our key and rejected it. (Only one is offered: with ``MaxAuthTries 1`` even
+    that was one too many.)"""
     unsafe: bool = False
-    """Nothing was sent because it was not safe. A client of the tunnel would send it, so it gets none."""
+    """Nothing was sent because it was not safe. A client of the tunnel would send it, so none is started."""
     password_helps: bool = False
-    """Another password, given by hand, may help."""
+    """Entering another password may help."""
 
     def lines(self) -> Iterator[Line]:
         """Every sentence of this cause."""
@@ -66,7 +66,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def say(*lines: Line | str) -> tuple[Line, ...]:
-    """Return sentences in their order; a plain string is said of every server."""
+    """Return sentences in their order; a plain string is for every server."""
     return tuple(text if isinstance(text, Line) else Line(text) for text in lines)
 
 
@@ -96,7 +96,7 @@ def direct(text: str) -> Line:
 
 
 def openssh(text: str) -> Line:
-    """Return a sentence for OpenSSH, and for an SSH server that is not known to be another one."""
+    """Return a sentence for OpenSSH, and for an SSH server whose software is not known."""
     return when("openssh", text)
 
 
