@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from canary_tui.databases.client_environment import NOWHERE, authorities
-from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, address, place
+from canary_tui.databases.client_environment import NOWHERE, EngineClients, authorities, login_url
+from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, address
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.paths import private_folder, replace_file
 from canary_tui.servers.model import TlsMode
@@ -55,20 +55,12 @@ exec "$program" --defaults-file={file} "$@"
 """
 
 
-class MysqlClients:
+class MysqlClients(EngineClients):
     """See EngineClients."""
-
-    def __init__(self, server: Server, way: Way) -> None:
-        self._server = server
-        self._way = way
 
     def url(self) -> str:
         """Return the URL as the drivers of MySQL read it."""
-        database = self._server.database
-        user, name = quote(self._server.user, safe=""), quote(database.name, safe="")
-        if isinstance(self._way, LocalSocket):
-            return f"mysql://{user}@/{name}?unix_socket={quote(self._way.path, safe='/')}"
-        return f"mysql://{user}@{place(database, self._way)}/{name}"
+        return login_url(self._server, self._way, lambda path: f"unix_socket={quote(path, safe='/')}")
 
     def shell_words(self) -> list[str]:
         """Return ``mysql`` with its options."""

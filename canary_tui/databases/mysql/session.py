@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.first_bytes import SSL_REQUEST
+from canary_tui.databases.link import DatabaseClient
 from canary_tui.databases.mysql import driver
 from canary_tui.databases.mysql.refusals import refused
 from canary_tui.databases.mysql.results import Results
@@ -37,24 +38,14 @@ PATIENCE = 0.8
 """The part of a probe's time after which a server that must speak first is asked who it is."""
 
 
-class MySQL:
-    """See DatabaseClient."""
+class MySQL(DatabaseClient):
+    """Takes each failure as it is: a second connection would count towards ``max_connect_errors``."""
 
     def session(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
     ) -> MySqlSession:
         """See DatabaseClient.session."""
         return MySqlSession(link, server, password, trace, had_tls=had_tls)
-
-    def unsure(self, failed: Failed, server: Server) -> bool:
-        """See DatabaseClient.unsure: a second connection would count towards ``max_connect_errors``."""
-        del failed, server
-        return False
-
-    async def settle(self, link: Link, failed: Failed) -> Failed:
-        """See DatabaseClient.settle."""
-        del link
-        return failed
 
 
 class MySqlSession(Session):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from canary_tui.databases.client_environment import NOWHERE, authorities
-from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, address, place
+from canary_tui.databases.client_environment import NOWHERE, EngineClients, authorities, login_url
+from canary_tui.databases.ways import Direct, LocalPort, LocalSocket, address
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
@@ -22,22 +22,16 @@ PLAIN_NAMES = frozenset({"psql", "pg_dump"})
 """Programs that take ``PGDATABASE`` for a name, whatever is in it; vacuumdb, reindexdb and pgcli do not."""
 
 
-class PostgresClients:
+class PostgresClients(EngineClients):
     """See EngineClients."""
-
-    def __init__(self, server: Server, way: Way) -> None:
-        self._server = server
-        self._way = way
 
     def url(self) -> str:
         """Return the URL as libpq reads it."""
-        database = self._server.database
-        user, name = quote(self._server.user, safe=""), quote(database.name, safe="")
-        if isinstance(self._way, LocalSocket):
-            folder = quote(str(Path(self._way.path).parent), safe="/")
-            # The port is part of the socket's name, and libpq looks for that file alone.
-            return f"postgresql://{user}@/{name}?host={folder}&port={database.port}"
-        return f"postgresql://{user}@{place(database, self._way)}/{name}"
+        return login_url(self._server, self._way, self._at_socket)
+
+    def _at_socket(self, path: str) -> str:
+        # The port is part of the socket's name, and libpq looks for that file alone.
+        return f"host={quote(str(Path(path).parent), safe='/')}&port={self._server.database.port}"
 
     def shell_words(self) -> list[str]:
         """Return ``psql`` with its options."""

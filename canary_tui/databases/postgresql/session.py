@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from canary_tui.databases.link import DatabaseClient
 from canary_tui.databases.postgresql import driver
 from canary_tui.databases.postgresql.guard import Guard
 from canary_tui.databases.postgresql.refusals import refused
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from canary_tui.servers.secrets import Secret
 
 
-class PostgreSQL:
-    """See DatabaseClient."""
+class PostgreSQL(DatabaseClient):
+    """Looks a second time where PostgreSQL says the same of two failures."""
 
     def session(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool

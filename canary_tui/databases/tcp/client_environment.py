@@ -5,22 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from canary_tui.databases.client_environment import EngineClients
 from canary_tui.databases.ways import LocalSocket, address, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from canary_tui.databases.ways import Way
-    from canary_tui.servers.model import Server
 
-
-class TcpClients:
+class TcpClients(EngineClients):
     """See EngineClients."""
-
-    def __init__(self, server: Server, way: Way) -> None:
-        self._server = server
-        self._way = way
 
     def url(self) -> str:
         """Return ``tcp://host:port``, or ``unix:path``."""

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Self
 
+from canary_tui.databases.link import DatabaseClient
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
@@ -21,8 +22,8 @@ SHOWN_BYTES = 200
 """How much of a greeting is shown."""
 
 
-class Tcp:
-    """See DatabaseClient."""
+class Tcp(DatabaseClient):
+    """Takes each failure as it is: a second connection would reveal nothing new."""
 
     def session(
         self, link: Link, server: Server, password: Secret | None, trace: Trace, *, had_tls: bool
@@ -30,16 +31,6 @@ class Tcp:
         """See DatabaseClient.session."""
         del server, password, had_tls
         return TcpSession(link, trace)
-
-    def unsure(self, failed: Failed, server: Server) -> bool:
-        """See DatabaseClient.unsure: a second connection would reveal nothing new."""
-        del failed, server
-        return False
-
-    async def settle(self, link: Link, failed: Failed) -> Failed:
-        """See DatabaseClient.settle."""
-        del link
-        return failed
 
 
 class TcpSession:
