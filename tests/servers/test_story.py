@@ -70,6 +70,16 @@ async def read_line_to_install(pilot: Pilot[None]) -> str:
     return f"{options} {KIND} {key.removesuffix(COMMENT)} {COMMENT}"
 
 
+async def install_and_trust(pilot: Pilot[None], sshd: Sshd) -> None:
+    """From the key view to a test under way: install the line, trust the host key."""
+    sshd.authorize(await read_line_to_install(pilot))
+    await pilot.press("t")
+    await see(pilot, "SHA256:")
+    await pilot.press("h")
+    await see(pilot, "ssh-keygen -lf")
+    await pilot.press("y")
+
+
 async def add_server(pilot: Pilot[None], database: Postgres | MariaDB, sshd: Sshd, engine: str) -> None:
     """Fill the form as a person would."""
     await see(pilot, "a add")
@@ -92,12 +102,7 @@ async def add_server(pilot: Pilot[None], database: Postgres | MariaDB, sshd: Ssh
 
 async def tell_the_story(pilot: Pilot[None], world: World, database: Postgres | MariaDB, sshd: Sshd) -> None:
     """From the key view to a green log; the server has just been saved."""
-    sshd.authorize(await read_line_to_install(pilot))
-    await pilot.press("t")
-    await see(pilot, "SHA256:")
-    await pilot.press("h")
-    await see(pilot, "ssh-keygen -lf")
-    await pilot.press("y")
+    await install_and_trust(pilot, sshd)
     await see(pilot, "Kept in memory")  # it asks for the database password by itself
     await pilot.press(*database.password, "enter")
     await see(pilot, lambda text: "✓ Query" in text)

@@ -19,7 +19,7 @@ from tests.harness.misbehave import ClosesAtOnce, ResetsAtOnce, Says, Silent
 from tests.harness.ports import free_port
 from tests.servers.cli import LIMIT, Canary, start
 from tests.servers.held_tunnel import held_tunnel
-from tests.servers.test_story import read_line_to_install, see, type_into
+from tests.servers.test_story import install_and_trust, see, type_into
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
@@ -297,12 +297,7 @@ async def test_from_an_empty_list_to_a_client_through_the_local_port(world: Worl
             await type_into(pilot, "ssh-port", str(sshd.port))
             await type_into(pilot, "ssh-user", sshd.user)
             await pilot.press("ctrl+s")
-            sshd.authorize(await read_line_to_install(pilot))
-            await pilot.press("t")
-            await see(pilot, "SHA256:")
-            await pilot.press("h")
-            await see(pilot, "ssh-keygen -lf")
-            await pilot.press("y")
+            await install_and_trust(pilot, sshd)
             shown = await see(pilot, lambda text: "✓ Database" in text and "it says: SSH-2.0-OpenSSH" in text)
             assert "Query" not in shown
             await pilot.press("escape", "escape", "escape")
