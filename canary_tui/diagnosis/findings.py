@@ -41,6 +41,6 @@ def what_to_do(findings: Collection[str], beyond: Collection[str] = (), software
             "into this server's settings."
         )
     return (
-        f"No line closes this on {software}. Leave the line as it is; the SSH server's administrator can "
-        "forbid reverse forwards for everybody (dropbear: the option -k)."
+        f"The SSH server is {software}: no line closes this there. Leave the line as it is; its "
+        "administrator can forbid reverse forwards for everybody (dropbear: the option -k)."
     )

@@ -185,12 +185,12 @@ def limits_note(server: Server, software: SshSoftware = USUAL) -> str:
     notes = []
     if not software.permit_open:
         notes.append(
-            f"The SSH server is {software.name}, whose lines cannot limit forwards to one host and port: "
-            "with this key, everything that the SSH server reaches is reached."
+            f"The SSH server is {software.name}: its lines cannot limit forwards to one host and port. "
+            "With this key, everything that the SSH server reaches can be reached."
         )
     if not software.permit_listen:
         notes.append(
-            f"The SSH server is {software.name}, which cannot limit reverse forwards (OpenSSH 7.8 and newer "
+            f"The SSH server is {software.name} and cannot limit reverse forwards (OpenSSH 7.8 and newer "
             "can): with this key, ports can be opened on the SSH server that lead back to here."
         )
     if server.tunnel is not None and server.tunnel.user == "root":

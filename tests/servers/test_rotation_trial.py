@@ -135,7 +135,7 @@ async def test_the_line_to_install_suits_an_sshd_that_this_process_has_never_see
     assert outcome.status == 0, outcome.err
     assert outcome.out.startswith("restrict,port-forwarding,permitopen=")
     assert "permitlisten" not in outcome.out, "7.4 would ignore the whole line"
-    assert "OpenSSH 7.4, which cannot limit reverse forwards" in outcome.err
+    assert "OpenSSH 7.4 and cannot limit reverse forwards" in outcome.err
 
 
 async def test_a_key_in_use_that_cannot_be_read_does_not_hide_the_version(

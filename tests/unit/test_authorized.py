@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canary_tui.diagnosis.findings import what_to_do
 from canary_tui.keys.authorized import (
     key_info,
     restricted_line,
@@ -188,6 +189,9 @@ def test_what_the_line_cannot_limit_is_said() -> None:
         return info.limits_note
 
     assert note("") == note("SSH-2.0-OpenSSH_9.2p1") == ""
+    assert note("SSH-2.0-Go").startswith("The SSH server is not OpenSSH and cannot limit reverse forwards")
+    advice = what_to_do(["reverse_forward"], ["reverse_forward"], software("SSH-2.0-Go").name)
+    assert advice.startswith("The SSH server is not OpenSSH: no line closes this there.")
     assert "OpenSSH 7.4" in note("SSH-2.0-OpenSSH_7.4")
     assert "reverse forwards" in note("SSH-2.0-OpenSSH_7.4")
     assert "everything that the SSH server reaches" in note("SSH-2.0-dropbear_2019.78")
