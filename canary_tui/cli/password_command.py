@@ -29,7 +29,7 @@ def command(paths: Paths, name: str, forget: bool) -> int:
 
     server = find_server(paths, name)
     if not server.engine.facts.has_login:
-        raise click.UsageError(f"{name} has no password: with engine: {server.engine.value} nothing logs in")
+        raise click.UsageError(f"{name} has no password: engine: {server.engine.value} has no login")
     if forget:
         gone = keyring_forget(server)
         click.echo(f"Forgotten: {name}." if gone else f"The keyring has no password for {name}.", err=True)

@@ -52,11 +52,11 @@ class UnknownKeys:
 
     def leave_out(self, block: Block, engine: Engine) -> None:
         """Take the settings out of a block that mean nothing with its engine, and say so."""
-        unused = {key for key in block.values if f"{block.kind}.{key}" in engine.facts.unused}
+        unused = [key for key in block.values if f"{block.kind}.{key}" in engine.facts.unused]
         for key in unused:
             node = block.values.pop(key)
             if key in block.own and self._is_new(node):
-                message = f"has no effect: with engine: {engine.value} nothing logs in, and nothing is asked"
+                message = f"has no effect: engine: {engine.value} has no login and no query"
                 self._put(node, block.at(key), message)
 
     def warnings(self, newer: Problem | None) -> tuple[Problem, ...]:

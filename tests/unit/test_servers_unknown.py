@@ -223,13 +223,21 @@ def test_what_a_tcp_service_has_not_is_said_and_not_read() -> None:
     (server,) = fleet.servers
     assert server == server.fitting()
     assert server.probe.every == 5
-    effect = "has no effect: with engine: tcp nothing logs in, and nothing is asked"
+    effect = "has no effect: engine: tcp has no login and no query"
     assert [str(warning) for warning in fleet.warnings] == [
         f"f:7: servers[0].database.user: {effect}",
         f"f:8: servers[0].database.password: {effect}",
         f"f:9: servers[0].database.tls: {effect}",
         f"f:10: servers[0].probe.query: {effect}",
     ]
+
+
+def test_what_stands_on_one_line_is_said_in_the_order_of_the_file() -> None:
+    keys = ["tls", "name", "user", "ca_file", "allow_cleartext"]
+    block = ", ".join(f"{key}: {'true' if key == 'allow_cleartext' else 'x'}" for key in keys)
+    text = f"servers:\n- {{name: a, engine: tcp, database: {{host: h, port: 1, {block}}}}}\n"
+    said = [str(warning).split(":")[2].strip() for warning in parse(text, "f").fleet.warnings]
+    assert said == [f"servers[0].database.{key}" for key in keys]
 
 
 def test_nothing_of_it_is_lost_when_something_else_is_changed() -> None:
