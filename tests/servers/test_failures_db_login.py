@@ -13,7 +13,7 @@ from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
 from tests.harness.misbehave import Says
 from tests.servers.failure_case import Case, FailureCase
-from tests.servers.test_databases import GREETING
+from tests.servers.tls_front import GREETING
 from tests.servers.world import with_database
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
