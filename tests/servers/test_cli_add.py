@@ -11,9 +11,6 @@ from tests.servers.world import World
 __all__ = ["canary", "user"]  # fixtures
 
 
-# add
-
-
 def test_add_makes_the_key_and_prints_the_line_to_install(canary: Canary, user: World) -> None:
     outcome = canary("add", "orders", *TUNNEL)
     assert outcome.status == 0

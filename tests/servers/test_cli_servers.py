@@ -1,4 +1,4 @@
-"""``canary list``, ``add``, ``remove`` and ``key``: what they print, what they change, how they exit."""
+"""``canary list``, ``remove`` and ``key``: what they print, what they change, how they exit."""
 
 from __future__ import annotations
 

@@ -29,9 +29,6 @@ def fingerprint(sshd: Sshd) -> str:
     return done.stdout.split()[1]
 
 
-# trust
-
-
 @pytest.fixture
 def stranger(world: World, sshd: Sshd, postgres: Postgres) -> World:
     """A user who has never seen the sshd."""

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from tests.harness.sshd import Sshd
 
 
-# probe
-
-
 def test_probe_prints_each_server_with_its_stages(
     canary: Canary, world: World, sshd: Sshd, postgres: Postgres
 ) -> None:

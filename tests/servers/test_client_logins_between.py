@@ -28,9 +28,6 @@ PEM = b"\1-----BEGIN PUBLIC KEY-----\n"
 IN_CLEAR, SHA2 = b"mysql_clear_password", b"caching_sha2_password"
 
 
-# Somebody between the SSH server and the database (a stand-in)
-
-
 async def test_psql_does_not_follow_who_declines_tls_and_asks(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
