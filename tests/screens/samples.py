@@ -206,9 +206,15 @@ def audit_report(*findings: str) -> AuditReport:
 
 def fleet(now: float = NOW) -> tuple[Row, ...]:
     """Return one row in each state."""
-    billing = server("billing", engine=Engine.MYSQL)
-    reports = server("reports", tunnel=False)
-    down = failure()
+    return (
+        *_answering(now),
+        *_in_trouble(now),
+        Row(server=server("opening"), health=Health.OPENING, tunnel=TunnelState.OPENING),
+        Row(server=_off(server("archive")), health=Health.OFF),
+    )
+
+
+def _answering(now: float) -> tuple[Row, ...]:
     wave = tuple(2.0 + (index * 7 % 11) * 12 for index in range(40))
     return (
         Row(
@@ -224,7 +230,7 @@ def fleet(now: float = NOW) -> tuple[Row, ...]:
             bytes_down=3_400_000,
         ),
         Row(
-            server=billing,
+            server=server("billing", engine=Engine.MYSQL),
             health=Health.UP,
             since=now - 90,
             tunnel=TunnelState.UP,
@@ -233,13 +239,18 @@ def fleet(now: float = NOW) -> tuple[Row, ...]:
             recent=wave[:20],
         ),
         Row(
-            server=reports,
+            server=server("reports", tunnel=False),
             health=Health.SLOW,
             since=now - 600,
             tunnel=TunnelState.UP,
             last=passed("reports", at=now - 2, ms=412.0),
             recent=tuple(250 + (index % 5) * 60.0 for index in range(30)),
         ),
+    )
+
+
+def _in_trouble(now: float) -> tuple[Row, ...]:
+    return (
         Row(
             server=server("legacy"),
             health=Health.DOWN,
@@ -247,7 +258,7 @@ def fleet(now: float = NOW) -> tuple[Row, ...]:
             tunnel=TunnelState.WAITING,
             retry_at=now + 48,
             local="127.0.0.1:15440",
-            failure=down,
+            failure=failure(),
             last=refused("legacy", at=now - 5),
             recent=(3.1, 3.3, None, None, None),
         ),
@@ -260,8 +271,6 @@ def fleet(now: float = NOW) -> tuple[Row, ...]:
             host_key=offer(),
             recent=(None,),
         ),
-        Row(server=server("opening"), health=Health.OPENING, tunnel=TunnelState.OPENING),
-        Row(server=_off(server("archive")), health=Health.OFF),
     )
 
 

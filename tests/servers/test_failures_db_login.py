@@ -13,7 +13,8 @@ from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.servers.model import Engine, PasswordCommand, TlsMode
 from tests.harness.misbehave import Says
 from tests.servers.failure_case import Case, FailureCase
-from tests.servers.test_databases import GREETING
+from tests.servers.failure_sql import sql
+from tests.servers.tls_front import GREETING
 from tests.servers.world import with_database
 
 PG, MY = Engine.POSTGRESQL, Engine.MYSQL
@@ -22,12 +23,6 @@ SCRAM = "host all all 127.0.0.0/8 scram-sha-256"
 CANARY = "'canary'@'ADDRESS'"
 FAKE_GREETING = GREETING[:4] + GREETING[4:].replace(b"\xff\xff\xff\x02", b"\xff\xf7\xff\x02")
 """The same without TLS."""
-
-
-def sql(case: FailureCase, engine: Engine, broken: str, mended: str) -> None:
-    """Break something by SQL, and mend it at the end, whatever the remedy did."""
-    case.database(engine).execute(broken)
-    case.undo(case.database(engine).execute, mended)
 
 
 def as_they_were(case: FailureCase) -> str:
@@ -206,47 +201,6 @@ async def mariadb_wants_another_plugin(case: FailureCase) -> None:
     await case.works(server)
 
 
-async def no_such_database(engine: Engine, case: FailureCase) -> None:
-    server = with_database(case.server(engine), name="stock_2026")
-    database = case.database(engine)
-    if engine is MY:  # who has no right to it is told nothing of its existence
-        sql(case, MY, "GRANT ALL ON `stock%`.* TO canary@'%'", "REVOKE ALL ON `stock%`.* FROM canary@'%'")
-    await case.fails(server)
-    assert "stock_2026" not in database.execute(
-        case.advice("SELECT datname" if engine is PG else "SHOW DATABASES")
-    )
-    case.undo(database.execute, "DROP DATABASE stock_2026")
-    database.execute(case.advice("CREATE DATABASE stock_2026;"))
-    await case.works(server)
-
-
-async def may_not_connect(case: FailureCase) -> None:
-    sql(case, PG, "CREATE DATABASE vault", "DROP DATABASE vault WITH (FORCE)")
-    case.postgres.execute("REVOKE CONNECT ON DATABASE vault FROM PUBLIC")
-    server = with_database(case.server(PG), name="vault")
-    await case.fails(server)
-    case.postgres.execute(case.advice("GRANT CONNECT ON DATABASE vault TO canary;"))
-    await case.works(server)
-
-
-async def takes_no_connections(case: FailureCase) -> None:
-    sql(case, PG, "CREATE DATABASE vault", "DROP DATABASE vault WITH (FORCE)")
-    case.postgres.execute("ALTER DATABASE vault ALLOW_CONNECTIONS false")
-    server = with_database(case.server(PG), name="vault")
-    await case.fails(server)
-    case.postgres.execute(case.advice("ALTER DATABASE vault ALLOW_CONNECTIONS true;"))
-    await case.works(server)
-
-
-async def mariadb_grants_nothing(case: FailureCase) -> None:
-    sql(case, MY, "CREATE DATABASE vault", "DROP DATABASE vault")
-    server = with_database(case.server(MY), name="vault")
-    await case.fails(server)
-    case.undo(case.mariadb.execute, "REVOKE ALL ON vault.* FROM canary@'%'")
-    case.mariadb.execute(case.advice(f"GRANT SELECT ON vault.* TO {CANARY};", ADDRESS="%"))
-    await case.works(server)
-
-
 async def silent_radius(case: FailureCase) -> None:
     """PostgreSQL asks a RADIUS server that does not answer; the remedies name such a server."""
     with socket.socket(type=socket.SOCK_DGRAM) as radius:
@@ -270,7 +224,7 @@ async def silent_after_the_greeting(case: FailureCase) -> None:
     await case.works(case.server(MY))
 
 
-REJECTED, UNSUPPORTED, DENIED = C.PASSWORD_REJECTED, C.AUTH_METHOD_UNSUPPORTED, C.DATABASE_ACCESS_DENIED
+REJECTED, UNSUPPORTED = C.PASSWORD_REJECTED, C.AUTH_METHOD_UNSUPPORTED
 CASES = (
     *(
         Case(f"wrong password, {engine}", REJECTED, S.LOGIN, partial(wrong_password, engine))
@@ -297,13 +251,6 @@ CASES = (
     Case("pg_hba.conf: ident", UNSUPPORTED, S.LOGIN, partial(hba_wants, "ident")),
     Case("session_preload_libraries", C.LOGIN_REFUSED, S.LOGIN, library_is_missing),
     Case("offline mode", C.DATABASE_UNAVAILABLE, S.DATABASE, says_unavailable),
-    *(
-        Case(f"no such database, {engine}", C.DATABASE_NOT_FOUND, S.LOGIN, partial(no_such_database, engine))
-        for engine in (PG, MY)
-    ),
-    Case("no CONNECT", DENIED, S.LOGIN, may_not_connect),
-    Case("ALLOW_CONNECTIONS false", DENIED, S.LOGIN, takes_no_connections),
-    Case("no grant", DENIED, S.LOGIN, mariadb_grants_nothing),
     Case("RADIUS is silent", C.LOGIN_TIMED_OUT, S.LOGIN, silent_radius),
     Case("silent after the greeting", C.LOGIN_TIMED_OUT, S.LOGIN, silent_after_the_greeting),
 )

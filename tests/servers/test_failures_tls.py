@@ -17,7 +17,7 @@ from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Says
 from tests.harness.process import run
 from tests.servers.failure_case import Case, FailureCase
-from tests.servers.test_databases import GREETING, TlsFront
+from tests.servers.tls_front import GREETING, TlsFront
 from tests.servers.world import with_database
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from canary_tui.servers.model import Engine, TlsMode
 from tests.harness.misbehave import Says
 from tests.harness.proxy import Proxy
 from tests.servers.probing import probe_cleanly
-from tests.servers.test_databases import GREETING
+from tests.servers.tls_front import GREETING
 from tests.servers.world import with_database, with_probe
 
 if TYPE_CHECKING:

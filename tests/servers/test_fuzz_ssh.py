@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -159,29 +160,11 @@ def test_arbitrary_messages_of_an_encrypted_connection_are_named(
         asyncio.run(meet(said, stage))
 
     async def meet(said: list[tuple[tuple[int, bytes], int]], stage: Stage) -> None:
-        class Talker(asyncssh.SSHServer):
-            def talk(self) -> None:
-                for (kind, payload), count in said:
-                    for _ in range(count):
-                        self.connection.send_packet(kind, payload)
-
-            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-                self.connection = conn
-
-            def begin_auth(self, username: str) -> bool:
-                if stage is Stage.AUTH:
-                    self.talk()
-                return False
-
-            def connection_requested(self, *_: object) -> bool | Talking:
-                if stage is Stage.DATABASE:
-                    return Talking(self.talk)
-                self.talk()
-                return False
-
         async with (
             nothing_left(),
-            await asyncssh.listen("127.0.0.1", 0, server_factory=Talker, server_host_keys=[key]) as fake,
+            await asyncssh.listen(
+                "127.0.0.1", 0, server_factory=partial(Talker, said, stage), server_host_keys=[key]
+            ) as fake,
         ):
             port = fake.get_port()
             failure_case.world.paths.known_hosts.unlink(missing_ok=True)
@@ -190,6 +173,33 @@ def test_arbitrary_messages_of_an_encrypted_connection_are_named(
             assert not result.ok
 
     fuzz()
+
+
+class Talker(asyncssh.SSHServer):
+    """Says messages, each so many times, at the login, at the forward or beside a channel."""
+
+    def __init__(self, said: list[tuple[tuple[int, bytes], int]], stage: Stage) -> None:
+        self.said = said
+        self.stage = stage
+
+    def talk(self) -> None:
+        for (kind, payload), count in self.said:
+            for _ in range(count):
+                self.connection.send_packet(kind, payload)
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connection = conn
+
+    def begin_auth(self, username: str) -> bool:
+        if self.stage is Stage.AUTH:
+            self.talk()
+        return False
+
+    def connection_requested(self, *_: object) -> bool | Talking:
+        if self.stage is Stage.DATABASE:
+            return Talking(self.talk)
+        self.talk()
+        return False
 
 
 class Talking(asyncssh.SSHTCPSession[bytes]):

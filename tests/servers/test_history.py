@@ -7,11 +7,7 @@ import json
 import random
 import resource
 import signal
-import sqlite3
-import struct
-import termios
 import threading
-from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,17 +17,21 @@ import pytest
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import Slept
 from canary_tui.monitor.history.query import LogQuery
-from canary_tui.monitor.history.tables import history_file
-from canary_tui.monitor.lock import Lock
 from canary_tui.monitor.service import Monitor
 from canary_tui.monitor.sleep import SleepMeter
 from tests.harness.ports import wait_for
-from tests.servers.watching import Watching, at_home, canary, reader_of
+from tests.servers.watching import (
+    Watching,
+    canary,
+    home,
+    nothing_is_broken_or_missing,
+    reader_of,
+    tunnel_states,
+    waiting_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.monitor.events import AnyEvent
@@ -39,14 +39,10 @@ if TYPE_CHECKING:
     from tests.harness.sshd import Sshd
     from tests.servers.world import World
 
+__all__ = ["home"]  # fixtures
+
+
 DAY = 86_400.0
-MAY_BE_LOST = 1.0
-"""Seconds before a ``kill -9`` of which nothing need be kept."""
-
-
-@pytest.fixture
-def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return at_home(world, tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -171,29 +167,6 @@ def test_kill_9_at_fifty_random_moments_of_one_history(home: World, sshd: Sshd, 
     assert printed
 
 
-def nothing_is_broken_or_missing(
-    home: World, watching: Watching, killed: float, before: AbstractSet[tuple[str, str]] = frozenset()
-) -> set[tuple[str, str]]:
-    """Check the history after a ``kill -9``; return the probes that had to be in it."""
-    printed = {
-        (event["probe"]["server"], event["probe"]["started_at"])
-        for event in watching.of("probe_finished")
-        if datetime.fromisoformat(event["at"]).timestamp() < killed - MAY_BE_LOST
-    }
-    path = history_file(home.paths)
-    if path.exists():
-        with closing(sqlite3.connect(path)) as database:
-            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    probes = [json.loads(line) for line in canary("log", "--json").stdout.splitlines()]
-    kept = [(probe["server"], probe["started_at"]) for probe in probes]
-    assert printed | before <= set(kept)
-    assert len(kept) == len(set(kept))
-    lock = Lock(home.paths)
-    assert lock.acquire() is None, "the lock died with it"
-    lock.release()
-    return printed
-
-
 def test_a_full_disk_stops_nothing_and_loses_nothing(home: World, sshd: Sshd, postgres: Postgres) -> None:
     home.write(home.server(postgres, sshd))
     with Watching() as watching:
@@ -313,13 +286,3 @@ def test_the_past_of_a_direct_server_has_its_own_names_for_the_stages(
 def rounded(result: ProbeResult | None) -> ProbeResult | None:
     """A probe with its start to the millisecond, as the contract tells it."""
     return result and msgspec.structs.replace(result, started_at=round(result.started_at, 3))
-
-
-def tunnel_states(watching: Watching) -> list[str]:
-    return [event["state"] for event in watching.of("tunnel_changed")]
-
-
-def waiting_in(pipe: int) -> int:
-    """How many bytes of a pipe were not read yet."""
-    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
-    return int(count)

@@ -15,8 +15,9 @@ from canary_tui.monitor.key_trial import attempt
 from canary_tui.monitor.rotation import begin, state, switch
 from canary_tui.tui.presenters.keys import tried_lines
 from tests.servers.cli import Canary
+from tests.servers.rotating import attempted, entries, make, without, works
 from tests.servers.test_monitor import running, wait_until
-from tests.servers.test_rotation import attempted, entries, make, told, without, works
+from tests.servers.test_rotation import told
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:

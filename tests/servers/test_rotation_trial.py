@@ -16,7 +16,7 @@ from canary_tui.monitor.key_trial import learn_version
 from canary_tui.monitor.rotation import begin, finish, switch
 from canary_tui.servers.model import ProbePlan
 from tests.servers.cli import Canary, spawn
-from tests.servers.test_rotation import attempted, entries, make, without
+from tests.servers.rotating import attempted, entries, make, without
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:

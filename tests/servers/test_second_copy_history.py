@@ -8,26 +8,20 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import pytest
-
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.history.schema import set_aside
 from canary_tui.monitor.history.tables import MIGRATIONS, history_file
 from tests.harness.ports import wait_for
 from tests.servers.second_copy import LIMIT, both
-from tests.servers.watching import at_home, canary
+from tests.servers.watching import canary, home
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
     from tests.servers.world import World
 
 
-@pytest.fixture
-def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return at_home(world, tmp_path, monkeypatch)
+__all__ = ["home"]  # fixture
 
 
 def test_a_history_that_is_deleted_is_begun_anew_and_followed(

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 import threading
+from contextlib import closing
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from canary_tui.monitor.history.reader import HistoryReader
 from canary_tui.monitor.history.tables import history_file
+from canary_tui.monitor.lock import Lock
 from canary_tui.monitor.tools import Tools
 from canary_tui.paths import Paths
 from tests.harness.ports import wait_for
@@ -19,9 +28,9 @@ from tests.servers.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    import pytest
 
 CANARY = (sys.executable, "-c", "from canary_tui.cli.main import main; main()")
 
@@ -92,3 +101,46 @@ class Watching:
         for line in self.process.stdout:
             if line.endswith(b"\n"):
                 self.events.append(json.loads(line))
+
+
+MAY_BE_LOST = 1.0
+"""Seconds before a ``kill -9`` of which nothing need be kept."""
+
+
+@pytest.fixture
+def home(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A user whose folders are where the commands look for them."""
+    return at_home(world, tmp_path, monkeypatch)
+
+
+def nothing_is_broken_or_missing(
+    home: World, watching: Watching, killed: float, before: AbstractSet[tuple[str, str]] = frozenset()
+) -> set[tuple[str, str]]:
+    """Check the history after a ``kill -9``; return the probes that had to be in it."""
+    printed = {
+        (event["probe"]["server"], event["probe"]["started_at"])
+        for event in watching.of("probe_finished")
+        if datetime.fromisoformat(event["at"]).timestamp() < killed - MAY_BE_LOST
+    }
+    path = history_file(home.paths)
+    if path.exists():
+        with closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    probes = [json.loads(line) for line in canary("log", "--json").stdout.splitlines()]
+    kept = [(probe["server"], probe["started_at"]) for probe in probes]
+    assert printed | before <= set(kept)
+    assert len(kept) == len(set(kept))
+    lock = Lock(home.paths)
+    assert lock.acquire() is None, "the lock died with it"
+    lock.release()
+    return printed
+
+
+def tunnel_states(watching: Watching) -> list[str]:
+    return [event["state"] for event in watching.of("tunnel_changed")]
+
+
+def waiting_in(pipe: int) -> int:
+    """How many bytes of a pipe were not read yet."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
+    return int(count)

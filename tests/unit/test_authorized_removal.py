@@ -9,7 +9,7 @@ import pytest
 
 from canary_tui.keys.authorized import removal, restricted_line
 from tests.harness.needs import needs_sshd
-from tests.unit.test_authorized import BARE, SHELLS, home, installed, key_count, lines, mode, run_in
+from tests.unit.authorized_homes import BARE, SHELLS, home, installed, key_count, lines, mode, run_in
 
 __all__ = ["home", "lines"]  # fixtures
 

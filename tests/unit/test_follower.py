@@ -3,118 +3,30 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failure, HostKeyOffer, Stage
-from canary_tui.monitor.board import RECENT, Health, Row
-from canary_tui.monitor.events import TunnelChanged, TunnelState
-from canary_tui.monitor.follower import (
-    FIRST_SILENT_SECONDS,
-    PATIENCE,
-    SILENT_SECONDS,
-    STEP_SECONDS,
-    Follower,
-)
-from canary_tui.monitor.history import recorder as recorder_module
+from canary_tui.monitor.board import RECENT, Health
+from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.follower import Follower
 from canary_tui.monitor.history import tail as tail_module
 from canary_tui.monitor.history.query import LogQuery
-from canary_tui.monitor.history.recorder import TICK_SECONDS
-from canary_tui.monitor.history.schema import set_aside
-from canary_tui.monitor.lock import Holder, Lock
-from canary_tui.servers.file import ServersFile
-from tests.harness.ports import eventually
-from tests.unit.fake_history import REFUSED, FakeHistory, server
+from canary_tui.monitor.lock import Holder
+from tests.unit.fake_history import REFUSED, server
+from tests.unit.follower_pair import Pair, tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from canary_tui.monitor.history.recorder import Recorder
+pytestmark = pytest.mark.usefixtures("frequent_batches")
+
 
 OFFER = HostKeyOffer(
     host="jump", port=22, key_type="ssh-ed25519", fingerprint="SHA256:x", public_line="ssh-ed25519 A"
 )
 MISSING = Failure(stage=Stage.SETTINGS, cause=Cause.PASSWORD_MISSING, summary="no source has it", remedies=())
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches come often, so that tests need not wait for them."""
-    monkeypatch.setattr(recorder_module, "BATCH_SECONDS", 0.02)
-    monkeypatch.setattr(recorder_module, "AGAIN_SECONDS", 0.05)
-
-
-class Pair:
-    """A history that is written, and the one who follows it."""
-
-    def __init__(self, folder: Path, *names: str) -> None:
-        self.history = FakeHistory(folder, *names)
-        # The lock is signed with the real time, and what is older than that is not the present.
-        self.history.now = self.began = float(int(time.time()) + 2)
-        file = ServersFile(self.history.paths.servers)
-        for name in self.history.names:
-            file.add(server(name))
-        self.file = file
-        self.batches = 0
-        self.steady = 0.0
-        self.follower = Follower(self.history.paths, lambda: self.history.now, lambda: self.steady)
-
-    @asynccontextmanager
-    async def recording(self) -> AsyncIterator[Recorder]:
-        """Record, and count the batches that are in the file."""
-        async with self.history.recording() as recorder:
-            write = recorder._write
-
-            async def counted() -> bool:
-                written = await write()
-                self.batches += 1
-                return written
-
-            recorder._write = counted  # type: ignore[method-assign]
-            await eventually(lambda: recorder._writer is not None, 5)
-            yield recorder
-
-    @property
-    def holder(self) -> Holder:
-        """Who the lock says it is; nobody has ended it in these tests."""
-        holder = Lock(self.history.paths).acquire()
-        assert holder is not None
-        return holder
-
-    async def written(self) -> None:
-        """Wait until everything that was said is in the file: one batch may be under way already."""
-        enough = self.batches + 2
-        await eventually(lambda: self.batches >= enough, 5)
-
-    async def look(self) -> None:
-        """Have what was said written, and look."""
-        await self.written()
-        self.follower.look(self.holder)
-
-    def look_for(self, seconds: float) -> str:
-        """Look for so long, with nobody writing, and return what is said of it in the end."""
-        end, holder = self.steady + seconds, self.holder
-        while self.steady < end:
-            self.steady += STEP_SECONDS / 2
-            self.history.now += STEP_SECONDS / 2
-            self.follower.look(holder)
-        return self.follower.snapshot.unread
-
-    def row(self, name: str = "orders") -> Row:
-        row = self.follower.snapshot.row(name)
-        assert row is not None
-        return row
-
-    def texts(self) -> list[str]:
-        return [line.text for line in self.follower.board.log_after(0, 10_000)]
-
-
-def tunnel(history: FakeHistory, state: TunnelState, name: str = "orders", **more: object) -> TunnelChanged:
-    return TunnelChanged(at=history.now, server=name, state=state, **more)  # type: ignore[arg-type]
 
 
 async def test_rows_show_probes_and_tunnels_as_the_monitor_has_them(tmp_path: Path) -> None:
@@ -320,148 +232,3 @@ async def test_a_wrong_servers_file_is_said_and_the_last_good_list_stays(tmp_pat
         await pair.look()
         assert "where a list" in pair.follower.snapshot.problems[0]
         assert pair.row().server.name == "orders"
-
-
-async def test_a_history_that_cannot_be_read_is_said_after_a_moment_and_again_followed(
-    tmp_path: Path,
-) -> None:
-    pair = Pair(tmp_path)
-    history = pair.history
-    async with pair.recording() as recorder:
-        recorder.feed(tunnel(history, TunnelState.UP))
-        history.probed(recorder)
-        await pair.look()
-        holder = pair.holder
-    aside = set_aside(history.path)
-    for _ in range(PATIENCE - 1):
-        pair.follower.look(holder)
-    assert (pair.follower.snapshot.unread, pair.row().health) == ("", Health.UP)
-    history.path.write_bytes(b"junk" * 1000)
-    pair.follower.look(holder)
-    assert "not a database" in pair.follower.snapshot.unread
-    assert str(history.path) in pair.follower.snapshot.unread
-    assert pair.row().health is Health.UNKNOWN
-    history.path.unlink()
-    for file in history.paths.state.glob(f"{aside.name}*"):
-        file.rename(file.with_name(file.name.replace(aside.name, history.path.name)))
-    history.now += 1
-    pair.follower.look(holder)
-    assert (pair.follower.snapshot.unread, pair.row().health) == ("", Health.UP)
-    assert len(pair.follower.board.log_after(0, 100)) == 1
-
-
-def test_a_history_that_is_not_there_is_said(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    for _ in range(PATIENCE):
-        pair.follower.look(Holder(77, 1.0))
-    assert "it is not there" in pair.follower.snapshot.unread
-    assert [row.health for row in pair.follower.snapshot.rows] == [Health.UNKNOWN]
-    assert not pair.history.paths.state.exists(), "looking makes nothing"
-
-
-async def test_a_deleted_history_is_begun_anew_with_where_the_tunnels_stand(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    history = pair.history
-    async with pair.recording() as recorder:
-        recorder.feed(tunnel(history, TunnelState.UP, local="127.0.0.1:15432"))
-        history.probed(recorder)
-        await pair.look()
-        history.path.unlink()
-        await eventually(history.path.exists, 5)
-        await eventually(lambda: recorder._writer is not None and not recorder._moved, 5)
-        assert "was deleted" in history.notes[0]
-        fresh = Follower(history.paths, lambda: history.now)
-        history.now += 1
-        history.probed(recorder)
-        await pair.written()
-        fresh.look(pair.holder)
-        assert fresh.snapshot.rows[0].local == "127.0.0.1:15432"
-        await pair.look()
-        assert pair.row().recent == (4.25, 4.25)
-    assert len(history.reader.lines()) == 1
-
-
-async def test_a_monitor_that_writes_nothing_any_more_is_not_believed_until_it_writes(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    history = pair.history
-    async with pair.recording() as recorder:
-        recorder.feed(tunnel(history, TunnelState.UP, local="127.0.0.1:15432"))
-        history.probed(recorder)
-        await pair.look()
-        # Nothing runs beside this: the recorder stands still, as after a SIGSTOP.
-        assert pair.look_for(SILENT_SECONDS) == ""
-        assert pair.row().health is Health.UP
-        said = pair.look_for(STEP_SECONDS)
-        since = time.strftime("%H:%M:%S", time.localtime(pair.began))
-        assert said.startswith(f"Process {os.getpid()} has written nothing since ")
-        assert said.endswith(since)
-        assert (pair.row().health, pair.row().local, pair.row().last) == (Health.UNKNOWN, "", None)
-        pair.file.add(server("billing"))
-        assert pair.look_for(1000) == said
-        assert [row.health for row in pair.follower.snapshot.rows] == [Health.UNKNOWN] * 2
-        history.wrote(recorder, "awake again")
-        await pair.look()
-        assert pair.follower.snapshot.unread == ""
-        assert (pair.row().health, pair.row().local) == (Health.UP, "127.0.0.1:15432")
-        assert len(pair.row().recent) == 1
-        assert len(pair.follower.board.log_after(0, 10)) == 2
-
-
-async def test_a_monitor_that_probes_seldom_is_believed_meanwhile(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    async with pair.recording() as recorder:
-        recorder.feed(tunnel(pair.history, TunnelState.UP))
-        pair.history.probed(recorder)
-        await pair.look()
-        for _ in range(12):
-            assert pair.look_for(TICK_SECONDS) == ""
-            await pair.written()
-        assert pair.row().health is Health.UP
-
-
-async def test_before_a_server_was_probed_it_may_take_longer(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    async with pair.recording() as recorder:
-        recorder.feed(tunnel(pair.history, TunnelState.OPENING))
-        await pair.look()
-        assert pair.look_for(FIRST_SILENT_SECONDS) == ""
-        assert "has written nothing since" in pair.look_for(STEP_SECONDS)
-
-
-async def test_nothing_need_be_written_of_servers_that_are_switched_off(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    pair.file.set_value("orders", ("enabled",), False)
-    async with pair.recording() as recorder:
-        pair.history.wrote(recorder, "begun")
-        await pair.look()
-        assert pair.look_for(1000) == ""
-        pair.file.set_value("orders", ("enabled",), True)
-        assert pair.look_for(SILENT_SECONDS) == "", "it counts from the moment at which one is watched"
-
-
-async def test_a_copy_that_stood_still_itself_accuses_nobody(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    async with pair.recording() as recorder:
-        pair.history.probed(recorder)
-        recorder.feed(tunnel(pair.history, TunnelState.UP))
-        await pair.look()
-        pair.steady += 3600
-        pair.follower.look(pair.holder)
-        assert (pair.follower.snapshot.unread, pair.row().health) == ("", Health.UP)
-
-
-async def test_where_nobody_monitors_nothing_is_known_and_it_is_said_why(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    async with pair.recording() as recorder:
-        recorder.feed(tunnel(pair.history, TunnelState.UP))
-        pair.history.probed(recorder)
-        await pair.look()
-        holder = pair.holder
-    pair.follower.end()
-    pair.follower.expect(holder, "no thread is free")
-    for _ in range(2):
-        pair.follower.look(holder, "no thread is free")
-        snapshot = pair.follower.snapshot
-        assert (snapshot.monitored_by, snapshot.unread) == (holder, "no thread is free")
-        assert pair.row().health is Health.UNKNOWN
-    assert len(pair.follower.board.log_after(0, 10)) == 1

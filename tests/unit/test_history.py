@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -11,38 +10,18 @@ import pytest
 
 from canary_tui.diagnosis.stages import Stage
 from canary_tui.monitor.events import IncidentChanged, Slept, TunnelChanged, TunnelState
-from canary_tui.monitor.history import recorder as recorder_module
-from canary_tui.monitor.history import retention
 from canary_tui.monitor.history.query import LogQuery
-from canary_tui.monitor.history.reader import HistoryUnreadable
 from canary_tui.monitor.history.rows import STAGES
-from canary_tui.monitor.history.schema import open_history
 from canary_tui.monitor.incidents import Change
-from canary_tui.servers.fleet import HistoryLimits
 from tests.unit.fake_history import REFUSED, START, FakeHistory
+from tests.unit.kept_history import DAY, kept, rows, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from canary_tui.monitor.board import LogLine
 
-DAY = 86_400.0
-
-
-def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    database = sqlite3.connect(path)
-    try:
-        return database.execute(sql).fetchall()
-    finally:
-        database.close()
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches come often, so that tests need not wait for them."""
-    monkeypatch.setattr(recorder_module, "BATCH_SECONDS", 0.03)
-    monkeypatch.setattr(recorder_module, "AGAIN_SECONDS", 0.1)
+pytestmark = pytest.mark.usefixtures("frequent_batches")
 
 
 async def test_a_probe_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -243,84 +222,6 @@ async def test_the_files_are_private(tmp_path: Path) -> None:
         assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [b"this is no database at all " * 100, b"SQLite format 3\0" + b"\x07" * 5000],
-    ids=["text", "torn"],
-)
-async def test_a_corrupt_file_is_set_aside_and_said(tmp_path: Path, junk: bytes) -> None:
-    history = FakeHistory(tmp_path)
-    history.paths.state.mkdir()
-    history.path.write_bytes(junk)
-    async with history.recording() as recorder:
-        history.probed(recorder)
-    assert len(history.reader.lines()) == 1
-    (aside,) = history.paths.state.glob("history.db.corrupt-*")
-    assert aside.read_bytes() == junk
-    assert str(aside) in history.notes[0]
-
-
-async def test_a_database_of_another_program_is_set_aside(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    history.paths.state.mkdir()
-    rows(history.path, "CREATE TABLE theirs (x)")
-    async with history.recording() as recorder:
-        history.probed(recorder)
-    assert len(history.reader.lines()) == 1
-    assert len(list(history.paths.state.glob("history.db.corrupt-*"))) == 1
-
-
-async def test_a_file_that_breaks_while_it_is_written_is_set_aside(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    async with history.recording() as recorder:
-        for _ in range(500):
-            history.probed(recorder)
-            history.now += 1
-    whole = history.path.read_bytes()
-    history.path.write_bytes(whole[:4096] + b"\x55" * (len(whole) - 4096))
-    async with history.recording() as recorder:
-        for _ in range(3):
-            history.probed(recorder)
-            history.now += 1
-            await until(lambda: bool(history.notes))
-    assert "not sound" in history.notes[0]
-    assert len(history.reader.lines()) == 3
-
-
-async def test_a_full_disk_is_said_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    async with history.recording() as recorder:
-        history.probed(recorder)
-        await until(lambda: len(history.reader.lines()) == 1)
-        assert recorder._writer is not None
-        await recorder._writer.database.execute("PRAGMA max_page_count = 1")  # SQLite's own full disk
-        for _ in range(300):
-            history.now += 1
-            history.probed(recorder, failure=REFUSED)
-        await until(lambda: bool(history.notes))
-        assert len(history.reader.lines(LogQuery(limit=500))) == 1
-        await recorder._writer.database.execute("PRAGMA max_page_count = 1000000")
-        await until(lambda: len(history.reader.lines(LogQuery(limit=500))) == 301)
-    assert [note.partition(":")[0] for note in history.notes] == [
-        "the history cannot be written",
-        "the history is written again",
-    ]
-    assert history.reader.uptimes(DAY)["orders"].down > 0
-    assert len(history.reader.incidents()) == 1
-
-
-async def test_the_oldest_lines_go_when_too_many_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder_module, "QUEUE_LENGTH", 10)
-    history = FakeHistory(tmp_path)
-    async with history.recording() as recorder:
-        for number in range(25):
-            history.wrote(recorder, f"line {number}")
-    assert [line.text for line in history.reader.lines()] == [f"line {number}" for number in range(15, 25)]
-    assert "15 lines were lost" in history.notes[-1]
-
-
 async def test_two_readers_see_whole_lines_while_it_is_written(tmp_path: Path) -> None:
     history = FakeHistory(tmp_path)
 
@@ -342,20 +243,6 @@ async def test_two_readers_see_whole_lines_while_it_is_written(tmp_path: Path) -
         async with asyncio.timeout(20):
             for counts in await asyncio.gather(*readers):
                 assert counts == sorted(counts)
-
-
-async def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    async with history.recording() as recorder:
-        history.probed(recorder)
-    rows(history.path, "PRAGMA user_version = 99")
-    before = history.path.read_bytes()
-    async with history.recording() as recorder:
-        history.probed(recorder)
-    assert history.path.read_bytes() == before
-    assert "newer canary-tui" in history.notes[0]
-    with pytest.raises(HistoryUnreadable, match="newer canary-tui"):
-        history.reader.lines()
 
 
 def test_a_history_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
@@ -388,90 +275,6 @@ async def test_only_the_holder_of_the_lock_writes_and_the_other_takes_over(tmp_p
             second.probed(other, ms=3)
     assert [line.result.total_ms for line in second.reader.lines() if line.result] == [2, 3]
     assert second.reader.uptimes(DAY)["orders"].up == 20 + 30, "what both have seen counts once"
-
-
-async def test_old_results_go_and_incidents_stay(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    history.limits = HistoryLimits(raw=3 * DAY, rollups=400 * DAY)
-    async with history.recording() as recorder:
-        history.probed(recorder, failure=REFUSED)
-        history.wrote(recorder, "long ago")
-        history.now += 60
-        history.probed(recorder)
-        history.now += 5
-    history.now += 2 * DAY
-    await pruned(history)
-    assert len(history.reader.lines()) == 3
-    history.now += 2 * DAY
-    await pruned(history)
-    assert history.reader.lines() == []
-    assert rows(history.path, "SELECT count(*) FROM failures") == [(0,)]
-    assert history.reader.uptimes(30 * DAY)["orders"].up > 0
-    history.now += 400 * DAY
-    await pruned(history)
-    assert rows(history.path, "SELECT count(*) FROM hours") == [(0,)]
-    assert len(history.reader.incidents()) == 1
-
-
-async def test_nothing_is_deleted_before_it_is_known_how_long_it_is_to_be_kept(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    async with history.recording() as recorder:
-        history.wrote(recorder, "ten days ago")
-    history.now += 10 * DAY
-    async with history.recording(loaded=False) as recorder:
-        for count in (2, 3, 4):  # each is written by a round of its own, which might delete
-            history.wrote(recorder, "today")
-            await kept(history, count)
-    assert [line.text for line in history.reader.lines()] == ["ten days ago", "today", "today", "today"]
-    await pruned(history)
-    assert [line.text for line in history.reader.lines()] == ["today", "today", "today"]
-
-
-async def test_the_size_limit_holds_and_the_newest_stay(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    history.limits = HistoryLimits(max_size=200_000)
-    async with history.recording() as recorder:
-        for _ in range(4_000):
-            history.probed(recorder)
-            history.now += 0.001
-    newest = history.now
-    await pruned(history)
-    assert history.path.stat().st_size <= 200_000
-    kept = history.reader.lines(LogQuery(limit=4_000))
-    assert 0 < len(kept) < 4_000
-    assert kept[-1].at == pytest.approx(newest, abs=1)
-
-
-async def test_space_is_given_back_in_few_steps(tmp_path: Path) -> None:
-    history = FakeHistory(tmp_path)
-    async with history.recording() as recorder:
-        for _ in range(4_000):
-            history.probed(recorder)
-    database, steps = await open_history(history.path), 0
-    try:
-        while await retention.step(database, history.now, HistoryLimits(max_size=100_000)):
-            steps += 1
-    finally:
-        await database.close()
-    assert history.path.stat().st_size <= 100_000
-    assert steps < 12
-
-
-async def pruned(history: FakeHistory) -> None:
-    """Record nothing until the recorder has found nothing more to delete."""
-    async with history.recording() as recorder:
-        await until(lambda: recorder._pruned == history.now)
-
-
-async def kept(history: FakeHistory, count: int) -> None:
-    """Wait until so many lines are on disk."""
-    await until(lambda: len(history.reader.lines(LogQuery(limit=2000))) == count)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def test_every_stage_has_a_number_of_its_own() -> None:

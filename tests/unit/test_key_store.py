@@ -7,20 +7,21 @@ import os
 import resource
 import signal
 import stat
-import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.keys.store import MAX_KEY_BYTES, KeyStore
+from canary_tui.keys.store import KeyStore
 from canary_tui.paths import create_file
 from canary_tui.servers.model import Database, Engine, Server, SshServer
+from tests.unit.spoilt_keys import UNUSABLE, keygen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
 
 COMMENT = "querycanary.com"
 
@@ -48,11 +49,6 @@ def names(folder: Path) -> list[str]:
 def server(key: str = "") -> Server:
     ssh = SshServer(host="bastion", user="ssh_user", key=key)
     return Server(name="orders", engine=Engine.POSTGRESQL, database=Database(host="db", port=5432), ssh=ssh)
-
-
-def keygen(*arguments: str | Path) -> str:
-    done = subprocess.run(["ssh-keygen", *arguments], capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 def test_files_and_folders_are_private_whatever_the_umask(store: KeyStore, umask: int) -> None:
@@ -111,68 +107,6 @@ def test_a_key_is_never_overwritten(store: KeyStore, standing: str) -> None:
 def test_the_private_key_shows_nowhere(store: KeyStore) -> None:
     key = store.create("orders", COMMENT)
     assert repr(key) == f"StoredKey({key.path}, {key.fingerprint})"
-
-
-def missing(path: Path) -> None:
-    path.unlink()
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def directory(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def fifo(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path, 0o600)
-
-
-def world_readable(path: Path) -> None:
-    path.chmod(0o644)
-
-
-def encrypted(path: Path) -> None:
-    keygen("-p", "-q", "-N", "secret words", "-f", path)
-
-
-def encrypted_pem(path: Path) -> None:
-    keygen("-p", "-q", "-m", "PEM", "-N", "secret words", "-f", path)
-
-
-def public(path: Path) -> None:
-    path.write_bytes(path.with_name("orders.pub").read_bytes())
-    path.chmod(0o644)
-
-
-def huge(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\n" * MAX_KEY_BYTES)
-
-
-def binary(path: Path) -> None:
-    path.write_bytes(bytes(range(256)))
-
-
-def truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:100])
-
-
-UNUSABLE = [
-    (missing, Cause.KEY_MISSING, "no such file"),
-    (empty, Cause.KEY_UNREADABLE, "is empty"),
-    (directory, Cause.KEY_UNREADABLE, "Is a directory"),
-    (fifo, Cause.KEY_UNREADABLE, "is no file"),
-    (world_readable, Cause.KEY_PERMISSIONS, "has mode 0644; 0600 is needed"),
-    (encrypted, Cause.KEY_UNREADABLE, "is protected by a passphrase"),
-    (encrypted_pem, Cause.KEY_UNREADABLE, "is protected by a passphrase"),
-    (public, Cause.KEY_UNREADABLE, "is a public key; the private one is needed"),
-    (huge, Cause.KEY_UNREADABLE, "is too large for a key"),
-    (binary, Cause.KEY_UNREADABLE, "Invalid private key"),
-    (truncated, Cause.KEY_UNREADABLE, ""),
-]
 
 
 @pytest.mark.parametrize(("spoil", "cause", "words"), UNUSABLE, ids=[case[0].__name__ for case in UNUSABLE])

@@ -65,25 +65,39 @@ def entries(draw: st.DrawFn, name: str, dash: str, local_port: int) -> str:
     """Write one entry as some person might, as a block or on one line."""
     port = draw(st.sampled_from(["", "5432", "'6000'"]))
     if draw(st.integers(0, 4)) == 0:
-        ssh = draw(
-            st.sampled_from(
-                ["", f", ssh: {{host: j, user: u, local_port: {local_port}}}", ", ssh: {host: j, user: 'u' }"]
-            )
-        )
-        extra = draw(st.sampled_from(["", ", x-team: [a, {b: c}]", ", tags: [a]", ", probe: {}"]))
-        return f"{dash}- {{name: {name}, engine: mysql, database: {{host: h}}{ssh}{extra}}}{draw(comments)}\n"
+        return draw(entries_on_one_line(name, dash, local_port))
     inside = dash + "  "
     step = draw(st.sampled_from([" ", "  ", "    "]))
-    parts = [f"name: {name}{draw(comments)}\n"]
     engines = ["engine: postgresql\n", 'engine: "mysql"\n', *(["engine: tcp\n"] if port else [])]
-    parts.append(draw(st.sampled_from(engines)))
-    parts.append(
-        draw(
-            st.sampled_from(
-                ["", "tags: [a, 'b c']\n", f"tags:\n{inside}- a\n{inside}- b  # two\n", "enabled: no\n"]
-            )
-        )
+    tags = ["", "tags: [a, 'b c']\n", f"tags:\n{inside}- a\n{inside}- b  # two\n", "enabled: no\n"]
+    probes = ["", "probe: {every: 30s}\n", "probe:\n", f"probe:\n{inside}{step}timeout: 3s\n"]
+    parts = [
+        f"name: {name}{draw(comments)}\n",
+        draw(st.sampled_from(engines)),
+        draw(st.sampled_from(tags)),
+        draw(database_blocks(inside, step, port)),
+        draw(ssh_blocks(inside, step, local_port)),
+        draw(st.sampled_from(probes)),
+    ]
+    first, *rest = [part for part in parts if part]
+    return (
+        dash
+        + "- "
+        + first
+        + "".join(draw(st.sampled_from(["", inside + "# said\n"])) + inside + part for part in rest)
     )
+
+
+@st.composite
+def entries_on_one_line(draw: st.DrawFn, name: str, dash: str, local_port: int) -> str:
+    tunnel = f", ssh: {{host: j, user: u, local_port: {local_port}}}"
+    ssh = draw(st.sampled_from(["", tunnel, ", ssh: {host: j, user: 'u' }"]))
+    extra = draw(st.sampled_from(["", ", x-team: [a, {b: c}]", ", tags: [a]", ", probe: {}"]))
+    return f"{dash}- {{name: {name}, engine: mysql, database: {{host: h}}{ssh}{extra}}}{draw(comments)}\n"
+
+
+@st.composite
+def database_blocks(draw: st.DrawFn, inside: str, step: str, port: str) -> str:
     password = draw(
         st.sampled_from(["", "password: {env: X}\n", f"password:\n{inside}{step} env: X\n", "password: ~\n"])
     )
@@ -93,9 +107,12 @@ def entries(draw: st.DrawFn, name: str, dash: str, local_port: int) -> str:
         password,
         "x-note: |\n" + inside + step + "   two\n\n" if draw(st.booleans()) else "",
     ]
-    parts.append(
-        "database:" + draw(comments) + "\n" + "".join(inside + step + value for value in values if value)
-    )
+    return "database:" + draw(comments) + "\n" + "".join(inside + step + value for value in values if value)
+
+
+@st.composite
+def ssh_blocks(draw: st.DrawFn, inside: str, step: str, local_port: int) -> str:
+    """Write a tunnel as a block or in braces, or none."""
     kind = draw(st.integers(0, 2))
     if kind == 1:
         values = [
@@ -104,25 +121,11 @@ def entries(draw: st.DrawFn, name: str, dash: str, local_port: int) -> str:
             "user: >-\n" + inside + step + "  me\n",
             f"local_port: {local_port}{draw(comments)}\n",
         ]
-        parts.append("ssh:\n" + "".join(inside + step + value for value in values))
-    elif kind == 2:
-        parts.append(
-            "ssh: {host: jump, user: u"
-            + draw(st.sampled_from(["", ", key: k", ",\n" + inside + "   key: k # c\n" + inside]))
-            + "}\n"
-        )
-    parts.append(
-        draw(
-            st.sampled_from(["", "probe: {every: 30s}\n", "probe:\n", f"probe:\n{inside}{step}timeout: 3s\n"])
-        )
-    )
-    first, *rest = [part for part in parts if part]
-    return (
-        dash
-        + "- "
-        + first
-        + "".join(draw(st.sampled_from(["", inside + "# said\n"])) + inside + part for part in rest)
-    )
+        return "ssh:\n" + "".join(inside + step + value for value in values)
+    if kind == 2:
+        key = draw(st.sampled_from(["", ", key: k", ",\n" + inside + "   key: k # c\n" + inside]))
+        return "ssh: {host: jump, user: u" + key + "}\n"
+    return ""
 
 
 @st.composite
