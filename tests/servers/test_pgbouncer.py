@@ -11,6 +11,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.monitor.backoff import retry_of_probe
 from canary_tui.servers.model import Engine, TlsMode
+from tests.harness.misbehave import Silent
 from tests.harness.ports import free_port
 from tests.servers.probing import Target, probe
 from tests.servers.test_databases import target_of
@@ -130,6 +131,43 @@ async def test_a_pooler_that_lets_nobody_in_from_here_is_told_with_its_words(
     outcome = await probe(target(pgbouncer, postgres))
     assert outcome.cause in {Cause.LOGIN_REFUSED, Cause.DATABASE_HOST_NOT_ALLOWED}, outcome
     assert outcome.detail
+
+
+async def test_a_certificate_that_the_pooler_asks_for_is_no_wrong_password(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], authority: Authority, tmp_path: Path
+) -> None:
+    hba, tls = tmp_path / "hba.conf", authority.issue(["db.internal"])
+    hba.write_text("hostssl all all 127.0.0.0/8 cert\n")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    for file in (tls.cert, tls.key):
+        file.chmod(0o644)
+    files = {"client_tls_cert_file": str(tls.cert), "client_tls_key_file": str(tls.key)}
+    settings = {"auth_type": "hba", "auth_hba_file": str(hba), "client_tls_sslmode": "allow", **files}
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), {postgres.user: postgres.password}, settings)
+    outcome = await probe(target(pgbouncer, postgres))
+    assert outcome.cause is Cause.CLIENT_CERTIFICATE_REQUIRED, outcome
+
+
+async def test_the_poolers_own_time_limits_are_told(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer]
+) -> None:
+    users = {postgres.user: postgres.password}
+    slow = make_pgbouncer((postgres.host, postgres.port), users, {"query_timeout": "1"})
+    outcome = await probe(replace(target(slow, postgres), query="select pg_sleep(4)"))
+    assert outcome.blame == (Stage.QUERY, Cause.QUERY_TIMED_OUT), outcome
+    with Silent() as silent:
+        waiting = make_pgbouncer((silent.host, silent.port), users, {"client_login_timeout": "1"})
+        outcome = await probe(target(waiting, postgres))
+    assert outcome.cause is Cause.DATABASE_UNAVAILABLE, outcome
+
+
+async def test_its_own_database_is_for_its_administrators(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer]
+) -> None:
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), {postgres.user: postgres.password})
+    outcome = await probe(replace(target(pgbouncer, postgres), database="pgbouncer"))
+    assert outcome.blame == (Stage.LOGIN, Cause.DATABASE_ACCESS_DENIED), outcome
 
 
 async def test_a_database_that_the_pooler_has_switched_off_is_told(

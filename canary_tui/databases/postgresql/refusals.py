@@ -108,7 +108,12 @@ USERS = (
 )
 """Who asked for a statement to be cancelled. A time limit's message has no such word in any language."""
 
+OF_A_STATEMENT = frozenset({"0A", "20", "21", "22", "23", "24", "25", "26", "2B", "34", "40", "42", "44"})
+"""The classes of SQLSTATE that find fault with a statement, whatever the words."""
+
 POOLERS: tuple[tuple[str, Cause], ...] = (
+    (r"^not allowed$", C.DATABASE_ACCESS_DENIED),  # PgBouncer, of its own database
+    (r"^query[ _]timeout", C.QUERY_TIMED_OUT),
     (
         r"no such database|unknown database|database .* does not exist|no pool configured",
         C.DATABASE_NOT_FOUND,
@@ -116,20 +121,25 @@ POOLERS: tuple[tuple[str, Cause], ...] = (
     # Before what is said of logins: a pooler may quote what the database said of the pooler's own.
     (
         r"server_login_retry|server login|server_connect|server conn crashed|server closed the connection"
-        r"|(cannot|can't|could not|couldn't|unable to|failed to) (connect to|reach|get|acquire|create) [^,.]*"
-        r"(server|backend|node|connection|database)"
+        r"|(cannot|can't|could not|couldn't|unable to|failed to)"
+        r" (connect to|reach|get|acquire|create|establish) [^,.]*"
+        r"(server|backend|node|connection|database|upstream)"
         r"|connect timeout|timed.out waiting|query_wait_timeout|pool timeout|could not fork"
         r"|no (healthy )?(server|backend|upstream)s? (is |are )?available"
         r"|all ?(servers|replicas|backend nodes) ?(are )?down"
-        r"|(is|has been) (paused|disabled|suspended)|not accepting",
+        r"|(is|has been) (paused|disabled|suspended)|not accepting|server down|database removed",
         C.DATABASE_UNAVAILABLE,
     ),
     (
         r"(ssl|tls)( connection)?( is)? required|requires? (an? )?(ssl|tls)|connection is insecure",
         C.TLS_REQUIRED,
     ),
+    (r"certificate authentication failed|client certificate required", C.CLIENT_CERTIFICATE_REQUIRED),
     (r"auth\w* failed|no such user|(wrong|invalid|incorrect) (password|credentials)", C.PASSWORD_REJECTED),
-    (r"no more connections|too many (\w+ )?connections|max(imum)? client", C.DATABASE_TOO_MANY_CONNECTIONS),
+    (
+        r"no more connections|too many (\w+ )?connections|connections exceeded|max(imum)? client",
+        C.DATABASE_TOO_MANY_CONNECTIONS,
+    ),
     (r"shut(ting)? down|starting up", C.DATABASE_STARTING),
     (r"not allowed|hba", C.DATABASE_HOST_NOT_ALLOWED),
 )
@@ -160,7 +170,8 @@ def cause_of(said: Refusal, stage: Stage, *, tls_possible: bool) -> Cause:
         cause = AT_QUERY.get(said.state)
         if cause is C.QUERY_TIMED_OUT and said.routine == "ProcessInterrupts" and not _by_limit(said.text):
             return C.QUERY_FAILED  # somebody cancelled it
-        return cause or (_by_words(said.text) if pooler else None) or C.QUERY_FAILED
+        of_statement = said.state[:2] in OF_A_STATEMENT
+        return cause or (_by_words(said.text) if pooler and not of_statement else None) or C.QUERY_FAILED
     if said.state == "28000" and (not pooler or "pg_hba.conf" in said.text):
         return _unauthorized(said, tls_possible=tls_possible)
     if said.state in BY_STATE:
@@ -189,5 +200,5 @@ def _by_limit(text: str) -> bool:
 
 
 def _by_words(text: str) -> Cause | None:
-    said = text.lower()
+    said = _QUOTED.sub(" ", text.lower())
     return next((cause for pattern, cause in POOLERS if re.search(pattern, said)), None)
