@@ -120,6 +120,15 @@ async def test_more_connections_than_the_user_may_make_are_too_many(accounts: Ma
     assert (await probe(target)).cause is Cause.DATABASE_TOO_MANY_CONNECTIONS
 
 
+async def test_more_queries_than_the_user_may_make_are_no_connections(accounts: MariaDB) -> None:
+    accounts.execute("CREATE USER curious@'%' IDENTIFIED BY 'p' WITH MAX_QUERIES_PER_HOUR 3")
+    target = replace(target_of(accounts), user="curious", password="p", database="")
+    assert (await probe(target)).cause is None
+    outcome = await probe(target)
+    assert outcome.blame == (Stage.QUERY, Cause.QUERY_FAILED), outcome
+    assert "max_queries_per_hour" in outcome.detail
+
+
 async def test_a_host_that_has_no_account_is_not_allowed(make_mariadb: Callable[..., MariaDB]) -> None:
     server = make_mariadb()
     server.execute(f"RENAME USER {server.user}@'%' TO {server.user}@'127.0.0.9'; FLUSH PRIVILEGES")

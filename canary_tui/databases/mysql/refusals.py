@@ -129,6 +129,8 @@ def cause_of(number: int, text: str, stage: Stage) -> Cause:
     query = stage is Stage.QUERY
     said = text.lower()
     found = (ANYWHERE | (AT_QUERY if query else AT_LOGIN)).get(number)
+    if number == 1226 and "_per_hour" in said and "connections" not in said:
+        return C.QUERY_FAILED  # MAX_QUERIES_PER_HOUR: no connection is one too many
     if number in OWN_NUMBERS or number >= OWN_FROM:
         # Each has its own meaning for them: 9002 is Azure's for TLS, and TiDB's for a store that is silent.
         found = next((cause for words, cause in PROXIES if any(word in said for word in words)), found)
