@@ -59,7 +59,7 @@ def test_a_password_is_not_asked_for(canary: Canary, world: World) -> None:
     world.write(service(world, 6379))
     outcome = canary("password", "cache", stdin="hunter2\n")
     assert outcome.status == 2
-    assert "nothing logs in" in outcome.err
+    assert "engine: tcp has no login" in outcome.err
 
 
 def test_connect_gives_a_command_the_address_and_nobodys_password(

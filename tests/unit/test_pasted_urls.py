@@ -232,6 +232,14 @@ def test_each_refusal_says_what_is_wrong_and_repeats_nothing(url: str, words: st
     assert "cret" not in said
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("clickhouse+http://h/d", ""), ("clickhouse+native://h/d", "9000"), ("redis://h", "6379")],
+)
+def test_a_port_that_the_protocol_does_not_have_is_not_made_up(url: str, port: str) -> None:
+    assert parse_url(url).port == port
+
+
 # Elsewhere
 
 

@@ -110,7 +110,8 @@ def _place(engine: Engine, scheme: str, rest: str, *, driver: str) -> UrlParts:
     left_out = [said for key, said in named.items() if values.get(key)]
     if semicolon or values.keys() - {*named, "host", "port"}:
         left_out.append("the parameters")
-    port = parts.port or str(engine.facts.url_schemes[scheme] or "")
+    usual = None if "http" in driver else engine.facts.url_schemes[scheme]  # of the native protocol
+    port = parts.port or str(usual or "")
     return msgspec.structs.replace(parts, port=port, left_out=tuple(left_out))
 
 
