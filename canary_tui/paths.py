@@ -164,7 +164,7 @@ def create_file(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file in the place of the one that stands there, whole or not at all.
+    """Write a file instead of the one that stands there, whole or not at all.
 
     Raises OSError when it cannot be written; the old one is then as it was.
     """

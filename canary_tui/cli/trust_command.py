@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("trust")
 @click.argument("name", type=ServerName())
 @click.option("--fingerprint", metavar="SHA256:…", help="Trust the host key only if it has this fingerprint.")
-@click.option("--replace", is_flag=True, help="Take it in the place of a key that was trusted before.")
+@click.option("--replace", is_flag=True, help="Take it instead of a key that was trusted before.")
 @click.option("--add", is_flag=True, help="Trust it beside those: several machines answer at one address.")
 @click.option("--no-tls", is_flag=True, help="Let the database, which had TLS, be without from now on.")
 @click.option("--yes", is_flag=True, help="With --no-tls: do not ask.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from canary_tui.diagnosis.causes import ROWS
-from canary_tui.diagnosis.causes.row import Line
+from canary_tui.diagnosis.causes.row import Row
 from canary_tui.diagnosis.causes.stage_words import LOOK_AT, TITLES
+from canary_tui.diagnosis.engines import ENGINES
+from canary_tui.diagnosis.engines.words import EngineWords
+from canary_tui.diagnosis.lines import Line
 from canary_tui.diagnosis.stages import SSH_STAGES, Cause, Failed, Failure, Stage
 from canary_tui.diagnosis.words import STAND_INS, complete, fill
 
-_TAGS = frozenset(tag for row in ROWS.values() for line in row.lines() for tag in line.tags)
+_USUAL_ENGINE = next(iter(ENGINES))
 
 
 def explain(failed: Failed, stage: Stage, words: Mapping[str, str]) -> Failure:
@@ -20,14 +23,14 @@ def explain(failed: Failed, stage: Stage, words: Mapping[str, str]) -> Failure:
     missing or strange never raises: the sentence says "the SSH server" where it has no name.
     """
     known = complete({**words, **failed.facts})
-    row = ROWS[failed.cause]
+    row, engine = ROWS[failed.cause], _engine(known)
     tags = _tags(stage, known)
-    summary = _first(row.summary, tags) or row.summary[-1]
+    summary = _first((*engine.of(failed.cause).summary, *row.summary), tags) or row.summary[-1]
     return Failure(
         stage=stage,
         cause=failed.cause,
         summary=fill(summary.text, known),
-        remedies=tuple(fill(line.text, known) for line in row.remedies if line.tags <= tags),
+        remedies=tuple(fill(line.text, known) for line in _remedies(row, engine) if line.tags <= tags),
         detail=failed.detail,
     )
 
@@ -38,8 +41,8 @@ def look_at(cause: Cause, stage: Stage, words: Mapping[str, str]) -> str:
     ``words`` as for ``explain``.
     """
     known = complete(words)
-    tags = _tags(stage, known)
-    line = _first(ROWS[cause].look_at, tags) or _first(LOOK_AT.get(stage, ()), tags)
+    own, row, of_stage = _engine(known).of(cause).look_at, ROWS[cause].look_at, LOOK_AT.get(stage, ())
+    line = _first((*own, *row, *of_stage), _tags(stage, known))
     return fill(line.text, known) if line is not None else ""
 
 
@@ -54,17 +57,22 @@ def stage_title(stage: Stage, *, direct: bool) -> str:
     return without if direct else tunnelled
 
 
+def _remedies(row: Row, engine: EngineWords) -> Iterator[Line]:
+    for piece in row.remedies:
+        yield from (piece,) if isinstance(piece, Line) else engine.at(piece, row.cause)
+
+
 def _first(lines: tuple[Line, ...], tags: frozenset[str]) -> Line | None:
     return next((line for line in lines if line.tags <= tags), None)
+
+
+def _engine(words: Mapping[str, str]) -> EngineWords:
+    return ENGINES.get(words.get("engine", ""), ENGINES[_USUAL_ENGINE])
 
 
 def _tags(stage: Stage, words: Mapping[str, str]) -> frozenset[str]:
     tunnelled = "ssh_host" in words or stage in SSH_STAGES
     route = "tunnel" if tunnelled else "direct"
-    # Which engine it is decides half of the remedies; without a word of it, the default engine is meant.
-    engine = words.get("engine", "")
-    if engine not in _TAGS:
-        engine = "postgresql"
     software = "dropbear" if words.get("ssh_software") == "dropbear" else "openssh"
     facts = (f"has:{word}" if word in words else f"lacks:{word}" for word in STAND_INS)
-    return frozenset({stage.value, route, engine, software, *facts})
+    return frozenset({stage.value, route, software, *facts})

@@ -34,7 +34,7 @@ def what_to_do(findings: Collection[str], beyond: Collection[str] = (), software
     """
     if not NEEDS_ANOTHER_ACCOUNT.union(beyond).issuperset(findings):
         rest = " What it leaves open, no line closes there." if set(beyond).intersection(findings) else ""
-        return f"Install this line on the SSH server in the place of the one that has the same key.{rest}"
+        return f"Install this line on the SSH server instead of the one that has the same key.{rest}"
     if not set(beyond).issuperset(findings):
         return (
             "No line closes this. Install the line for an account without privileges, and put that account "

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from canary_tui.diagnosis.catalogue import stage_title, title
 from canary_tui.diagnosis.causes import CAUSES_BY_STAGE, ROWS
 from canary_tui.diagnosis.causes.retries import NETWORK
-from canary_tui.diagnosis.causes.row import Line
+from canary_tui.diagnosis.engines import ENGINES
+from canary_tui.diagnosis.engines.words import EngineWords
+from canary_tui.diagnosis.lines import Line
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.diagnosis.words import Sql, complete, fill
 
@@ -29,6 +31,7 @@ EXAMPLE: dict[str, str] = {
     "ssh_port": "22",
     "ssh_user": "ssh_user",
     "local_port": "15432",
+    "plainest_query": "select 1",
     "timeout": "5 s",
     "key_path": "~/.local/share/canary-tui/keys/orders-prod",
     "known_hosts_path": "~/.local/share/canary-tui/known_hosts",
@@ -43,19 +46,14 @@ EXAMPLE: dict[str, str] = {
 }
 """The server of the page's examples."""
 
-MYSQL = {"engine": "mysql", "engine_title": "MySQL", "sql": Sql.MYSQL, "db_port": "3306"}
-TCP = {"engine": "tcp", "engine_title": "TCP service", "db_port": "6379"}
 DIRECT = {"ssh_host": "", "ssh_port": "", "ssh_user": ""}
 LABELS = {
-    "postgresql": "PostgreSQL",
-    "mysql": "MySQL and MariaDB",
-    "tcp": "any other service",
     "tunnel": "with a tunnel",
     "direct": "without a tunnel",
     "openssh": "OpenSSH",
     "dropbear": "dropbear",
     "has:own_query": "with a query of your own",
-    "lacks:own_query": "with `select 1`",
+    "lacks:own_query": "without a query of your own",
     "has:asks_elsewhere": "where pg_hba.conf asks LDAP, PAM or RADIUS",
     "has:no_tls": "with `tls: disable`",
     "lacks:no_tls": "with any other `tls`",
@@ -157,25 +155,31 @@ def _cause(cause: Cause) -> Iterator[str]:
     row = ROWS[cause]
     yield f'<a id="{cause}"></a>\n'
     yield f"### `{cause}`: {title(cause)}\n"
-    yield "\n>\n".join(f"> {_labelled(line)}" for line in row.summary) + "\n"
-    yield from (f"- {_labelled(line)}" for line in row.remedies)
+    own = (_labelled(line, words) for words in ENGINES.values() for line in words.of(cause).summary)
+    yield "\n>\n".join(f"> {said}" for said in (*own, *map(_labelled, row.summary))) + "\n"
+    for piece in row.remedies:
+        if isinstance(piece, Line):
+            yield f"- {_labelled(piece)}"
+        else:
+            yield from (
+                f"- {_labelled(line, words)}" for words in ENGINES.values() for line in words.at(piece, cause)
+            )
     yield "" if row.retry is NETWORK else f"\n*Tried again* {row.retry.words}.\n"
 
 
-def _labelled(line: Line) -> str:
-    labels = [label for tag, label in LABELS.items() if tag in line.tags]
+def _labelled(line: Line, engine: EngineWords | None = None) -> str:
+    labels = [engine.label] if engine is not None else []
+    labels += [label for tag, label in LABELS.items() if tag in line.tags]
     if not labels:
         return _example(line)
     label = ", ".join(labels)
-    return f"*{label[0].upper()}{label[1:]}:* {_example(line)}"
+    return f"*{label[0].upper()}{label[1:]}:* {_example(line, engine)}"
 
 
-def _example(line: Line) -> str:
+def _example(line: Line, engine: EngineWords | None = None) -> str:
     """Return a sentence as it is said of the example server, or of one like it that the sentence is for."""
-    words = dict(EXAMPLE)
-    for tag, others in {"mysql": MYSQL, "tcp": TCP, "direct": DIRECT}.items():
-        words |= others if tag in line.tags else {}
-    return fill(line.text, complete(words))
+    words = EXAMPLE | (DIRECT if "direct" in line.tags else {})
+    return fill(line.text, complete(words | dict(engine.example if engine is not None else {})))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ STAND_INS: dict[str, str] = {
     "tls": "as it is",
     "no_tls": "TLS is switched off",
     "own_query": "a query of its own",
+    "plainest_query": "the plainest query",
     "asks_elsewhere": "a directory",
     "ssh_host": "the SSH server",
     "ssh_port": "the SSH port",
@@ -71,6 +72,7 @@ STAND_INS: dict[str, str] = {
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 _PLAIN_WORD = re.compile(r"(?!-)[\w.:%@\[\]-]+\Z")
+_PLAIN_WORDS = re.compile(r"[A-Za-z0-9]+(?: [A-Za-z0-9]+)*\Z")
 _RESERVED = frozenset(
     {"all", "any", "column", "database", "default", "end", "from", "group", "index", "key", "limit", "on"}
     | {"order", "primary", "public", "replication", "samegroup", "samerole", "sameuser", "schema", "select"}
@@ -176,6 +178,7 @@ def _hba(value: str, words: Mapping[str, str]) -> str:
 
 
 QUOTING: dict[str, Callable[[str, Mapping[str, str]], str]] = {
+    "plain": lambda value, _: value if _PLAIN_WORDS.match(value) else "",
     "code": lambda value, _: value if _PLAIN_WORD.match(value) else "",
     "sh": _argument,
     "sql": _identifier,
@@ -183,8 +186,8 @@ QUOTING: dict[str, Callable[[str, Mapping[str, str]], str]] = {
     "hba": _hba,
     "pgpass": lambda value, _: value.replace("\\", "\\\\").replace(":", "\\:"),
 }
-"""How a value is written inside a command: as it is (a plain name or a number), for a shell, as a name or a
-text of SQL, in pg_hba.conf, in ~/.pgpass. Empty: it cannot be."""
+"""How a value is written inside a command: as it is (plain words; a plain name or a number), for a shell, as
+a name or a text of SQL, in pg_hba.conf, in ~/.pgpass. Empty: it cannot be."""
 
 
 def host_key_file(key_type: str) -> str:

@@ -78,7 +78,7 @@ def _told(was: Server, now: Server) -> str:
         if now.ssh.old_key == old:
             return f"key {now.key_name} works and is in use now; remove the line of {old} from {now.through}"
         if now.key_name == was.ssh.next_key:
-            return f"key {now.key_name} works and is in use now, in the place of {old}"
+            return f"key {now.key_name} works and is in use now, instead of {old}"
     elif new and new != was.ssh.next_key:
         return f"new key {new} made: install its line beside the old one; it is tried at each test"
     elif was.ssh.next_key and not new:

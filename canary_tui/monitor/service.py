@@ -179,7 +179,7 @@ class Monitor(Past):
     # What a person decides
 
     def trust(self, name: str, offer: HostKeyOffer, *, replace: bool = True) -> Future[None]:
-        """Trust exactly the offered host key, in the place of others of that host, and try again."""
+        """Trust exactly the offered host key, instead of others of that host, and try again."""
         return self._call(self._works.trust(offer, replace=replace))
 
     def give_password(self, name: str, password: Secret) -> None:

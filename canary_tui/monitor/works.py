@@ -203,7 +203,7 @@ class Works:
     # What a person decides
 
     async def trust(self, offer: HostKeyOffer, *, replace: bool) -> None:
-        """Pin exactly the offered host key, in place of others or beside them, and try again."""
+        """Pin exactly the offered host key, instead of others or beside them, and try again."""
         await asyncio.to_thread(self._ready_tools().known_hosts.pin, offer, replace=replace)
         self.held.host_key_trusted(offer)
 

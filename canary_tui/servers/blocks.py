@@ -101,7 +101,7 @@ class Block:
         return self.get(key, convert, placeholder)
 
     def misnamed(self, setting: str) -> str:
-        """Return the key that stands there in place of a setting that is missing; empty when none does."""
+        """Return the key that stands there instead of a setting that is missing; empty when none does."""
         first = islice(self.unknown, MOST_COMPARED)
         return next((shown(text) for text in first if vocabulary.ours(self.kind, text) == setting), "")
 

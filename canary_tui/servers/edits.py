@@ -17,7 +17,7 @@ COMMENT = re.compile(rf"( *)#[^{BREAKS}]*(?:\r\n|[{BREAKS}]|\Z)")
 
 
 class Edit(msgspec.Struct, frozen=True, order=True):
-    """Put ``text`` in the place of the characters from ``start`` to ``end``."""
+    """Put ``text`` instead of the characters from ``start`` to ``end``."""
 
     start: int
     end: int

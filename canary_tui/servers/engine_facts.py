@@ -87,6 +87,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     password_file: PasswordFile | None
     counts_broken_handshakes: bool
     """Whether it blocks a host (the jumpbox) that breaks off too many handshakes."""
+    plainest_query: str
+    """What a probe asks if no query is given: it needs no rights and waits for nothing. Empty: nothing."""
     sql: Sql | None
     """How names and strings are quoted in its SQL; None: it has no SQL."""
 
@@ -118,6 +120,7 @@ POSTGRESQL = EngineFacts(
     password_variable="PGPASSWORD",  # noqa: S106 - a variable's name
     password_file=PasswordFile.PGPASS,
     counts_broken_handshakes=False,
+    plainest_query="select 1",
     sql=Sql.STANDARD,
 )
 
@@ -143,6 +146,7 @@ MYSQL = EngineFacts(
     password_variable="MYSQL_PWD",  # noqa: S106 - a variable's name
     password_file=PasswordFile.MY_CNF,
     counts_broken_handshakes=True,
+    plainest_query="select 1",
     sql=Sql.MYSQL,
 )
 
@@ -175,5 +179,6 @@ TCP = EngineFacts(
     password_variable="",
     password_file=None,
     counts_broken_handshakes=False,
+    plainest_query="",
     sql=None,
 )

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from canary_tui.servers.engine_facts import POSTGRESQL
 from canary_tui.servers.engine_facts import Engine as Engine  # noqa: PLC0414 - part of a server
 
 NAME_LENGTH = 63
@@ -28,10 +29,6 @@ Slowness = Annotated[float, Meta(gt=0, le=60)]
 Wait = Annotated[float, Meta(ge=0, le=300)]
 Kept = Annotated[float, Meta(gt=0)]
 Size = Annotated[int, Meta(ge=1_000_000)]
-
-
-PLAINEST_QUERY = "select 1"
-"""What a probe asks where nothing else is set: it needs no rights and no table."""
 
 
 class TlsMode(StrEnum):
@@ -122,7 +119,8 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     every: Interval = 10.0
     timeout: Timeout = 5.0
     slow_after: Slowness = 0.25
-    query: str = PLAINEST_QUERY
+    query: str = POSTGRESQL.plainest_query
+    """As it stands in the file. The engine's own plainest one takes the place of that of PostgreSQL."""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,11 +150,16 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return self.database.user or self.engine.facts.default_user
 
     def fitting(self) -> Server:
-        """Return the server without the settings that its engine has no use for (``EngineFacts.unused``)."""
-        if self.engine.facts.has_login:
-            return self
-        database = Database(host=self.database.host, port=self.database.port)
-        probe = msgspec.structs.replace(self.probe, query="")
+        """Return the server with its engine's default query, and no setting that the engine has no use for.
+
+        Sources: ``EngineFacts.plainest_query`` and ``EngineFacts.unused``.
+        """
+        facts, database, query = self.engine.facts, self.database, self.probe.query
+        if not facts.has_login:
+            database = Database(host=database.host, port=database.port)
+        if not facts.has_login or query == ProbePlan().query:
+            query = facts.plainest_query
+        probe = msgspec.structs.replace(self.probe, query=query)
         return msgspec.structs.replace(self, database=database, probe=probe)
 
     @property
@@ -170,7 +173,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> dict[str, str]:
         """The names that the sentences of a diagnosis use."""
-        ssh, facts = self.tunnel, self.engine.facts
+        ssh, facts, query = self.tunnel, self.engine.facts, self.probe.query
         return {
             "server": self.name,
             "engine": self.engine.value,
@@ -182,7 +185,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
             "db_name": self.database.name or self.database.user or "the default database",
             "tls": self.database.tls.value,
             "no_tls": self.database.tls.value if self.database.tls is TlsMode.DISABLE else "",
-            "own_query": "" if self.probe.query.strip(" ;\n").lower() == PLAINEST_QUERY else self.probe.query,
+            "own_query": "" if query.strip(" ;\n").lower() == facts.plainest_query.lower() else query,
+            "plainest_query": facts.plainest_query,
             "ssh_host": ssh.host if ssh else "",
             "ssh_port": str(ssh.port) if ssh else "",
             "ssh_user": ssh.user if ssh else "",

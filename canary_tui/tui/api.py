@@ -73,7 +73,7 @@ class MonitorApi(Protocol):
         """Test the whole way over a fresh SSH connection."""
 
     def trust(self, name: str, offer: HostKeyOffer, *, replace: bool = True) -> Future[None]:
-        """Pin this host key, in place of those that are trusted, or beside them."""
+        """Pin this host key, instead of those that are trusted, or beside them."""
 
     def give_password(self, name: str, password: Secret) -> None:
         """Keep a database password in memory."""

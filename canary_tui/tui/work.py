@@ -16,7 +16,7 @@ T = TypeVar("T")
 def begin_alone(
     node: DOMNode, work: Callable[[], Coroutine[Any, Any, T]], name: str, group: str = "default"
 ) -> Worker[T]:
-    """Run ``work`` in a worker of ``node`` in the place of the others of its group.
+    """Run ``work`` in a worker of ``node`` instead of the others of its group.
 
     ``work`` is called when the worker begins. A coroutine made before that is never awaited when the next
     worker of the group comes first.

@@ -25,7 +25,7 @@ NONSENSE = (ValueError, LookupError, ArithmeticError)
 UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 NOT_FOUND = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 FULL = (b"exceeded maxstartups", b"not allowed at this time", b"too many connections")
-"""What OpenSSH says in place of its version when it takes no more logins (MaxStartups, penalties)."""
+"""What OpenSSH says instead of its version when it takes no more logins (MaxStartups, penalties)."""
 
 DISCONNECTS: dict[bool, dict[int, Cause]] = {
     False: {

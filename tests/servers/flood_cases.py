@@ -58,14 +58,14 @@ EARLY = frozenset({Stage.DATABASE, Stage.LOGIN})
 
 
 def _before(name: str, flood: Flood, said: bytes = b"") -> Iterator[Attack]:
-    """PostgreSQL: a flood in place of the login, without TLS and in it."""
+    """PostgreSQL: a flood instead of the login, without TLS and in it."""
     for mode in (CLEAR, SECURE):
         script = (*PG_BEGINS[mode], *((said,) * bool(said)))
         yield Attack(f"{PG} {mode}, before: {name}", PG, mode, script, flood, Cause.WRONG_PROTOCOL, EARLY)
 
 
 def _large_packets(name: str, payload: bytes, filler: bytes) -> Iterator[Attack]:
-    """MySQL: packets of 16 MB in place of the login, without TLS and in it."""
+    """MySQL: packets of 16 MB instead of the login, without TLS and in it."""
     for mode, sequence in ((CLEAR, 2), (SECURE, 3)):
         flood = announced(b"\xff\xff\xff" + bytes([sequence]) + payload, filler)
         name_of_it = f"{MY} {mode}, before: {name}"
@@ -73,7 +73,7 @@ def _large_packets(name: str, payload: bytes, filler: bytes) -> Iterator[Attack]
 
 
 def _after(name: str, engine: Engine, flood: Flood, said: bytes = b"") -> Iterator[Attack]:
-    """A flood in place of the query's answer, without TLS and in it."""
+    """A flood instead of the query's answer, without TLS and in it."""
     for mode in (CLEAR, SECURE):
         login = LOGGED_IN if engine is PG else packet(OK, 2 if mode is CLEAR else 3)
         begins = (PG_BEGINS if engine is PG else MY_BEGINS)[mode]
@@ -83,7 +83,7 @@ def _after(name: str, engine: Engine, flood: Flood, said: bytes = b"") -> Iterat
 
 
 def _handshake(name: str, flood: Flood) -> Iterator[Attack]:
-    """A flood in place of the TLS handshake."""
+    """A flood instead of the TLS handshake."""
     for engine, script in ((PG, (HEARS, b"S", HEARS)), (MY, (greeting(SECURE), 36, HEARS))):
         at = frozenset({Stage.TLS})
         yield Attack(f"{engine} TLS: {name}", engine, SECURE, script, flood, Cause.TLS_FAILED, at)

@@ -108,7 +108,7 @@ async def _revoke(case: FailureCase, ssh: Sshd, who: str) -> Server:
 
 
 async def revoked_key(case: FailureCase) -> None:
-    """The first remedy: new keys there, trusted in the place of the old ones."""
+    """The first remedy: new keys there, trusted instead of the old ones."""
     ssh = case.own_sshd()
     server = await _revoke(case, ssh, place(ssh))
     assert (await case.probe(server)).host_key is None, "there is nothing to ask about a revoked key"

@@ -44,7 +44,7 @@ async def see(pilot: Pilot[None], what: str | Callable[[str], object]) -> str:
 
 
 async def type_into(pilot: Pilot[None], field: str, text: str) -> None:
-    """Go to a field by tab alone and type, in the place of what stands there."""
+    """Go to a field by tab alone and type, instead of what stands there."""
     for _ in range(60):
         focused = pilot.app.focused
         if focused is not None and focused.id == field:

@@ -46,7 +46,7 @@ BEFORE_THE_QUERY = {Stage.DATABASE, Stage.TLS, Stage.LOGIN}
 class Point(Enum):
     """Where in a connection the error comes."""
 
-    AT_ONCE = "in place of the first answer"
+    AT_ONCE = "instead of the first answer"
     AT_LOGIN = "in answer to the login"
     AFTER_A_QUESTION = "after another question of the login"
     BEFORE_READY = "the user is in, and no session begins"

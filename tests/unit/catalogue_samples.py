@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.causes import ROWS
+from canary_tui.diagnosis.engines import ENGINES
+from canary_tui.diagnosis.lines import Line
 from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 
@@ -39,3 +43,11 @@ def failure(
 
 def text_of(failure: Failure) -> str:
     return "\n".join((failure.summary, *failure.remedies))
+
+
+def every_line() -> Iterator[Line]:
+    """Every sentence of every cause and every engine."""
+    for row in ROWS.values():
+        yield from row.lines()
+    for words in ENGINES.values():
+        yield from words.lines()

@@ -54,7 +54,7 @@ SHA2_HELLO: list[Said] = [server(greeting(SHA2)), client(login(SHA2, SHA2_SCRAMB
 MYSQL_GOES_WELL: dict[str, list[Said]] = {
     "native": [*HELLO, server(OK), client(packet(b"\3select 1", 0)), server(switch(CLEAR))],
     "denied": [*HELLO, server(DENIED)],
-    "refused in place of a greeting": [server(packet(b"\xff\x10\x04Too many connections", 0))],
+    "refused instead of a greeting": [server(packet(b"\xff\x10\x04Too many connections", 0))],
     "another plug-in": [*HELLO, server(switch(b"client_ed25519")), client(packet(b"x" * 64, 3)), server(OK)],
     "TLS": [
         server(greeting(CLEAR)),

@@ -80,7 +80,7 @@ GOES_WELL: dict[str, list[Said]] = {
     ],
     "a cancel request": [client(CANCEL_REQUEST), server(CLEARTEXT)],
     "an error at once": [server(message(b"E", b"SFATAL\0\0"))],
-    "an error in place of the answer": [client(SSL_REQUEST), server(message(b"E", b"SFATAL\0\0"))],
+    "an error instead of the answer": [client(SSL_REQUEST), server(message(b"E", b"SFATAL\0\0"))],
     "an error before the startup": [client(SSL_REQUEST), server(b"N" + message(b"E", b"SFATAL\0\0"))],
     "an error in the old form": [client(SSL_REQUEST), server(b"EFATAL:  sorry, too many\n\0")],
     "HTTP": [client(b"GET / HTTP/1.1\r\n\r\n"), server(b"HTTP/1.1 200 OK\r\nR\0\0\0\x08\0\0\0\x03")],

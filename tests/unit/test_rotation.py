@@ -140,7 +140,7 @@ def lines_of(before: Server, after: Server) -> list[tuple[str, str]]:
             server("b", old_key="a"),
             "key b works and is in use now; remove the line of a from u@jump",
         ),
-        (server(next_key="b"), server("b"), "key b works and is in use now, in the place of a"),
+        (server(next_key="b"), server("b"), "key b works and is in use now, instead of a"),
         (server(next_key="b"), server(), "new key b given up; a stays in use"),
         (server("b", old_key="a"), server("b"), "old key a is taken out of the settings"),
     ],

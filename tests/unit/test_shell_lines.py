@@ -34,13 +34,13 @@ from canary_tui.monitor.clients import DatabaseClient
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 from canary_tui.servers.passfiles import pgpass
 from canary_tui.tui.presenters.urls import how_to_use
+from tests.unit.catalogue_samples import every_line
 
 PACKAGE = Path(__file__).parents[2] / "canary_tui"
 COMMANDS = sorted(
     {
         command
-        for row in ROWS.values()
-        for line in row.lines()
+        for line in every_line()
         for command in re.findall(r"`([^`]*)`", line.text)
         if PLACEHOLDER.search(command)
     }

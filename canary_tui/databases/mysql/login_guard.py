@@ -144,7 +144,7 @@ class MySqlLoginGuard(LoginGuard):
         self.refused = CLEARTEXT.format(f" ({plugin.decode()})")
 
     def told(self, text: str) -> AtOnce:
-        """Return the error: in place of the packet that was kept from the client, or after its own."""
+        """Return the error: instead of the packet that was kept from the client, or after its own."""
         state = GENERAL_ERROR if self._capabilities else b""
         return AtOnce(error_packet(one_line(text, TEXT_LIMIT), self._sequence, state))
 

@@ -60,7 +60,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class ServerRefused(Exception):
-    """An error that a server sends in place of an answer."""
+    """An error that a server sends instead of an answer."""
 
     def __init__(self, said: Refusal) -> None:
         super().__init__(said.text)

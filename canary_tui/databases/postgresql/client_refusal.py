@@ -14,7 +14,7 @@ class PostgresRefusal:
     """Waits for the startup message and answers it with an error.
 
     Encryption is declined on the way: a client that insists on it says only that, but one that does not
-    would distrust an error in the place of TLS (CVE-2024-10977) and not show it.
+    would distrust an error instead of TLS (CVE-2024-10977) and not show it.
     """
 
     def __init__(self, text: str) -> None:

@@ -54,7 +54,7 @@ async def _says_more(link: Link) -> bool:
 
 
 async def _early_error(link: Link) -> Failed:
-    """Read an error that came in place of the TLS answer: a pooler or a postmaster that is full.
+    """Read an error that came instead of the TLS answer: a pooler or a postmaster that is full.
 
     Anybody on the way could have written it (CVE-2024-10977), so it decides no more than why this
     connection ends here, and nothing about logins.

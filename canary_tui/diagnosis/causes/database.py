@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
-from canary_tui.diagnosis.causes.phrases import LOG_MYSQL, LOG_POSTGRESQL
-from canary_tui.diagnosis.causes.row import Row, mysql, postgresql, say, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.engines import ENGINES
+from canary_tui.diagnosis.lines import Slot, say, when
 from canary_tui.diagnosis.stages import Cause, Stage
+
+CHOICES = ", ".join(f"`{engine}` for {words.label}" for engine, words in ENGINES.items())
+USUAL_PORTS = "; ".join(words.usual_ports for words in ENGINES.values() if words.usual_ports)
 
 ROWS = (
     Row(
@@ -14,16 +18,13 @@ ROWS = (
         retry=retries.DATABASE_FOR_PERSON,
         title="not the expected database",
         summary=say(
-            when("tcp", "What answers on {db_at} sends without end before it is asked anything."),
             when("login", "What answers on {db_at} began a login and went on as no {engine_title} does."),
             when("tls", "What answers on {db_at} began TLS and went on as no {engine_title} does."),
             "Something answers on {db_at}, but it does not speak {engine_title}.",
         ),
         remedies=say(
-            "Check `engine` in servers.yaml ({engine} now): `postgresql`, `mysql` for MySQL and MariaDB, or "
-            "`tcp` for anything else.",
-            "Check `database.port` ({db_port} now): PostgreSQL usually has 5432, MySQL and MariaDB 3306; "
-            "MySQL's 33060 speaks another protocol.",
+            "Check `engine` in servers.yaml ({engine} now): " + CHOICES + ".",
+            "Check `database.port` ({db_port} now): " + USUAL_PORTS + ".",
             "Check `database.host`: see what listens there with `sudo ss -ltnp 'sport = :{db_port!code}'` on "
             "{db_host}.",
         ),
@@ -34,22 +35,13 @@ ROWS = (
         retry=retries.NETWORK,
         closed=(Stage.DATABASE, Stage.LOGIN),
         title="database closed early",
-        summary=say(
-            when("tcp", "The service {db_at} accepted the connection and closed it at once."),
-            "The database {db_at} accepted the connection and closed it without a word.",
-        ),
+        summary=say("The database {db_at} accepted the connection and closed it without a word."),
         remedies=say(
-            LOG_POSTGRESQL,
-            LOG_MYSQL,
-            when(
-                "tcp",
-                "See its log on {db_host}. Many services close connections from addresses that they do not "
-                "let in, or when they have too many: {client} must be allowed.",
-            ),
+            Slot.LOG,
+            Slot.OWN,
             "If a load balancer or a proxy listens on {db_at}, check that a database behind it is up.",
             "If the database was restarting, the next probe tells: `canary probe {server!sh}`.",
         ),
-        look_at=say(when("tcp", "the service's log; the addresses that it lets in")),
     ),
     Row(
         cause=Cause.DATABASE_NO_ANSWER,
@@ -63,8 +55,7 @@ ROWS = (
             "other words.",
             "If {db_host} is overloaded, out of memory or its disk is full, look at it: `uptime`, `free -m`, "
             "`df -h`.",
-            LOG_POSTGRESQL,
-            LOG_MYSQL,
+            Slot.LOG,
             "If the database is slow to answer, allow more time: `probe.timeout` in servers.yaml ({timeout} "
             "now).",
         ),
@@ -79,12 +70,8 @@ ROWS = (
         ),
         remedies=say(
             "Wait: the next probe follows by itself.",
-            LOG_POSTGRESQL,
-            LOG_MYSQL,
-            postgresql(
-                "If it is a standby, let it answer queries: `hot_standby = on` in postgresql.conf, then "
-                "restart it."
-            ),
+            Slot.LOG,
+            Slot.OWN,
         ),
     ),
     Row(
@@ -94,29 +81,8 @@ ROWS = (
         title="too many connections",
         summary=say("The database {db_at} has as many connections as it, or the user {db_user}, may have."),
         remedies=say(
-            postgresql(
-                "See who holds them: `SELECT usename, application_name, state, count(*) FROM "
-                "pg_stat_activity GROUP BY 1, 2, 3;`, and end what is not needed: `SELECT "
-                "pg_terminate_backend(PID);`."
-            ),
-            postgresql(
-                "If the limit is the user's or the database's: `ALTER ROLE {db_user!sql} CONNECTION LIMIT "
-                "-1;` and `ALTER DATABASE {db_name!sql} CONNECTION LIMIT -1;`."
-            ),
-            postgresql("Raise the server's: `ALTER SYSTEM SET max_connections = 200;`, then restart it."),
-            mysql("See who holds them: `SHOW PROCESSLIST;`, and end what is not needed: `KILL ID;`."),
-            mysql(
-                "If the limit is the user's: `ALTER USER {db_user!text}@'ADDRESS' WITH MAX_USER_CONNECTIONS "
-                "0 MAX_CONNECTIONS_PER_HOUR 0;` (ADDRESS: as `SELECT user, host FROM mysql.user;` shows it)."
-            ),
-            mysql(
-                "Raise the server's: `SET GLOBAL max_connections = 300;`, and `max_connections = 300` in "
-                "my.cnf."
-            ),
-        ),
-        look_at=say(
-            postgresql("max_connections in postgresql.conf; CONNECTION LIMIT of {db_user}"),
-            mysql("max_connections; MAX_USER_CONNECTIONS of {db_user}"),
+            Slot.OWN,
+            "If {db_at} is a pooler or a proxy, raise its own limit of clients.",
         ),
     ),
     Row(
@@ -126,27 +92,8 @@ ROWS = (
         title="host not allowed",
         summary=say("The database {db_at} does not let {db_user} in from {origin}."),
         remedies=say(
-            postgresql(
-                "Add a line to pg_hba.conf on {db_host}, above any that reject: `host {db_name!hba} "
-                "{db_user!hba} ADDRESS/32 scram-sha-256` (ADDRESS: {client}; IPv6: /128)."
-            ),
-            postgresql("Then load it: `SELECT pg_reload_conf();`. `SHOW hba_file;` tells where the file is."),
-            when(
-                "postgresql has:no_tls",
-                "If such a line says `hostssl`, it is for TLS only: set `database.tls: require`.",
-            ),
-            mysql(
-                "Make the user for that address: `CREATE USER {db_user!text}@'ADDRESS' IDENTIFIED BY "
-                "'PASSWORD';` (ADDRESS: {client})."
-            ),
-            mysql(
-                "Then give it the database: `GRANT SELECT ON {db_name!sql}.* TO {db_user!text}@'ADDRESS';`."
-            ),
-            mysql("`SELECT user, host FROM mysql.user;` lists who may come from where."),
-        ),
-        look_at=say(
-            postgresql("the entry for {db_user} on {db_name} in pg_hba.conf"),
-            mysql("the host in the account of {db_user}: the SSH server's address"),
+            Slot.OWN,
+            "If {db_at} is a pooler or a proxy, its own list of addresses counts as well.",
         ),
     ),
     Row(
@@ -157,12 +104,13 @@ ROWS = (
         summary=say(
             "The database {db_at} has blocked {origin} after too many connections that were broken off."
         ),
+        engine="mysql",
         remedies=say(
             "Lift it: `FLUSH HOSTS;` (MySQL from 8.4 on: `TRUNCATE TABLE performance_schema.host_cache;`).",
             "Find who breaks them off: port scanners and health checks that connect without logging in; "
             "`SELECT ip, sum_connect_errors FROM performance_schema.host_cache;`.",
             "Allow more of them: `SET GLOBAL max_connect_errors = 10000;`, and the same in my.cnf.",
         ),
-        look_at=say(mysql("max_connect_errors; mysqladmin flush-hosts")),
+        look_at=say("max_connect_errors; mysqladmin flush-hosts"),
     ),
 )

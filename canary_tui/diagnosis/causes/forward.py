@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
 from canary_tui.diagnosis.causes.phrases import LOG, LOG_DROPBEAR, OPTIONS_DROPBEAR, RELOAD
-from canary_tui.diagnosis.causes.row import Row, dropbear, mysql, openssh, postgresql, say, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import Slot, dropbear, openssh, say
 from canary_tui.diagnosis.stages import Cause, Stage
 
 REACHED_FROM = "`nc -vz {db_host!sh} {db_port!sh}` on {origin} tells whether it is reached from there."
-START_POSTGRESQL = postgresql("Start the database on {db_host}: `sudo systemctl start postgresql`.")
-START_TCP = when(
-    "tcp",
-    "Start the service on {db_host}, and have it listen where {origin} reaches it: there, `sudo ss -ltnp "
-    "'sport = :{db_port!code}'` shows its addresses.",
-)
-START_MYSQL = mysql("Start the database on {db_host}: `sudo systemctl start mysql` (or `mariadb`).")
 OPEN_FIREWALL = (
     "Let {origin} in at the firewall of {db_host} or the cloud's security group: inbound TCP {db_port}; "
     "on the host itself `sudo ufw allow {db_port!code}/tcp`."
@@ -29,12 +23,12 @@ ROWS = (
         summary=say("The SSH server {ssh_at} let {ssh_user} in but does not permit a connection to {db_at}."),
         remedies=say(
             openssh(
-                "Install the line that `canary key {server!sh}` prints in place of the old one on "
+                "Install the line that `canary key {server!sh}` prints instead of the old one on "
                 "{ssh_host}: `permitopen=` must spell `database.host` letter by letter (`localhost` is not "
                 "`127.0.0.1`), and `restrict` needs `port-forwarding` after it."
             ),
             dropbear(
-                "Install the line that `canary key {server!sh}` prints in place of the old one on "
+                "Install the line that `canary key {server!sh}` prints instead of the old one on "
                 "{ssh_host}: `permitopen=` must spell `database.host` letter by letter (`localhost` is not "
                 "`127.0.0.1`), and `no-port-forwarding` permits nothing."
             ),
@@ -83,33 +77,8 @@ ROWS = (
         remedies=say(
             "Check `database.host` and `database.port`, as {origin} sees them: {db_host} may be `127.0.0.1` "
             "there, or have another name. " + REACHED_FROM,
-            START_POSTGRESQL,
-            START_MYSQL,
-            START_TCP,
-            postgresql(
-                "Let it listen to other machines: `listen_addresses = '*'` in postgresql.conf, then `sudo "
-                "systemctl restart postgresql`."
-            ),
-            mysql(
-                "Let it listen to other machines: `bind-address = 0.0.0.0` and no `skip-networking` under "
-                "`[mysqld]` in my.cnf, then `sudo systemctl restart mysql` (or `mariadb`)."
-            ),
+            Slot.OWN,
             OPEN_FIREWALL,
-        ),
-        look_at=say(
-            postgresql(
-                "listen_addresses and port in postgresql.conf; from the SSH server: "
-                "nc -vz {db_host!sh} {db_port!sh}"
-            ),
-            mysql(
-                "bind-address and port of the MySQL server; from the SSH server: "
-                "nc -vz {db_host!sh} {db_port!sh}"
-            ),
-            when(
-                "tcp",
-                "the address and port that the service listens on; from the SSH server: "
-                "nc -vz {db_host!sh} {db_port!sh}",
-            ),
         ),
     ),
     Row(

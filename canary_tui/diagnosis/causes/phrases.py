@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from canary_tui.diagnosis.causes.row import mysql, postgresql
-
 RELOAD = "`sudo systemctl reload ssh` (on some systems `sshd`)"
 LOG = "`sudo journalctl -u ssh -n 50` (on some systems `-u sshd`)"
 LOG_DROPBEAR = "`sudo journalctl -t dropbear -n 50` (OpenWrt: `logread -e dropbear`)"
@@ -16,12 +14,3 @@ WHO_FLOODS = (
     "Make sure that {ssh_at} is the server that you mean, and unchanged: compare its host key, and ask its "
     "administrator what runs there."
 )
-LOG_POSTGRESQL = postgresql(
-    "See the reason in the database's log on {db_host}: `sudo journalctl -u 'postgresql*' -n 50`, or the "
-    "files in `/var/log/postgresql`."
-)
-LOG_MYSQL = mysql(
-    "See the reason in the database's log on {db_host}: `sudo journalctl -u mysql -n 50` (or `-u "
-    "mariadb`), or the files in `/var/log/mysql`."
-)
-ACCOUNTS = "(ADDRESS: as `SELECT user, host FROM mysql.user;` shows it)"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
 from canary_tui.diagnosis.causes.phrases import (
-    ACCOUNTS,
     LOG,
     LOG_DROPBEAR,
-    LOG_MYSQL,
-    LOG_POSTGRESQL,
     OPTIONS_DROPBEAR,
 )
-from canary_tui.diagnosis.causes.row import Row, dropbear, mysql, openssh, postgresql, say, tunnel, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import Slot, dropbear, openssh, say, tunnel, when
 from canary_tui.diagnosis.stages import Cause, Stage
 
 ROWS = (
@@ -23,16 +21,12 @@ ROWS = (
         title="query timed out",
         summary=say("The probe's query on {db_at} took longer than {timeout}, the limit of the whole probe."),
         remedies=say(
-            when("has:own_query", "Use a query that is always fast: `probe.query: select 1`."),
-            postgresql(
-                "See what it waits for: `SELECT pid, state, wait_event_type, wait_event, query FROM "
-                "pg_stat_activity WHERE state <> 'idle';`."
-            ),
-            mysql("See what it waits for: `SHOW FULL PROCESSLIST;`."),
+            when("has:own_query", "Use a query that is always fast: `probe.query: {plainest_query!plain}`."),
+            Slot.OWN,
             when(
                 "lacks:own_query",
-                "`select 1` waits for nothing: check the load of {db_host}, `uptime` and `free -m`, and of a "
-                "pooler or proxy before it.",
+                "`{plainest_query!plain}` waits for nothing: check the load of {db_host}, `uptime` and `free "
+                "-m`, and of a pooler or proxy before it.",
             ),
             "If a query may take that long there, allow more time: `probe.timeout` in servers.yaml.",
         ),
@@ -44,20 +38,13 @@ ROWS = (
         title="query denied",
         summary=say("The user {db_user} may not run the probe's query on {db_at}."),
         remedies=say(
-            when("has:own_query", "Use a query that needs no rights: `probe.query: select 1`."),
-            postgresql(
-                "Or grant what it reads: `GRANT USAGE ON SCHEMA public TO {db_user!sql};` and `GRANT SELECT "
-                "ON TABLE_NAME TO {db_user!sql};`."
-            ),
-            mysql(
-                "Or grant what it reads: `GRANT SELECT ON {db_name!sql}.* TO {db_user!text}@'ADDRESS';` "
-                + ACCOUNTS
-                + "."
-            ),
+            when("has:own_query", "Use a query that needs no rights: `probe.query: {plainest_query!plain}`."),
+            Slot.OWN,
             when("has:own_query", "If the query writes: a probe's session is read-only, so that it cannot."),
             when(
                 "lacks:own_query",
-                "`select 1` needs no rights: the words say who refuses it, maybe a pooler or a proxy.",
+                "`{plainest_query!plain}` needs no rights: the words say who refuses it, maybe a pooler or "
+                "a proxy.",
             ),
         ),
     ),
@@ -72,14 +59,13 @@ ROWS = (
                 "has:own_query",
                 "Correct `probe.query` of {server}; the database's own words tell where it is wrong.",
             ),
-            when("has:own_query", "Or use the one that always works: `probe.query: select 1`."),
+            when("has:own_query", "Or use the one that always works: `probe.query: {plainest_query!plain}`."),
             when(
                 "lacks:own_query",
-                "`select 1` needs nothing of the database: its own words say what is in the way. A pooler, a "
-                "proxy or a cluster's node may answer queries before it is ready to.",
+                "`{plainest_query!plain}` needs nothing of the database: its own words say what is in the "
+                "way. A pooler, a proxy or a cluster's node may answer queries before it is ready to.",
             ),
-            when("lacks:own_query postgresql", LOG_POSTGRESQL.text),
-            when("lacks:own_query mysql", LOG_MYSQL.text),
+            Slot.LOG,
         ),
     ),
     Row(
@@ -94,8 +80,7 @@ ROWS = (
         ),
         remedies=say(
             "If it happened once, wait: the next probe follows by itself.",
-            LOG_POSTGRESQL,
-            LOG_MYSQL,
+            Slot.LOG,
             "If an administrator or a script ends sessions there, let it spare `canary-tui`, the name that a "
             "probe gives.",
             "If a firewall or a proxy in between drops connections, check its limits.",

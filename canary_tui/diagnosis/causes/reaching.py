@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
-from canary_tui.diagnosis.causes.row import Row, direct, say, tunnel, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import Slot, direct, say, tunnel
 from canary_tui.diagnosis.stages import Cause, Stage
 
 ROWS = (
@@ -74,21 +75,7 @@ ROWS = (
                 "unbanip ADDRESS`.",
             ),
             direct("Check `database.host` and `database.port`; behind a jumpbox, switch the SSH tunnel on."),
-            when("direct postgresql", "Start the database on {db_host}: `sudo systemctl start postgresql`."),
-            when(
-                "direct mysql",
-                "Start the database on {db_host}: `sudo systemctl start mysql` (or `mariadb`).",
-            ),
-            when(
-                "direct postgresql",
-                "Let it listen to other machines: `listen_addresses = '*'` in postgresql.conf, then `sudo "
-                "systemctl restart postgresql`.",
-            ),
-            when(
-                "direct mysql",
-                "Let it listen to other machines: `bind-address = 0.0.0.0` and no `skip-networking` under "
-                "`[mysqld]` in my.cnf, then `sudo systemctl restart mysql` (or `mariadb`).",
-            ),
+            Slot.OWN,
             direct("Open the port in its firewall: `sudo ufw allow {db_port!code}/tcp`."),
         ),
     ),

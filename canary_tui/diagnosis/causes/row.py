@@ -6,24 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.diagnosis.lines import Line, Slot
 from canary_tui.diagnosis.stages import Cause, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from canary_tui.diagnosis.causes.retries import RetryPolicy
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One sentence, shown only for a failure that has all of its tags.
-
-    A tag is an engine (``postgresql``, ``mysql``, ``tcp``), a route (``tunnel``, ``direct``), an SSH server's
-    software (``openssh``, ``dropbear``), a stage (``login``), a word that must be known (``has:pid``) or one
-    that must not (``lacks:pid``).
-    """
-
-    text: str
-    tags: frozenset[str] = frozenset()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +26,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Two to four words, for a cell of a list."""
     summary: tuple[Line, ...]
     """The first that fits is shown; the last if none does."""
-    remedies: tuple[Line, ...]
-    """All that fit are shown, likeliest first."""
+    remedies: tuple[Line | Slot, ...]
+    """All that fit are shown, likeliest first; what the server's engine says itself stands at its slots."""
     look_at: tuple[Line, ...] = ()
     """The setting to look at, for whoever runs the other side. The first that fits is shown; if none does,
     the one for the stage (``stage_words.py``)."""
+    engine: str = ""
+    """The only engine that fails like this, so that the row's sentences may be for it alone. Empty: any."""
     silence: tuple[Stage, ...] = ()
     """The stages at which a time-out is given this cause."""
     closed: tuple[Stage, ...] = ()
@@ -59,47 +50,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Entering another password may help."""
 
     def lines(self) -> Iterator[Line]:
-        """Every sentence of this cause."""
+        """Every sentence of this cause that is not an engine's."""
         yield from self.summary
-        yield from self.remedies
+        yield from (line for line in self.remedies if isinstance(line, Line))
         yield from self.look_at
-
-
-def say(*lines: Line | str) -> tuple[Line, ...]:
-    """Return sentences in their order; a plain string is for every server."""
-    return tuple(text if isinstance(text, Line) else Line(text) for text in lines)
-
-
-def when(tags: str, text: str) -> Line:
-    """Return a sentence for failures that have all of ``tags`` (separated by spaces)."""
-    return Line(text, frozenset(tags.split()))
-
-
-def postgresql(text: str) -> Line:
-    """Return a sentence for PostgreSQL."""
-    return when("postgresql", text)
-
-
-def mysql(text: str) -> Line:
-    """Return a sentence for MySQL and MariaDB."""
-    return when("mysql", text)
-
-
-def tunnel(text: str) -> Line:
-    """Return a sentence for a server behind an SSH server."""
-    return when("tunnel", text)
-
-
-def direct(text: str) -> Line:
-    """Return a sentence for a server without a tunnel."""
-    return when("direct", text)
-
-
-def openssh(text: str) -> Line:
-    """Return a sentence for OpenSSH, and for an SSH server whose software is not known."""
-    return when("openssh", text)
-
-
-def dropbear(text: str) -> Line:
-    """Return a sentence for dropbear."""
-    return when("dropbear", text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
-from canary_tui.diagnosis.causes.row import Row, mysql, postgresql, say, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import Slot, say, when
 from canary_tui.diagnosis.stages import Cause, Stage
 
 CLOSE_IT = "Close it to others ({exposed}), after a look at whether somebody has changed it already."
@@ -112,14 +113,7 @@ ROWS = (
             ),
             "Keep it in the system's keyring: `canary password {server!sh}`, and `password: {keyring: true}` "
             "under `database` in servers.yaml.",
-            postgresql(
-                "Or add it to `~/.pgpass` (mode 0600): "
-                "`{db_host!pgpass}:{db_port!pgpass}:{db_name!pgpass}:{db_user!pgpass}:PASSWORD`.",
-            ),
-            mysql(
-                "Or add it to `~/.my.cnf` (mode 0600), section `[client]`: `host={db_host!code}`, "
-                "`user={db_user!code}`, `password=PASSWORD`.",
-            ),
+            Slot.OWN,
             "Or name a source in servers.yaml: `password: {env: NAME}` or `password: {command: [PROGRAM, "
             "ARGUMENT]}`.",
         ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
 from canary_tui.diagnosis.causes.phrases import FLOODED, LOG, RELOAD, WHO_FLOODS
-from canary_tui.diagnosis.causes.row import Row, say, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import say, when
 from canary_tui.diagnosis.stages import Cause, Stage
 
 ROWS = (
@@ -140,8 +141,7 @@ ROWS = (
             "then do not trust the new key.",
             "Compare the fingerprints on its console: `for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen "
             '-lf "$f"; done`.',
-            "If the new key is there, trust it in place of the old one: `canary trust {server!sh} "
-            "--replace`.",
+            "If the new key is there, trust it instead of the old one: `canary trust {server!sh} --replace`.",
             "If several machines answer at this address (a load balancer), each with a key of its own, trust "
             "them beside each other: `canary trust {server!sh} --add`. If none has it, check where the name "
             "leads: `getent hosts {ssh_host!sh}`.",

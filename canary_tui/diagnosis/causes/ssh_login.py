@@ -11,7 +11,8 @@ from canary_tui.diagnosis.causes.phrases import (
     RELOAD,
     WHO_FLOODS,
 )
-from canary_tui.diagnosis.causes.row import Row, dropbear, openssh, say, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import dropbear, openssh, say, when
 from canary_tui.diagnosis.stages import Cause, Stage
 
 ROWS = (

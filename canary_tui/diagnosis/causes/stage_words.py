@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canary_tui.diagnosis.causes.row import Line, direct, dropbear, openssh, say, tunnel, when
+from canary_tui.diagnosis.lines import Line, direct, dropbear, openssh, say, tunnel
 from canary_tui.diagnosis.stages import Stage
 
 TITLES: dict[Stage, tuple[str, str]] = {
@@ -26,17 +26,9 @@ LOOK_AT: dict[Stage, tuple[Line, ...]] = {
         direct("the DNS entry of {db_host}"),
     ),
     Stage.CONNECT: say(
-        when(
-            "direct postgresql",
-            "listen_addresses and port in postgresql.conf; from here: nc -vz {db_host!sh} {db_port!sh}",
-        ),
-        when(
-            "direct mysql",
-            "bind-address and port of the MySQL server; from here: nc -vz {db_host!sh} {db_port!sh}",
-        ),
-        when(
-            "direct tcp",
-            "the address and port that the service listens on; from here: nc -vz {db_host!sh} {db_port!sh}",
+        direct(
+            "what listens on port {db_port} of {db_host}; the firewall before it; from here: "
+            "nc -vz {db_host!sh} {db_port!sh}"
         ),
         tunnel("whether sshd listens on port {ssh_port} (Port, ListenAddress); the firewall before it"),
     ),

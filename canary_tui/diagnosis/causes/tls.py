@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from canary_tui.diagnosis.causes import retries
-from canary_tui.diagnosis.causes.phrases import ACCOUNTS, LOG_MYSQL, LOG_POSTGRESQL
-from canary_tui.diagnosis.causes.row import Row, direct, mysql, postgresql, say, tunnel, when
+from canary_tui.diagnosis.causes.row import Row
+from canary_tui.diagnosis.lines import Slot, direct, say, tunnel, when
 from canary_tui.diagnosis.stages import Cause, Stage
-
-CERTIFICATE_POSTGRESQL = postgresql(
-    "See the certificate, on {origin}: `openssl s_client -starttls postgres -connect {db_at!sh} "
-    "</dev/null | openssl x509 -noout -subject -issuer -enddate -ext subjectAltName`."
-)
-CERTIFICATE_MYSQL = mysql(
-    "See the certificate, on {origin}: `openssl s_client -starttls mysql -connect {db_at!sh} </dev/null "
-    "| openssl x509 -noout -subject -issuer -enddate -ext subjectAltName`."
-)
 
 ROWS = (
     Row(
@@ -28,14 +19,7 @@ ROWS = (
             "sent."
         ),
         remedies=say(
-            postgresql(
-                "Switch it on: `ssl = on`, `ssl_cert_file` and `ssl_key_file` in postgresql.conf on "
-                "{db_host}, then `SELECT pg_reload_conf();`."
-            ),
-            mysql(
-                "Switch it on: `ssl_cert` and `ssl_key` under `[mysqld]` in my.cnf on {db_host}, then `sudo "
-                "systemctl restart mysql` (or `mariadb`)."
-            ),
+            Slot.OWN,
             tunnel(
                 "If the way from {ssh_host} to {db_host} is trusted, set `database.tls: prefer`: from here "
                 "to {ssh_host} SSH encrypts anyway."
@@ -45,7 +29,6 @@ ROWS = (
                 "then."
             ),
         ),
-        look_at=say(postgresql("ssl in postgresql.conf"), mysql("ssl_cert and ssl_key of the MySQL server")),
     ),
     Row(
         cause=Cause.TLS_DOWNGRADED,
@@ -59,19 +42,8 @@ ROWS = (
         remedies=say(
             "Ask its administrator whether TLS was switched off. If it was not, somebody between {origin} "
             "and {db_host} takes it out, to read what passes: look into that first.",
-            postgresql(
-                "Switch it on again: `ssl = on`, `ssl_cert_file` and `ssl_key_file` in postgresql.conf on "
-                "{db_host}, then `SELECT pg_reload_conf();`."
-            ),
-            mysql(
-                "Switch it on again: `ssl_cert` and `ssl_key` under `[mysqld]` in my.cnf on {db_host}, then "
-                "`sudo systemctl restart mysql` (or `mariadb`)."
-            ),
+            Slot.OWN,
             "If it is to be without TLS from now on, say so: `canary trust {server!sh} --no-tls`.",
-        ),
-        look_at=say(
-            postgresql("ssl in postgresql.conf, which was on; what is between"),
-            mysql("ssl_cert and ssl_key of the MySQL server, which had TLS; what is between"),
         ),
     ),
     Row(
@@ -90,19 +62,7 @@ ROWS = (
                 "lacks:no_tls",
                 "No TLS was offered, and yet it is wanted: switch it on for {db_at}, or ask who runs it.",
             ),
-            postgresql(
-                "Or let this user in without: `host {db_name!hba} {db_user!hba} ADDRESS/32 scram-sha-256` in "
-                "pg_hba.conf in place of `hostssl` (ADDRESS: {client}), then `SELECT pg_reload_conf();`."
-            ),
-            mysql(
-                "Or let this user in without: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE NONE;` "
-                + ACCOUNTS
-                + "; with `require_secure_transport = ON` the server wants it of everybody."
-            ),
-        ),
-        look_at=say(
-            postgresql("hostssl entries in pg_hba.conf"),
-            mysql("require_secure_transport; REQUIRE SSL of {db_user}"),
+            Slot.OWN,
         ),
     ),
     Row(
@@ -117,8 +77,7 @@ ROWS = (
         remedies=say(
             "Get the certificate of the authority that signed it from the administrator or the cloud "
             "provider, and set `database.ca_file` in servers.yaml to that PEM file.",
-            CERTIFICATE_POSTGRESQL,
-            CERTIFICATE_MYSQL,
+            Slot.CERTIFICATE,
             "If it is self-signed, the certificate itself can be the `ca_file`.",
             "Or do without the check: `database.tls: require` encrypts but takes any certificate.",
         ),
@@ -133,8 +92,7 @@ ROWS = (
         ),
         remedies=say(
             "Set `database.host` to a name that the certificate carries.",
-            CERTIFICATE_POSTGRESQL,
-            CERTIFICATE_MYSQL,
+            Slot.CERTIFICATE,
             "Have a certificate made with `subjectAltName` for {db_host} (for an address: "
             "`IP:{db_host!code}`).",
             "Or set `database.tls: verify-ca`: the authority is checked, the name is not.",
@@ -147,16 +105,8 @@ ROWS = (
         title="certificate expired",
         summary=say("The certificate of {db_at} is no longer valid, or not yet. No password was sent."),
         remedies=say(
-            postgresql(
-                "Renew it on {db_host}, in the file that `SHOW ssl_cert_file;` names, then `SELECT "
-                "pg_reload_conf();`."
-            ),
-            mysql(
-                "Renew it on {db_host}, in the file that `SHOW VARIABLES LIKE 'ssl_cert';` names, then "
-                "`ALTER INSTANCE RELOAD TLS;` (MariaDB: `FLUSH SSL;`)."
-            ),
-            CERTIFICATE_POSTGRESQL,
-            CERTIFICATE_MYSQL,
+            Slot.OWN,
+            Slot.CERTIFICATE,
             "Check this machine's clock: `date -u`.",
         ),
     ),
@@ -169,19 +119,9 @@ ROWS = (
             "The database {db_at} asks {db_user} for a client certificate, which canary-tui does not have."
         ),
         remedies=say(
-            postgresql(
-                "Let this user in with a password: in pg_hba.conf on {db_host}, above the line with `cert` "
-                "or `clientcert=`, `hostssl {db_name!hba} {db_user!hba} ADDRESS/32 scram-sha-256` (ADDRESS: "
-                "{client}), then `SELECT pg_reload_conf();`."
-            ),
-            mysql(
-                "Let this user in with TLS alone: `ALTER USER {db_user!text}@'ADDRESS' REQUIRE SSL;` "
-                + ACCOUNTS
-                + "."
-            ),
+            Slot.OWN,
             "Or make a user for canary-tui that needs none, and set `database.user` to it.",
         ),
-        look_at=say(postgresql("clientcert in pg_hba.conf"), mysql("REQUIRE X509 of {db_user}")),
     ),
     Row(
         cause=Cause.CERTIFICATE_TOO_WEAK,
@@ -196,8 +136,7 @@ ROWS = (
             "Have it made anew with SHA-256 and an RSA key of 2048 bits or more (or ECDSA P-256), by the "
             "same authority if that is not too weak itself: `openssl x509 -in FILE -noout -text | grep -E "
             "'Signature Algorithm|Public-Key'` shows both.",
-            CERTIFICATE_POSTGRESQL,
-            CERTIFICATE_MYSQL,
+            Slot.CERTIFICATE,
             "If the network to {db_host} is trusted meanwhile, `database.tls: require` encrypts without "
             "checking it.",
         ),
@@ -227,16 +166,8 @@ ROWS = (
         title="TLS failed",
         summary=say("The TLS handshake with {db_at} failed. No password was sent."),
         remedies=say(
-            postgresql(
-                "Allow TLS 1.2 or newer: `ssl_min_protocol_version = 'TLSv1.2'` in postgresql.conf, with no "
-                "`ssl_max_protocol_version` below it, then `SELECT pg_reload_conf();`."
-            ),
-            mysql(
-                "Allow TLS 1.2 or newer: `tls_version = TLSv1.2,TLSv1.3` under `[mysqld]` in my.cnf, then "
-                "restart it."
-            ),
-            LOG_POSTGRESQL,
-            LOG_MYSQL,
+            Slot.OWN,
+            Slot.LOG,
             "If the network to {db_host} is trusted, `database.tls: disable` does without TLS.",
         ),
     ),

@@ -122,7 +122,7 @@ def values_of(server: Server) -> Values:
         "every": format_duration(plan.every),
         "timeout": format_duration(plan.timeout),
         "slow_after": format_duration(plan.slow_after),
-        "query": plan.query or ProbePlan().query,
+        "query": plan.query,
     }
     if ssh is not None:
         values |= {
@@ -146,6 +146,11 @@ def values_of(server: Server) -> Values:
 def default_port(engine: Engine) -> str:
     """Return what stands in the port's field where nobody has typed one."""
     return str(engine.facts.default_port or "")
+
+
+def default_query(engine: Engine) -> str:
+    """Return what stands in the query's field where nobody has typed one."""
+    return engine.facts.plainest_query
 
 
 def in_use(field: str, values: Values) -> bool:

@@ -135,10 +135,11 @@ class ServerForm(Page):
         self._show_fields()
 
     def _follow_engine(self, engine: Engine) -> None:
-        """The default port follows the engine until a person has typed another one."""
-        port = self.field("db_port")
-        if port.value.strip() in {"", *(form.default_port(other) for other in Engine)}:
-            port.value = form.default_port(engine)
+        """The default port and query follow the engine until a person has typed others."""
+        for key, default in (("db_port", form.default_port), ("query", form.default_query)):
+            field = self.field(key)
+            if field.value.strip() in {"", *map(default, Engine)}:
+                field.value = default(engine)
 
     @on(FormField.Left)
     def _left(self, event: FormField.Left) -> None:
