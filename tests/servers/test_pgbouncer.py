@@ -120,12 +120,10 @@ async def test_a_pooler_that_wants_tls_is_told(
 
 
 async def test_a_pooler_that_lets_nobody_in_from_here_is_told_with_its_words(
-    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], tmp_path: Path
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], server_folder: Path
 ) -> None:
-    hba = tmp_path / "hba.conf"
+    hba = server_folder / "elsewhere.conf"
     hba.write_text("host all all 192.0.2.0/24 trust\n")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     settings = {"auth_type": "hba", "auth_hba_file": str(hba)}
     pgbouncer = make_pgbouncer((postgres.host, postgres.port), {postgres.user: postgres.password}, settings)
     outcome = await probe(target(pgbouncer, postgres))
@@ -134,12 +132,10 @@ async def test_a_pooler_that_lets_nobody_in_from_here_is_told_with_its_words(
 
 
 async def test_a_certificate_that_the_pooler_asks_for_is_no_wrong_password(
-    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], authority: Authority, tmp_path: Path
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], authority: Authority, server_folder: Path
 ) -> None:
-    hba, tls = tmp_path / "hba.conf", authority.issue(["db.internal"])
+    hba, tls = server_folder / "certificates.conf", authority.issue(["db.internal"])
     hba.write_text("hostssl all all 127.0.0.0/8 cert\n")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     for file in (tls.cert, tls.key):
         file.chmod(0o644)
     files = {"client_tls_cert_file": str(tls.cert), "client_tls_key_file": str(tls.key)}
