@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from canary_tui.databases.ways import Way
+    from canary_tui.monitor.core import Core
     from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.known_tls import KnownTls
 
@@ -57,6 +58,24 @@ class ClientStart(msgspec.Struct, frozen=True):
         password = await find(server)
         client = await self.client(server)  # a password takes its time: the tunnel may be closed by now
         return client.command(argv), client.environment(password)
+
+
+async def client_environment(core: Core, server: Server) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and the whole environment of the engine's own client, at our local end.
+
+    Raises Failed where nothing of ours is bound, before a password is looked for.
+    """
+    from canary_tui.monitor.ways import check_safe, own_way
+
+    row = core.events.board.row(server.name)
+    check_safe(row.failure if row else None)
+    start = ClientStart(
+        way=lambda: own_way(server, core.held.watcher(server.name)),
+        servers=core.fleet.named,
+        known_tls=core.tools.known_tls,
+        folder=core.folder_for_client(server.name),
+    )
+    return await start.call(server, core.tools.passwords.find)
 
 
 def with_tls_as_seen(server: Server, way: Way, known_tls: KnownTls) -> Server:

@@ -1,40 +1,36 @@
-"""A connection test under way."""
+"""A connection test: the whole way over an SSH connection of its own, told stage by stage."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+import msgspec
 
-    from canary_tui.diagnosis.stages import ProbeResult, Stage, StageResult
-    from canary_tui.keys.rotation import Tried
+from canary_tui.monitor.events import ProbeFinished
+from canary_tui.monitor.request import TestState
+
+if TYPE_CHECKING:
+    from canary_tui.diagnosis.stages import Stage, StageResult
+    from canary_tui.monitor.core import Core
+    from canary_tui.monitor.request import Tell
     from canary_tui.servers.model import Server
 
 
-class Test:
-    """A connection test under way. Its attributes are replaced, never changed: read them from any thread."""
+async def run(core: Core, server: Server, tell: Tell) -> TestState:
+    """Test a server; then try the keys of a change of key that is under way. ``tell`` hears every stage."""
+    from canary_tui.monitor.key_trial import attempt
+    from canary_tui.monitor.probe import probe
 
-    __test__ = False  # not one of pytest's
+    def progress(stage: Stage | None, stages: tuple[StageResult, ...]) -> None:
+        tell(TestState(stage=stage, stages=stages))
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.stage: Stage | None = None
-        self.stages: tuple[StageResult, ...] = ()
-        self.result: ProbeResult | None = None
-        self.trying_keys = False
-        """Whether the new or the old key of a change of key is tried, after the test of the key in use."""
-        self.tried: Tried | None = None
-        """What that came to; None where no change of key is under way."""
-        self.cancelled = False
-        self.future: Future[None] | None = None
-
-    def cancel(self) -> None:
-        """Stop the test; what it opened is closed."""
-        self.cancelled = True
-        if self.future is not None:
-            self.future.cancel()
-
-    def progress(self, stage: Stage | None, stages: tuple[StageResult, ...]) -> None:
-        """Take over what the trace reports."""
-        self.stage, self.stages = stage, stages
+    result = await probe(server, core.tools, watch=progress)
+    state = TestState(stages=result.stages, result=result)
+    core.emit(ProbeFinished(at=time.time(), result=result))
+    if result.ok:
+        core.held.retry_now(server.name)
+    if server.tunnel is not None and (server.tunnel.next_key or server.tunnel.old_key):
+        tell(msgspec.structs.replace(state, trying_keys=True))
+        state = msgspec.structs.replace(state, tried=await core.edited(attempt, server.name, result))
+    return state

@@ -12,23 +12,22 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from canary_tui.monitor.follower import Follower
-from canary_tui.monitor.intents import Intents
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.lock import Lock
-from canary_tui.monitor.past import Past
 from canary_tui.monitor.quiet import to_the_log
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.request import unheard
+from canary_tui.monitor.requests import Hold
 from canary_tui.monitor.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
-    from canary_tui.keys.authorized import KeyInfo
-    from canary_tui.keys.rotation import Rotation
     from canary_tui.monitor.board import LogLine, Snapshot
     from canary_tui.monitor.lock import Holder
+    from canary_tui.monitor.request import Request, Tell
     from canary_tui.paths import Paths
 
 T = TypeVar("T")
@@ -46,18 +45,17 @@ class NotMonitoring(Exception):
         super().__init__(f"{holder.words(time.time())}; this copy only shows.")
 
 
-class Standby(Intents, Past):
-    """The monitor as the application uses it (``tui.api.MonitorApi``); ``Monitor`` says what each call does.
+class Standby:
+    """A ``Monitor`` that is another's view first where there is another.
 
-    While another process monitors, calls that need the monitor raise NotMonitoring, at once or through
-    their future, and ``snapshot().monitored_by`` tells who it is.
+    While another process monitors, requests that need the monitor raise NotMonitoring, and
+    ``snapshot().monitored_by`` tells who it is.
     """
 
     def __init__(self, paths: Paths) -> None:
-        super().__init__(paths)
         self._paths = paths
         self._lock = Lock(paths)
-        self._monitor: Monitor | None = None
+        self._monitor: LocalMonitor | None = None
         self._follower = Follower(paths)
         self._view = View(paths, self._follower)
         self._holder: Holder | None = None
@@ -80,7 +78,7 @@ class Standby(Intents, Past):
         with suppress(OSError):
             self._holder = self._lock.acquire()
         if self._holder is None:
-            self._monitor = self._told(Monitor(self._paths, lock=self._lock))
+            self._monitor = self._told(LocalMonitor(self._paths, lock=self._lock))
             self._monitor.start()
         else:
             self._loop = asyncio.new_event_loop()
@@ -108,7 +106,7 @@ class Standby(Intents, Past):
         """Have ``call`` told, on another thread, when what monitors, or follows, ends by a defect."""
         self._told_of_end.append(call)
 
-    def _told(self, monitor: Monitor) -> Monitor:
+    def _told(self, monitor: LocalMonitor) -> LocalMonitor:
         for call in self._told_of_end:
             monitor.when_broken(call)
         return monitor
@@ -173,10 +171,14 @@ class Standby(Intents, Past):
     def _take_over(self) -> None:
         """Monitor from now on. Raises OSError and RuntimeError; nothing has begun then."""
         fleet = self._follower.fleet
-        monitor = self._told(Monitor(self._paths, lock=self._lock, board=self._follower.board, fleet=fleet))
+        monitor = self._told(
+            LocalMonitor(self._paths, lock=self._lock, board=self._follower.board, fleet=fleet)
+        )
         monitor.start()
         # At once, and not when the application has time: its terminal may not be read just now.
-        self._held = {server.name: monitor.hold(server.name) for server in fleet.servers if server.enabled}
+        self._held = {
+            server.name: monitor.ask(Hold(server.name)) for server in fleet.servers if server.enabled
+        }
         self._monitor = monitor
         self._holder = None
 
@@ -192,63 +194,21 @@ class Standby(Intents, Past):
             return self._follower.board.log_after(seq, limit)
         return self._monitor.log_after(seq, limit)
 
-    def clients(self) -> int:
-        """Return how many clients are connected through local ports of this process."""
-        return 0 if self._monitor is None else self._monitor.clients()
+    # Requests
 
-    def _call(self, work: Coroutine[object, object, T]) -> Future[T]:
+    def ask(self, request: Request[T], tell: Tell = unheard) -> Future[T]:
+        """Have a request carried out, or refused; what the taking over has opened goes on."""
         if self._monitor is not None:
-            return self._monitor._call(work)  # noqa: SLF001 - one question, whoever answers it
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    # What can be told without monitoring
-
-    def key_info(self, name: str) -> Future[KeyInfo]:
-        """Return a server's public key and how to install it; a view makes none."""
-        return (
-            self._call(self._view.key_info(name)) if self._monitor is None else self._monitor.key_info(name)
-        )
-
-    def client_env(self, name: str) -> Future[tuple[list[str], dict[str, str]]]:
-        """Return the command and the environment by which the engine's own client uses the local port.
-
-        The port is the other process's while that monitors.
-        """
-        return (
-            self._call(self._view.client_env(name))
-            if self._monitor is None
-            else self._monitor.client_env(name)
-        )
-
-    def rotation_state(self, name: str) -> Future[Rotation]:
-        """Return how far the change of a server's key is."""
-        if self._monitor is not None:
-            return self._monitor.rotation_state(name)
-        return self._call(self._view.rotation_state(name))
-
-    # What needs the monitor
-
-    def _now(self, intent: Callable[[Monitor], T]) -> T:
-        if self._monitor is None:
-            raise self._refusal()
-        return intent(self._monitor)
-
-    def _ask(self, intent: Callable[[Monitor], Future[T]]) -> Future[T]:
-        if self._monitor is not None:
-            return intent(self._monitor)
+            held = self._held.pop(request.server, None) if isinstance(request, Hold) else None
+            if held is not None and not held.done():
+                return cast("Future[T]", held)
+            return self._monitor.ask(request, tell)
+        if self._view.answers(request):
+            return asyncio.run_coroutine_threadsafe(self._view.answer(request), self._loop)
         refused: Future[T] = Future()
         refused.set_exception(self._refusal())
         return refused
 
-    def _refusal(self) -> NotMonitoring:
+    def _refusal(self) -> Exception:
         holder = self.snapshot().monitored_by
-        if holder is None:
-            raise RuntimeError("the monitor was not started")
-        return NotMonitoring(holder)
-
-    def hold(self, name: str) -> Future[None]:
-        """Open a server's tunnel and probe it; what the taking over has opened goes on."""
-        held = self._held.pop(name, None)
-        if held is not None and not held.done():
-            return held
-        return self._ask(lambda monitor: monitor.hold(name))
+        return RuntimeError("the monitor was not started") if holder is None else NotMonitoring(holder)

@@ -1,12 +1,18 @@
-"""What a copy that does not monitor answers beside what is in the history. It makes and writes nothing."""
+"""What a copy that does not monitor answers: what is written, and how to use the other's ports.
+
+It makes and writes nothing.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.monitor.request import Read, Request
+from canary_tui.monitor.requests import ReadKey, ReadRotation, StartClient
 
 if TYPE_CHECKING:
     from canary_tui.databases.ways import Way
@@ -16,16 +22,38 @@ if TYPE_CHECKING:
     from canary_tui.paths import Paths
     from canary_tui.servers.model import Server
 
+T = TypeVar("T")
+
 
 class View:
-    """Reads keys and settings. Each method raises KeyError for a server that is not listed."""
+    """Answers what needs no monitor. Raises KeyError for a server that is not listed."""
 
     def __init__(self, paths: Paths, follower: Follower) -> None:
         self._paths = paths
         self._follower = follower
 
-    async def key_info(self, name: str) -> KeyInfo:
-        """Return a server's public key and how to install it. Raises Failed, where there is none too."""
+    def answers(self, request: Request[T]) -> bool:
+        """Tell whether ``answer`` can answer."""
+        return isinstance(request, Read | ReadKey | ReadRotation | StartClient)
+
+    async def answer(self, request: Request[Any]) -> Any:
+        """Answer a request that needs no monitor."""
+        match request:
+            case ReadKey():
+                return await self._key(request.server)
+            case ReadRotation():
+                return await self._rotation(request.server)
+            case StartClient():
+                return await self._client(request.server)
+            case Read():
+                from canary_tui.monitor.history.reader import HistoryReader
+                from canary_tui.monitor.history.tables import history_file
+
+                return await asyncio.to_thread(request.read, HistoryReader(history_file(self._paths)))
+            case _:
+                raise NotImplementedError
+
+    async def _key(self, name: str) -> KeyInfo:
         from canary_tui.monitor.tools import Tools
 
         server = self._known(name)
@@ -35,18 +63,15 @@ class View:
             server = msgspec.structs.replace(server, ssh=ssh)
         return await Tools(self._paths).key_info(server)
 
-    async def rotation_state(self, name: str) -> Rotation:
-        """Return how far the change of a server's key is, by the servers file as it was last good."""
+    async def _rotation(self, name: str) -> Rotation:
+        """By the servers file as it was last good."""
         from canary_tui.monitor import rotation
         from canary_tui.monitor.tools import Tools
 
         return await rotation.state(Tools(self._paths), name, self._follower.fleet)
 
-    async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
-        """Return the command line and the whole environment of the engine's own client, at the other's port.
-
-        Raises Failed where the other process has not bound it, or a source of the password fails.
-        """
+    async def _client(self, name: str) -> tuple[list[str], dict[str, str]]:
+        """At the other's port. Raises Failed where it has not bound it, or a source of the password fails."""
         from canary_tui.monitor.clients import ClientStart
         from canary_tui.monitor.ways import check_safe
         from canary_tui.servers.allowed import AllowedCommands

@@ -7,7 +7,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from canary_tui.monitor.events import FleetLoaded
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
+from canary_tui.monitor.requests import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Watch:
     """
 
     def __init__(self, paths: Paths, lock: Lock) -> None:
-        self.monitor = Monitor(paths, lock=lock)
+        self.monitor = LocalMonitor(paths, lock=lock)
         self.failure: BaseException | None = None
         """The defect by which the monitor ended by itself."""
         self.left_out = 0
@@ -85,7 +86,7 @@ class Watch:
             return
         held = self._holds.get(name)
         if held is None or held.done():
-            self._holds[name] = future = self.monitor.hold(name)
+            self._holds[name] = future = self.monitor.ask(Hold(name))
             # A server that was switched off and on again at once: its hold ended after the file was read.
             future.add_done_callback(lambda done: self._ended(name, done))
 

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerState
 
 from canary_tui.monitor.board import Snapshot
+from canary_tui.monitor.requests import GivePassword, Remove, Restore, StartClient
 from canary_tui.tui.driver import TerminalDriver
 from canary_tui.tui.files import Choices, read_choices, write_choices
 from canary_tui.tui.holding import Holding
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from canary_tui.monitor.lock import Holder
+    from canary_tui.monitor.request import Monitor
     from canary_tui.servers.model import Server
     from canary_tui.servers.secrets import Secret
-    from canary_tui.tui.api import MonitorApi
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class CanaryApp(Places):
     ]
 
     def __init__(
-        self, monitor: MonitorApi, state: Path | None = None, *, clock: Callable[[], float] = time.time
+        self, monitor: Monitor, state: Path | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(css_path=style_sheets(), driver_class=TerminalDriver)
         self.crash: BaseException | None = None
@@ -205,7 +206,7 @@ class CanaryApp(Places):
 
     async def remove_server(self, server: Server) -> None:
         """Delete a server; ``undo_remove`` brings it back."""
-        await self.done_and_shown(self.monitor.remove(server.name))
+        await self.done_and_shown(self.monitor.ask(Remove(server.name)))
         self._removed.append(server)
         self.notify(f"Deleted {server.name}; u brings it back.", markup=False)
         self.screen.refresh_bindings()
@@ -215,7 +216,7 @@ class CanaryApp(Places):
         if self._removed:
             server = self._removed[-1]
             self.home.table.select_soon(server.name)
-            await self.done_and_shown(self.monitor.restore(server))
+            await self.done_and_shown(self.monitor.ask(Restore(server)))
             self._removed.remove(server)
             self.notify(f"{server.name} is back.", markup=False)
             self.screen.refresh_bindings()
@@ -225,7 +226,7 @@ class CanaryApp(Places):
 
         def answered(password: Secret | None) -> None:
             if password is not None:
-                self.monitor.give_password(server.name, password)
+                self.monitor.ask(GivePassword(server.name, password))
                 given()
 
         whose = f"{server.words['db_user']} on {server.database.host} ({server.name})"
@@ -239,7 +240,7 @@ class CanaryApp(Places):
 
     async def shell(self, name: str) -> None:
         """Give the terminal to psql or mysql until it ends."""
-        argv, environment = await done(self.monitor.client_env(name))
+        argv, environment = await done(self.monitor.ask(StartClient(name)))
         trouble = await run_client(self, argv, environment)
         if trouble:
             self.notify(trouble, severity="warning", timeout=10, markup=False)
@@ -255,7 +256,7 @@ class CanaryApp(Places):
 
     async def action_quit(self) -> None:
         """Leave; ask first while programs are connected through a tunnel."""
-        clients = self.monitor.clients()
+        clients = 0 if self.view_only else sum(row.clients for row in self.monitor.snapshot().rows)
         if not clients:
             self.exit()
             return

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from textual.worker import Worker, WorkerState
 
+from canary_tui.monitor.requests import Close, Hold
 from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from textual.app import App
 
     from canary_tui.monitor.board import Snapshot
+    from canary_tui.monitor.request import Monitor
     from canary_tui.servers.model import Server
-    from canary_tui.tui.api import MonitorApi
 
 HOLD_AGAIN = 1.0
 """Seconds before a tunnel's worker that ended by itself is started once more."""
@@ -26,7 +27,7 @@ GROUP = "tunnel:"
 class Holding:
     """Holds every enabled server by a worker of its own, and no other."""
 
-    def __init__(self, app: App[None], monitor: MonitorApi) -> None:
+    def __init__(self, app: App[None], monitor: Monitor) -> None:
         self._app = app
         self._monitor = monitor
         self._workers: dict[str, Worker[None]] = {}
@@ -65,11 +66,11 @@ class Holding:
     async def _hold(self, name: str) -> None:
         """Be the tunnel's worker: it lives as long as the tunnel is wanted."""
         try:
-            await asyncio.wrap_future(self._monitor.hold(name))
+            await asyncio.wrap_future(self._monitor.ask(Hold(name)))
         except asyncio.CancelledError:
             worker = self._workers.get(name)
             if worker is None or worker.is_cancelled:
-                self._monitor.close(name)
+                self._monitor.ask(Close(name))
             raise
 
     def ended(self, event: Worker.StateChanged) -> None:

@@ -13,16 +13,14 @@ import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from canary_tui.defects import told
 from canary_tui.ending import END_SECONDS, ENDING_SIGNALS, Ending
 from canary_tui.surroundings import when_terminal_goes
-from canary_tui.tui.api import MonitorApi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from canary_tui.monitor.request import Monitor
     from canary_tui.paths import Paths
     from canary_tui.tui.app import CanaryApp
 
@@ -32,23 +30,6 @@ LEAVE_SCREEN = (
     b"\x1b[?1004l\x1b[?2004l\x1b[<u"  # focus reports, bracketed paste, key protocol off
     b"\x1b[?1049l\x1b[?25h\x1b[0m\r\n"  # the normal screen, its cursor, no colour
 )
-
-
-class Stoppable(Protocol):
-    """The part of the monitor that only the main thread uses."""
-
-    def start(self) -> None:
-        """Start the thread."""
-
-    def stop(self, limit: float = 3.0) -> bool:
-        """Close everything."""
-
-    def when_broken(self, call: Callable[[BaseException], None]) -> None:
-        """Have ``call`` told, from another thread, when it ends by a defect."""
-
-
-class LiveMonitor(MonitorApi, Stoppable, Protocol):
-    """A monitor whose life is in our hands."""
 
 
 class Terminal:
@@ -81,7 +62,7 @@ class Terminal:
 
 
 @contextmanager
-def ended_by_signals(app: CanaryApp, monitor: Stoppable, terminal: Terminal) -> Iterator[Ending]:
+def ended_by_signals(app: CanaryApp, monitor: Monitor, terminal: Terminal) -> Iterator[Ending]:
     """End the application on a signal within three seconds, whatever the terminal does.
 
     The end of the terminal is as SIGHUP, which not everybody is sent whose terminal goes.
@@ -102,7 +83,7 @@ def ended_by_signals(app: CanaryApp, monitor: Stoppable, terminal: Terminal) -> 
             over.set()
 
 
-def run(paths: Paths, *, monitor: LiveMonitor | None = None) -> int:
+def run(paths: Paths, *, monitor: Monitor | None = None) -> int:
     """Run the application on ``monitor`` (or on one of its own) and return the exit status.
 
     Its own is a view while another process of the user monitors. It is started here and has been stopped

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from canary_tui.monitor.requests import ReadLog
 from canary_tui.tui.presenters import probes
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from canary_tui.monitor.board import LogLine
-    from canary_tui.tui.api import MonitorApi
+    from canary_tui.monitor.request import Monitor
     from canary_tui.tui.log_book import LogBook
 
 PAGE = 200
@@ -31,7 +32,7 @@ class LogPages:
     They return None, and change nothing, where the book has turned to other lines meanwhile.
     """
 
-    def __init__(self, monitor: MonitorApi, book: LogBook, clock: Callable[[], float]) -> None:
+    def __init__(self, monitor: Monitor, book: LogBook, clock: Callable[[], float]) -> None:
         self._monitor = monitor
         self._book = book
         self._clock = clock
@@ -75,7 +76,7 @@ class LogPages:
 
     def _ask(self, *, before: float | None = None, after: float | None = None) -> Future[list[LogLine]]:
         query = msgspec.structs.replace(self._book.filter, before=before, after=after, limit=PAGE)
-        return self._monitor.history_lines(query)
+        return self._monitor.ask(ReadLog(query))
 
     def _mark(self, page: list[LogLine], begin: float) -> LogLine:
         chosen = self._book.filter

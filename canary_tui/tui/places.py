@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import HostKeyOffer
     from canary_tui.monitor.board import Snapshot
     from canary_tui.monitor.incidents import Incident
+    from canary_tui.monitor.request import Monitor
     from canary_tui.servers.model import Server
-    from canary_tui.tui.api import MonitorApi
 
 
 class Places(PrintableApp):
     """An application that opens pages. Each is imported when it is opened first."""
 
-    monitor: MonitorApi
+    monitor: Monitor
     facts: Snapshot
     """The monitor's facts as they were taken over last."""
 

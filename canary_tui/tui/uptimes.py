@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from canary_tui.monitor.requests import ReadUptimes
 from canary_tui.tui.presenters.long_run import DAY, SPANS
 from canary_tui.tui.work import begin_alone
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
     from textual.app import App
 
+    from canary_tui.monitor.request import Monitor
     from canary_tui.monitor.uptime import Uptime
-    from canary_tui.tui.api import MonitorApi
 
 EVERY = 30.0
 """Seconds between two questions to the history about the last day."""
@@ -28,7 +29,7 @@ class Uptimes:
     """What the history says of the spans of ``SPANS``. ``clock`` counts seconds from anywhere."""
 
     def __init__(
-        self, app: App[None], monitor: MonitorApi, *, clock: Callable[[], float] = time.monotonic
+        self, app: App[None], monitor: Monitor, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._app = app
         self._monitor = monitor
@@ -54,7 +55,7 @@ class Uptimes:
 
     async def _ask(self, span: float) -> None:
         try:
-            known = await asyncio.wrap_future(self._monitor.uptimes(span))
+            known = await asyncio.wrap_future(self._monitor.ask(ReadUptimes(span)))
         except OSError:
             # The history says itself, in the log, that it cannot be read. Here it is not known.
             known = {}

@@ -133,7 +133,7 @@ FIRST_PAINT = """
 import asyncio, sys
 from pathlib import Path
 
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.paths import Paths
 from canary_tui.tui.app import CanaryApp
 
@@ -148,7 +148,7 @@ class Watched(CanaryApp):
         super()._display(screen, renderable)
 
 async def main():
-    monitor = Monitor(paths)
+    monitor = LocalMonitor(paths)
     app = Watched(monitor, paths.state)
     monitor.start()
     try:

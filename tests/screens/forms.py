@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
+from canary_tui.monitor.requests import Save
 from canary_tui.servers.model import Server
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.server_form import ServerForm
@@ -28,6 +29,5 @@ async def form_of(
 
 def saved(monitor: FakeMonitor) -> Server:
     """Return what the form handed to the monitor."""
-    ((server, *_),) = monitor.asked_for("save")
-    assert isinstance(server, Server)
-    return server
+    (save,) = monitor.asked_for(Save)
+    return save.server

@@ -11,6 +11,7 @@ from textual.css.query import NoMatches
 from textual.widgets import OptionList
 
 from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.monitor.requests import Close, Hold
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.connection_test import ConnectionTest
 from tests.screens import samples
@@ -27,7 +28,7 @@ async def test_each_enabled_server_has_one_worker_of_its_own(
         await until(pilot, lambda: set(monitor.holding) == ENABLED)
         groups = {worker.group for worker in app.workers if worker.group.startswith("tunnel:")}
         assert groups == {f"tunnel:{name}" for name in ENABLED}
-        await until(pilot, lambda: len(monitor.asked_for("hold")) == len(ENABLED))
+        await until(pilot, lambda: len(monitor.asked_for(Hold)) == len(ENABLED))
 
 
 async def test_a_server_switched_off_is_closed(monitor: FakeMonitor, opened: Open) -> None:
@@ -35,7 +36,7 @@ async def test_a_server_switched_off_is_closed(monitor: FakeMonitor, opened: Ope
         await until(pilot, lambda: "billing" in monitor.holding)
         rows = [row for row in samples.fleet() if row.server.name != "billing"]
         monitor.show(*rows)
-        await until(pilot, lambda: ("billing",) in monitor.asked_for("close"))
+        await until(pilot, lambda: Close("billing") in monitor.asked)
         assert "billing" not in monitor.holding
 
 
@@ -50,20 +51,20 @@ async def test_a_hold_that_fails_is_said_once_and_not_repeated_with_the_same_set
     monitor: FakeMonitor, opened: Open
 ) -> None:
     monitor.show(*samples.fleet()[:1])
-    monitor.errors["hold"] = Failed(Cause.KEY_MISSING, detail="the key is gone")
+    monitor.errors[Hold] = Failed(Cause.KEY_MISSING, detail="the key is gone")
     async with opened() as pilot:
         await until(pilot, lambda: "the key is gone" in screen_text(pilot))
-        del monitor.errors["hold"]
+        del monitor.errors[Hold]
         changed = msgspec.structs.replace(samples.server(), tags=("eu",))
         monitor.show(msgspec.structs.replace(samples.fleet()[0], server=changed))
         await until(pilot, lambda: "orders-prod" in monitor.holding)
-    assert len(monitor.asked_for("hold")) == 2
+    assert len(monitor.asked_for(Hold)) == 2
 
 
 async def test_quitting_asks_while_clients_are_connected(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
-    monitor.connected = 2
+    monitor.connect(2)
     async with opened() as pilot:
         await pilot.press("q")
         await until(pilot, lambda: "2 client connections" in screen_text(pilot))
@@ -75,7 +76,10 @@ async def test_quitting_asks_while_clients_are_connected(
         await until(pilot, lambda: not app.is_running)
 
 
-async def test_quitting_without_clients_asks_nothing(app: CanaryApp, opened: Open) -> None:
+async def test_quitting_without_clients_asks_nothing(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.connect(0)
     async with opened() as pilot:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.monitor.requests import AuditKey
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.audit import AuditView
 from canary_tui.tui.screens.connection_test import ConnectionTest
@@ -21,7 +22,7 @@ async def test_u_in_the_key_view_audits_the_key_and_lists_what_was_found(
     async with opened() as pilot:
         await pilot.press("p", "u")
         await until(pilot, lambda: "◐ Auditing" in screen_text(pilot) or "Auditing" in screen_text(pilot))
-        assert monitor.asked_for("audit") == [("orders-prod",)]
+        assert monitor.asked_for(AuditKey) == [AuditKey("orders-prod")]
         monitor.audits[0].set_result(samples.audit_report("shell"))
         await until(pilot, lambda: "✕ 1 finding" in screen_text(pilot))
         text = screen_text(pilot)
@@ -122,7 +123,7 @@ async def test_the_palette_audits_a_server_with_a_tunnel_and_no_other(
         await until(pilot, lambda: screen_text(pilot).count("billing: audit") > 1)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, AuditView))
-        assert monitor.asked_for("audit") == [("billing",)]
+        assert monitor.asked_for(AuditKey) == [AuditKey("billing")]
 
 
 async def test_a_server_that_was_just_removed_cannot_be_tested_and_that_is_said(

@@ -6,6 +6,7 @@ import msgspec
 from textual.pilot import Pilot
 
 from canary_tui.monitor.board import LogLine
+from canary_tui.monitor.requests import ReadIncidents
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.incidents import Incidents
 from canary_tui.tui.screens.probe_log import ProbeLog
@@ -96,7 +97,7 @@ async def test_a_fleet_without_incidents_and_a_history_that_cannot_be_read_are_s
     async with opened() as pilot:
         await pilot.press("i")
         await until(pilot, lambda: "No incident is known" in screen_text(pilot))
-        monitor.errors["incidents"] = OSError(5, "broken", "history.db")
+        monitor.errors[ReadIncidents] = OSError(5, "broken", "history.db")
         await until(pilot, lambda: "history.db: broken" in screen_text(pilot))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from textual.pilot import Pilot
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.keys.authorized import removal
 from canary_tui.keys.rotation import Rotation, Step, Tried
+from canary_tui.monitor.request import Request
+from canary_tui.monitor.requests import GiveUpKey, RotateKey, TryKeys
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.key_view import KeyView
 from canary_tui.tui.widgets.bars import reachable_keys
@@ -59,7 +62,7 @@ async def test_each_state_has_its_keys_and_no_other_does_anything(
         for key in {"R", "X", "o"} - set(KEYS[state]):
             await pilot.press(key)
         assert isinstance(pilot.app.screen, KeyView)
-        assert {call[0] for call in monitor.asked} & {"rotate", "try_keys", "give_up_key"} == set()
+        assert not [one for one in monitor.asked if isinstance(one, RotateKey | TryKeys | GiveUpKey)]
         assert pilot.app.clipboard == ""
 
 
@@ -73,13 +76,13 @@ async def test_a_change_of_key_is_asked_about_and_then_shows_the_new_line(
         await until(pilot, lambda: "Change the key of orders-prod?" in screen_text(pilot))
         assert "y yes" in screen_text(pilot)
         await pilot.press("n")
-        assert monitor.asked_for("rotate") == []
+        assert monitor.asked_for(RotateKey) == []
         await pilot.press("R")
         await until(pilot, lambda: "Change the key of" in screen_text(pilot))
         monitor.rotation = samples.new_key()
         await pilot.press("y")
         await until(pilot, lambda: "New key: not in use yet" in screen_text(pilot))
-        assert monitor.asked_for("rotate") == [("orders-prod",)]
+        assert monitor.asked_for(RotateKey) == [RotateKey("orders-prod")]
 
 
 async def test_the_copy_keys_are_the_new_keys_while_it_is_tried(
@@ -165,7 +168,7 @@ async def test_giving_up_is_asked_about(monitor: FakeMonitor, opened: Open) -> N
         await pilot.press("X")
         await until(pilot, lambda: "Give up the new key" in screen_text(pilot))
         await pilot.press("escape")
-        assert monitor.asked_for("give_up_key") == []
+        assert monitor.asked_for(GiveUpKey) == []
         await pilot.press("X")
         await until(pilot, lambda: "Give up the new key" in screen_text(pilot))
         await pilot.press("y")
@@ -173,14 +176,12 @@ async def test_giving_up_is_asked_about(monitor: FakeMonitor, opened: Open) -> N
         await until(pilot, lambda: keys_of(pilot) == KEYS["none"])
 
 
-@pytest.mark.parametrize(
-    ("state", "intent", "presses"), [("none", "rotate", "Ry"), ("new", "give_up_key", "Xy")]
-)
+@pytest.mark.parametrize(("state", "asked", "presses"), [("none", RotateKey, "Ry"), ("new", GiveUpKey, "Xy")])
 async def test_what_cannot_be_done_is_said_in_place_and_the_keys_come_back(
-    monitor: FakeMonitor, opened: Open, state: str, intent: str, presses: str
+    monitor: FakeMonitor, opened: Open, state: str, asked: type[Request[Any]], presses: str
 ) -> None:
     monitor.rotation = STATES[state]()
-    monitor.errors[intent] = OSError(28, "No space left on device", "/keys/x")
+    monitor.errors[asked] = OSError(28, "No space left on device", "/keys/x")
     async with opened() as pilot:
         await at_key(pilot)
         await pilot.press(presses[0])
@@ -242,12 +243,13 @@ async def test_the_test_says_below_its_result_what_became_of_the_keys(
         await pilot.press("t")
         await until(pilot, lambda: monitor.tests)
         test = monitor.tests[-1]
-        test.end(samples.passed())
+        result = samples.passed()
+        test.show(stages=result.stages, result=result)
         await until(pilot, lambda: "The whole way works" in screen_text(pilot))
         assert "key" not in screen_text(pilot).split("The whole way works")[1].split("esc back")[0]
-        test.trying_keys = True
+        test.show(trying_keys=True)
         await until(pilot, lambda: "keys of the change of key are tried…" in screen_text(pilot))
-        test.tried, test.trying_keys = samples.tried(Step.SWITCHED), False
+        test.end(result, samples.tried(Step.SWITCHED))
         await until(pilot, lambda: "✓ The new key works and is in use from now on." in screen_text(pilot))
         words = "remove the old key's line from ssh_user@bastion-1"
         await until(pilot, lambda: words in " ".join(screen_text(pilot).split()))

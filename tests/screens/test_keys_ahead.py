@@ -11,7 +11,7 @@ import pytest
 from textual.widgets import Input
 
 from canary_tui.diagnosis.stages import Cause, Stage
-from canary_tui.servers.model import Server
+from canary_tui.monitor.requests import GivePassword, Remove, Restore, Save, SetEnabled, Trust
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.connection_test import ConnectionTest
 from canary_tui.tui.screens.dialogs import AskPassword, AskText, Confirm, Decision
@@ -31,7 +31,7 @@ async def test_what_is_typed_after_the_slash_is_the_filter(
         await typed(pilot, *"/Dsqdelivery")
         assert app.home.query_one("#filter", Input).value == "Dsqdelivery"
         assert app.screen is app.home
-    assert not monitor.asked_for("remove")
+    assert not monitor.asked_for(Remove)
 
 
 async def test_the_password_that_is_typed_ahead_is_whole(
@@ -43,9 +43,9 @@ async def test_the_password_that_is_typed_ahead_is_whole(
         await typed(pilot, *"Pdaisy", "enter", "j", "p")
         assert isinstance(app.screen, KeyView)
         assert app.screen.path[0] == "billing"
-    ((name, secret),) = monitor.asked_for("give_password")
-    assert name == "orders-prod"
-    assert getattr(secret, "reveal")() == "daisy"  # noqa: B009 - recorded as an object
+    (given,) = monitor.asked_for(GivePassword)
+    assert given.server == "orders-prod"
+    assert given.password.reveal() == "daisy"
 
 
 async def test_many_keys_open_one_dialog_that_stands_on_cancel(
@@ -61,10 +61,10 @@ async def test_many_keys_open_one_dialog_that_stands_on_cancel(
         for name in sorted(bound | {"down", "up", "home", "d", "Y"}):
             await typed(pilot, "D", name, "enter")
             await typed(pilot, "escape")
-            assert not monitor.asked_for("remove"), name
+            assert not monitor.asked_for(Remove), name
         await typed(pilot, "home", "D", "tab", "enter", "D", "right", "enter", "u")
-    assert monitor.asked_for("remove") == [("orders-prod",), ("billing",)]
-    assert [server.name for (server,) in monitor.asked_for("restore")] == ["billing"]  # type: ignore[attr-defined]
+    assert monitor.asked_for(Remove) == [Remove("orders-prod"), Remove("billing")]
+    assert [request.server.name for request in monitor.asked_for(Restore)] == ["billing"]
 
 
 async def test_the_terminal_is_given_away_once(
@@ -98,17 +98,18 @@ async def test_the_terminal_is_given_away_once(
 async def test_after_quit_nothing_more_is_carried_out(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
+    monitor.connect(0)
     async with opened() as pilot:
         await typed(pilot, *"qeoDq")
     assert app.return_code == 0
-    assert not monitor.asked_for("set_enabled")
+    assert not monitor.asked_for(SetEnabled)
     assert app._exception is None
 
 
 async def test_every_way_to_quit_asks_one_question(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
-    monitor.connected = 2
+    monitor.connect(2)
     async with opened() as pilot:
         await typed(pilot, "q", "ctrl+q", "q", "ctrl+q", "ctrl+p")
         assert [type(screen) for screen in app.screen_stack[2:]] == [Confirm]
@@ -124,7 +125,7 @@ async def test_every_way_to_quit_asks_one_question(
 async def test_switching_is_carried_out_in_turn(monitor: FakeMonitor, opened: Open) -> None:
     async with opened() as pilot:
         await typed(pilot, *"ojo")
-    assert monitor.asked_for("set_enabled") == [("orders-prod", False), ("billing", False)]
+    assert monitor.asked_for(SetEnabled) == [SetEnabled("orders-prod", False), SetEnabled("billing", False)]
 
 
 async def test_a_form_takes_it_all_and_the_next_keys_are_the_next_screens(
@@ -137,14 +138,14 @@ async def test_a_form_takes_it_all_and_the_next_keys_are_the_next_screens(
         await typed(pilot, *keys, "ctrl+s", "C", "escape", "o")
         assert app.screen is app.home
         assert app.clipboard == samples.key().script
-    ((server, replaced, _),) = monitor.asked_for("save")
-    assert isinstance(server, Server)
+    (save,) = monitor.asked_for(Save)
+    server = save.server
     assert (server.name, server.database.host, server.database.port) == ("delivery", "db.internal", 6432)
     assert (server.database.name, server.database.user) == ("shop", "reader")
     assert server.ssh is not None
     assert (server.ssh.host, server.ssh.port, server.ssh.user) == ("bastion.internal", 22, "me")
-    assert replaced is None
-    assert monitor.asked_for("set_enabled") == [("delivery", False)]
+    assert save.replaces is None
+    assert monitor.asked_for(SetEnabled) == [SetEnabled("delivery", False)]
 
 
 async def test_what_is_typed_for_a_dialog_reaches_it(
@@ -168,7 +169,7 @@ async def test_what_is_typed_for_a_dialog_reaches_it(
         assert isinstance(app.screen, KeyView)
         assert app.screen.path[0] == "billing"
     assert os.listdir(tmp_path) == ["orders-prod.authorized_keys.txt"]  # noqa: PTH208 - not awaited
-    assert monitor.asked_for("save") == []
+    assert monitor.asked_for(Save) == []
 
 
 async def test_a_question_comes_by_itself_only_to_who_watches(
@@ -183,7 +184,7 @@ async def test_a_question_comes_by_itself_only_to_who_watches(
         assert isinstance(app.screen, ConnectionTest)
         await typed(pilot, *"hy")
         assert len(monitor.tests) == 2
-    assert monitor.asked_for("trust") == [("orders-prod", samples.offer(), True)]
+    assert monitor.asked_for(Trust) == [Trust("orders-prod", samples.offer(), True)]
 
 
 async def test_a_password_that_is_asked_for_takes_no_key_of_the_screen_below(

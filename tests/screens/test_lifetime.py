@@ -25,7 +25,7 @@ from tests.screens.fake_monitor import FakeMonitor
 from tests.screens.samples import fleet
 monitor = FakeMonitor(fleet())
 status = run(Paths.below(Path(sys.argv[1])), monitor=monitor)
-print("stopped" if monitor.asked_for("stop") else "not stopped")
+print("stopped" if monitor.stopped else "not stopped")
 sys.exit(status)
 """
 ROOT = Path(__file__).parents[2]

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from canary_tui.diagnosis.stages import Cause, Stage, StageResult
+from canary_tui.monitor.requests import Trust
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.connection_test import ConnectionTest
 from canary_tui.tui.screens.host_key import HostKeyQuestion
@@ -71,8 +72,8 @@ async def test_a_test_is_followed_stage_by_stage(monitor: FakeMonitor, opened: O
         await until(pilot, lambda: "Name look-up" in screen_text(pilot))
         assert "○ SSH login" in screen_text(pilot)
         test = monitor.tests[-1]
-        test.stages = (StageResult(stage=Stage.RESOLVE, ok=True, ms=0.4, note="192.0.2.7"),)
-        test.stage = Stage.CONNECT
+        passed = StageResult(stage=Stage.RESOLVE, ok=True, ms=0.4, note="192.0.2.7")
+        test.show(stage=Stage.CONNECT, stages=(passed,))
         await until(pilot, lambda: "✓ Name look-up" in screen_text(pilot))
         assert "192.0.2.7" in screen_text(pilot)
         test.end(samples.refused())
@@ -85,9 +86,9 @@ async def test_leaving_cancels_the_test_and_r_begins_another(monitor: FakeMonito
         await pilot.press("t")
         await until(pilot, lambda: monitor.tests)
         await pilot.press("r")
-        assert monitor.tests[0].cancelled
+        await until(pilot, monitor.tests[0].future.cancelled)
         await pilot.press("escape")
-        await until(pilot, lambda: monitor.tests[1].cancelled)
+        await until(pilot, monitor.tests[1].future.cancelled)
 
 
 async def test_copied_report_names_stage_cause_addresses_and_what_to_look_at(
@@ -120,7 +121,7 @@ async def test_unknown_host_key_is_asked_about_and_the_test_runs_again(
         await until(pilot, lambda: "Unknown SSH host key" in screen_text(pilot))
         await pilot.press("y")
         await until(pilot, lambda: len(monitor.tests) == 2)
-    assert monitor.asked_for("trust") == [("orders-prod", samples.offer(), True)]
+    assert monitor.asked_for(Trust) == [Trust("orders-prod", samples.offer(), True)]
 
 
 @pytest.mark.parametrize("word", ["replace", "add"])
@@ -136,9 +137,11 @@ async def test_changed_host_key_takes_a_word_and_no_single_key(
         assert offer.known[0].fingerprint in screen_text(pilot)
         await until(pilot, lambda: app.focused is not None)
         await pilot.press("y", "enter")
-        assert monitor.asked_for("trust") == []
+        assert monitor.asked_for(Trust) == []
         await pilot.press("backspace", *word, "enter")
-        await until(pilot, lambda: monitor.asked_for("trust") == [("orders-prod", offer, word == "replace")])
+        await until(
+            pilot, lambda: monitor.asked_for(Trust) == [Trust("orders-prod", offer, word == "replace")]
+        )
 
 
 @pytest.mark.parametrize("size", [(40, 10), (60, 16), (80, 24), (120, 40)])
@@ -168,11 +171,11 @@ async def test_refused_host_key_is_not_trusted(app: CanaryApp, monitor: FakeMoni
         await until(pilot, lambda: isinstance(app.screen, HostKeyQuestion))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ConnectionTest))
-    assert monitor.asked_for("trust") == []
+    assert monitor.asked_for(Trust) == []
 
 
 async def test_host_key_that_cannot_be_kept_says_why(monitor: FakeMonitor, opened: Open) -> None:
-    monitor.errors["trust"] = OSError(28, "No space left on device", "known_hosts")
+    monitor.errors[Trust] = OSError(28, "No space left on device", "known_hosts")
     async with opened() as pilot:
         await pilot.press("t")
         await until(pilot, lambda: monitor.tests)

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from canary_tui.monitor.board import LogLine
 from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.reader import LatencyPoint, Percentiles
+from canary_tui.monitor.requests import ReadLatency, ReadLog, ReadPercentiles
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.log_pages import PAGE
@@ -176,7 +177,7 @@ async def test_the_span_of_the_chart_is_chosen_and_percentiles_go_with_it(
         assert "span of the chart" not in screen_text(pilot)
         await pilot.press("l")
         await until(pilot, lambda: "latency 24 h" in screen_text(pilot))
-        assert not monitor.asked_for("latency_series"), "the chart shows the live probes at first"
+        assert not monitor.asked_for(ReadLatency), "the chart shows the live probes at first"
         for words in ("24 h", "7 d", "30 d"):
             await pilot.press("s")
             await until(pilot, partial(shows, pilot, f"95 of 100, within; {words}"))
@@ -185,8 +186,10 @@ async def test_the_span_of_the_chart_is_chosen_and_percentiles_go_with_it(
         await until(pilot, lambda: "95 of 100" not in screen_text(pilot))
         await until(pilot, lambda: "latency 24 h" in screen_text(pilot))
     spans = [DAY, 7 * DAY, 30 * DAY]
-    assert monitor.asked_for("latency_series") == [("orders-prod", span, 120) for span in spans]
-    assert monitor.asked_for("percentiles") == [("orders-prod", span) for span in (DAY, *spans, DAY)]
+    assert monitor.asked_for(ReadLatency) == [ReadLatency("orders-prod", span, 120) for span in spans]
+    assert monitor.asked_for(ReadPercentiles) == [
+        ReadPercentiles("orders-prod", span) for span in (DAY, *spans, DAY)
+    ]
 
 
 async def test_all_servers_together_have_no_span(app: CanaryApp, monitor: FakeMonitor, opened: Open) -> None:
@@ -194,7 +197,7 @@ async def test_all_servers_together_have_no_span(app: CanaryApp, monitor: FakeMo
         await pilot.press("l", "s")
         await until(pilot, lambda: "total, ms" in screen_text(pilot))
         assert "span of the chart" not in screen_text(pilot)
-    assert not monitor.asked_for("latency_series")
+    assert not monitor.asked_for(ReadLatency)
 
 
 def _yesterday(count: int) -> list[LogLine]:
@@ -228,8 +231,9 @@ async def test_looking_back_goes_on_from_disk_and_moves_nothing(
         await pilot.press("g", "k", "pageup", "f")
         await until(pilot, lambda: "following" in screen_text(pilot))
         assert live.split()[-1] == screen_text(pilot).split()[-1]
-    assert monitor.asked_for("history_lines") == [
-        (LogQuery(before=before, limit=PAGE),) for before in (samples.NOW - 60, samples.NOW - 86_400 + 50)
+    assert monitor.asked_for(ReadLog) == [
+        ReadLog(LogQuery(before=before, limit=PAGE))
+        for before in (samples.NOW - 60, samples.NOW - 86_400 + 50)
     ]
 
 
@@ -246,8 +250,8 @@ async def test_the_filter_is_asked_of_the_history_too(
         await until(pilot, lambda: "nothing older passes the filter" in screen_text(pilot))
         await pilot.press("exclamation_mark")
         await until(pilot, lambda: lines.count == 20)
-    assert monitor.asked_for("history_lines") == [
-        (LogQuery(server="orders-prod", failures=failures, before=samples.NOW - 60, limit=PAGE),)
+    assert monitor.asked_for(ReadLog) == [
+        ReadLog(LogQuery(server="orders-prod", failures=failures, before=samples.NOW - 60, limit=PAGE))
         for failures in (False, True)
     ]
 
@@ -255,11 +259,11 @@ async def test_the_filter_is_asked_of_the_history_too(
 async def test_a_history_that_cannot_be_read_is_said_and_the_log_goes_on(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
-    monitor.errors["history_lines"] = OSError(5, "disk image is malformed", "history.db")
+    monitor.errors[ReadLog] = OSError(5, "disk image is malformed", "history.db")
     async with log_of(app, opened) as (pilot, lines):
         await pilot.press("g")
         await until(pilot, lambda: "history.db: disk image is malformed" in screen_text(pilot))
-        del monitor.errors["history_lines"]
+        del monitor.errors[ReadLog]
         await pilot.press("g")
         await until(pilot, lambda: lines.count == 61)
 
@@ -275,13 +279,13 @@ async def test_beside_the_chart_stand_uptime_and_percentiles_of_the_server(
         assert "p50 3.2 ms  p95 8.1 ms  p99 21 ms  of 8,640 probes" in screen_text(pilot)
         await pilot.press("a")
         await until(pilot, lambda: "p95" not in screen_text(pilot))
-    assert monitor.asked_for("percentiles") == [("orders-prod", DAY)]
+    assert monitor.asked_for(ReadPercentiles) == [ReadPercentiles("orders-prod", DAY)]
 
 
 async def test_beside_the_chart_a_history_that_cannot_be_read_is_said(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
-    monitor.errors["percentiles"] = OSError(5, "disk image is malformed", "history.db")
+    monitor.errors[ReadPercentiles] = OSError(5, "disk image is malformed", "history.db")
     async with log_of(app, opened, "enter") as (pilot, _):
         await pilot.press("l")
         await until(pilot, lambda: "cannot be read: disk image is malformed" in screen_text(pilot))

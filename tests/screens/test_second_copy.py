@@ -10,6 +10,8 @@ import pytest
 from textual.pilot import Pilot
 
 from canary_tui.monitor.lock import Holder
+from canary_tui.monitor.request import Read
+from canary_tui.monitor.requests import ReadKey, ReadRotation, StartClient
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters.second_copy import NEEDS_MONITOR
 from canary_tui.tui.screens.help import Reading
@@ -26,10 +28,7 @@ from tests.screens.test_snapshots import Compare
 HOLDER = Holder(1234, samples.NOW - 3 * 3600)
 SINCE = "Process 1234 has been monitoring since 11:13"
 ENABLED = {row.server.name for row in samples.fleet() if row.server.enabled}
-READS = {
-    *("history_lines", "uptimes", "percentiles", "incidents", "key_info", "rotation_state", "client_env"),
-    *("start", "stop"),
-}
+READS = (Read, ReadKey, ReadRotation, StartClient)
 ACTING = [*"aeduotrRPhuX", "space", "ctrl+s"]
 """Keys that act on one screen or another while this copy monitors."""
 PLACES: dict[str, tuple[str, ...]] = {
@@ -59,7 +58,7 @@ def actions(app: CanaryApp) -> set[str]:
 
 def intents(monitor: FakeMonitor) -> list[object]:
     """What was asked of the monitor beside what only reads."""
-    return [call for call in monitor.asked if call[0] not in READS]
+    return [call for call in monitor.asked if not isinstance(call, READS)]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -174,7 +173,7 @@ async def test_what_only_looks_works(app: CanaryApp, monitor: FakeMonitor, opene
         await pilot.press("y")
         await until(pilot, lambda: "connection URL" in screen_text(pilot))
         await pilot.press("s")
-        await until(pilot, lambda: ("client_env", "legacy") in monitor.asked)
+        await until(pilot, lambda: StartClient("legacy") in monitor.asked)
 
 
 async def test_nothing_is_held_and_quitting_asks_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
+from canary_tui.monitor.requests import Save
 from canary_tui.servers.model import Engine
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.key_view import KeyView
@@ -78,7 +79,7 @@ async def test_save_is_refused_while_a_field_is_wrong_and_goes_there(
         await until(pilot, lambda: "has a space in it" in screen_text(pilot))
         assert app.focused is form.field("db_host").input
         assert form.field("db_host").value == "bad host"
-    assert monitor.asked_for("save") == []
+    assert monitor.asked_for(Save) == []
 
 
 async def test_a_name_that_another_server_has_is_refused(app: CanaryApp, opened: Open) -> None:
@@ -91,14 +92,14 @@ async def test_a_name_that_another_server_has_is_refused(app: CanaryApp, opened:
 async def test_what_the_disk_refuses_is_said_and_nothing_typed_is_lost(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
-    monitor.errors["save"] = OSError(28, "No space left on device", "/x/servers.yaml")
+    monitor.errors[Save] = OSError(28, "No space left on device", "/x/servers.yaml")
     async with form_of(app, opened, "e") as (pilot, form):
         form.fill({"db_user": "somebody"})
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "/x/servers.yaml: No space left on device" in screen_text(pilot))
         assert app.screen is form
         assert form.field("db_user").value == "somebody"
-        del monitor.errors["save"]
+        del monitor.errors[Save]
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.screen is app.home)
 
@@ -131,7 +132,7 @@ async def test_switching_the_tunnel_off_hides_its_fields_and_keeps_its_block(
         await pilot.press("space")
         await until(pilot, lambda: "SSH Hostname" not in screen_text(pilot))
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: monitor.asked_for("save"))
+        await until(pilot, lambda: monitor.asked_for(Save))
     server = saved(monitor)
     assert server.tunnel is None
     assert server.ssh is not None
@@ -157,10 +158,10 @@ async def test_a_tcp_service_has_no_login_in_its_form_and_needs_a_port(
         form.fill({"ssh_host": "jump", "ssh_user": "ana", "query": "", "db_user": "typed before"})
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "a port (1–65535) is needed" in screen_text(pilot))
-        assert monitor.asked_for("save") == []
+        assert monitor.asked_for(Save) == []
         form.fill({"db_port": "6379"})
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: monitor.asked_for("save"))
+        await until(pilot, lambda: monitor.asked_for(Save))
     server = saved(monitor)
     assert (server.engine, server.database.host, server.database.port) == (Engine.TCP, "10.0.0.5", 6379)
     assert server == server.fitting()

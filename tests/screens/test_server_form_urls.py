@@ -6,7 +6,8 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from canary_tui.servers.model import PasswordKeyring, Server
+from canary_tui.monitor.requests import GivePassword, Save
+from canary_tui.servers.model import PasswordKeyring
 from canary_tui.servers.secrets import Secret
 from canary_tui.tui.app import CanaryApp
 from tests.screens.conftest import Open, screen_text, until
@@ -35,8 +36,8 @@ async def test_a_url_in_the_first_field_fills_the_rest_and_its_password_is_never
         assert "hunter2" not in screen_text(pilot)
         form.fill({"ssh_host": "jump", "ssh_user": "ana"})
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: monitor.asked_for("give_password"))
-    assert monitor.asked_for("give_password") == [("orders", Secret("hunter2"))]
+        await until(pilot, lambda: monitor.asked_for(GivePassword))
+    assert monitor.asked_for(GivePassword) == [GivePassword("orders", Secret("hunter2"))]
     assert "hunter2" not in repr(monitor.asked)
 
 
@@ -48,12 +49,11 @@ async def test_password_of_a_pasted_url_goes_to_the_keyring_when_that_is_chosen(
         await until(pilot, lambda: form.field("db_host").value == "db")
         form.fill({"password_from": "keyring", "ssh_enabled": "off"})
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: monitor.asked_for("save"))
-    ((server, _, secret),) = monitor.asked_for("save")
-    assert isinstance(server, Server)
-    assert isinstance(server.database.password, PasswordKeyring)
-    assert secret == Secret("hunter2")
-    assert monitor.asked_for("give_password") == []
+        await until(pilot, lambda: monitor.asked_for(Save))
+    (save,) = monitor.asked_for(Save)
+    assert isinstance(save.server.database.password, PasswordKeyring)
+    assert save.keyring_password == Secret("hunter2")
+    assert monitor.asked_for(GivePassword) == []
 
 
 SECRET = "hunter2"
@@ -144,8 +144,8 @@ async def test_a_url_of_another_service_gives_host_and_port_and_its_password_is_
         form.fill({"ssh_enabled": "off"})
         assert "hunter2" not in screen_text(pilot) + repr(form.values)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: monitor.asked_for("save"))
+        await until(pilot, lambda: monitor.asked_for(Save))
         assert "hunter2" not in screen_text(pilot)
     assert saved(monitor).name == "cache.internal"
-    assert monitor.asked_for("give_password") == []
+    assert monitor.asked_for(GivePassword) == []
     assert "hunter2" not in repr(monitor.asked)

@@ -9,6 +9,7 @@ import pytest
 from textual.app import App
 
 from canary_tui.monitor.board import Health, Row
+from canary_tui.monitor.requests import ReadUptimes, Remove, RetryNow
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters.long_run import DAY
@@ -84,7 +85,7 @@ async def test_an_empty_list_says_what_to_do(app: CanaryApp, monitor: FakeMonito
         assert "No servers yet." in text
         assert "canary demo" in text
         await pilot.press("D", "e", "t", "n")
-        assert monitor.asked_for("remove") == []
+        assert monitor.asked_for(Remove) == []
         assert app.screen is app.home
 
 
@@ -100,7 +101,7 @@ async def test_keys_work_on_the_first_server_of_a_list_that_was_empty(
         await until(pilot, lambda: "● orders-prod" in screen_text(pilot))
         await until(pilot, lambda: "public key" in screen_text(pilot))
         await pilot.press("r")
-    assert monitor.asked_for("retry_now") == [("orders-prod",)]
+    assert monitor.asked_for(RetryNow) == [RetryNow("orders-prod")]
 
 
 async def test_every_problem_of_the_file_can_be_reached(monitor: FakeMonitor, opened: Open) -> None:
@@ -139,7 +140,11 @@ async def test_the_uptimes_come_from_the_history_and_are_asked_for_once(
         }
         assert "100.00 %" in screen_text(pilot)
         assert rows["legacy"] == "–"
-        assert monitor.asked_for("uptimes") == [(DAY,), (7 * DAY,), (30 * DAY,)]
+        assert monitor.asked_for(ReadUptimes) == [
+            ReadUptimes(DAY),
+            ReadUptimes(7 * DAY),
+            ReadUptimes(30 * DAY),
+        ]
 
 
 async def test_where_the_columns_have_no_room_the_uptimes_stand_below_the_table(
@@ -158,9 +163,9 @@ async def test_where_the_columns_have_no_room_the_uptimes_stand_below_the_table(
 
 
 async def test_a_history_that_cannot_be_read_leaves_a_dash(monitor: FakeMonitor, opened: Open) -> None:
-    monitor.errors["uptimes"] = OSError(5, "broken", "history.db")
+    monitor.errors[ReadUptimes] = OSError(5, "broken", "history.db")
     async with opened((120, 40)) as pilot:
-        await until(pilot, lambda: monitor.asked_for("uptimes"))
+        await until(pilot, lambda: monitor.asked_for(ReadUptimes))
         assert "24 h" in screen_text(pilot)
         assert "%" not in screen_text(pilot)
         assert "broken" not in screen_text(pilot)
@@ -203,7 +208,7 @@ async def test_a_wrong_entry_is_listed_with_its_mistake_and_offers_nothing_that_
         assert app.screen is app.home
         await pilot.press("exclamation_mark")
         await until(pilot, lambda: "99999 is not a port" in screen_text(pilot))
-    assert all("payroll" not in call for call in monitor.asked)
+    assert all("payroll" not in repr(request) for request in monitor.asked)
 
 
 async def test_one_that_runs_on_its_last_good_settings_says_so(monitor: FakeMonitor, opened: Open) -> None:

@@ -7,6 +7,16 @@ import pytest
 from textual.geometry import Region
 from textual.widgets import Input
 
+from canary_tui.monitor.requests import (
+    GivePassword,
+    ProbeNow,
+    Remove,
+    Restore,
+    RetryNow,
+    SetEnabled,
+    StartClient,
+    Trust,
+)
 from canary_tui.servers.model import Engine
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters import urls
@@ -34,7 +44,7 @@ async def test_a_letter_typed_into_the_filter_is_no_command(
         await pilot.press("slash", *"adptoq")
         assert app.screen is app.home
         assert app.home.query_one("#filter", Input).value == "adptoq"
-        assert monitor.asked_for("set_enabled") == []
+        assert monitor.asked_for(SetEnabled) == []
 
 
 async def test_n_goes_to_the_next_server_in_trouble_and_round(app: CanaryApp, opened: Open) -> None:
@@ -50,10 +60,10 @@ async def test_n_goes_to_the_next_server_in_trouble_and_round(app: CanaryApp, op
 async def test_keys_hand_intents_to_the_monitor(monitor: FakeMonitor, opened: Open) -> None:
     async with opened() as pilot:
         await pilot.press("o", "r", "space")
-        await until(pilot, lambda: monitor.asked_for("set_enabled"))
-    assert monitor.asked_for("set_enabled") == [("orders-prod", False)]
-    assert monitor.asked_for("retry_now") == [("orders-prod",)]
-    assert monitor.asked_for("probe_now") == [("orders-prod",)]
+        await until(pilot, lambda: monitor.asked_for(SetEnabled))
+    assert monitor.asked_for(SetEnabled) == [SetEnabled("orders-prod", False)]
+    assert monitor.asked_for(RetryNow) == [RetryNow("orders-prod")]
+    assert monitor.asked_for(ProbeNow) == [ProbeNow("orders-prod")]
 
 
 async def test_delete_asks_first_and_undo_brings_it_back(monitor: FakeMonitor, opened: Open) -> None:
@@ -61,17 +71,17 @@ async def test_delete_asks_first_and_undo_brings_it_back(monitor: FakeMonitor, o
         await pilot.press("D")
         await until(pilot, lambda: "Delete orders-prod?" in screen_text(pilot))
         await pilot.press("y", "d", "D", "n", "j", "enter")
-        assert monitor.asked_for("remove") == []
+        assert monitor.asked_for(Remove) == []
         await pilot.press("D")
         await until(pilot, lambda: "Delete orders-prod?" in screen_text(pilot))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "● orders-prod" not in screen_text(pilot))
         await pilot.press("u")
-        await until(pilot, lambda: monitor.asked_for("restore") == [(samples.server(),)])
+        await until(pilot, lambda: monitor.asked_for(Restore) == [Restore(samples.server())])
 
 
 async def test_what_the_monitor_refuses_is_said(monitor: FakeMonitor, opened: Open) -> None:
-    monitor.errors["set_enabled"] = PermissionError(13, "Permission denied", "servers.yaml")
+    monitor.errors[SetEnabled] = PermissionError(13, "Permission denied", "servers.yaml")
     async with opened() as pilot:
         await pilot.press("o")
         await until(pilot, lambda: "servers.yaml: Permission denied" in screen_text(pilot))
@@ -104,7 +114,7 @@ async def test_where_there_is_no_client_to_start_it_is_said_what_to_do(
         await pilot.press("s")
         await until(pilot, lambda: "no client to start" in " ".join(screen_text(pilot).split()))
         assert "tcp://127.0.0.1:15432" in screen_text(pilot)
-    assert monitor.asked_for("client_env") == []
+    assert monitor.asked_for(StartClient) == []
 
 
 async def test_places_open_and_escape_leads_back(app: CanaryApp, opened: Open) -> None:
@@ -139,10 +149,10 @@ async def test_password_is_asked_masked_and_kept_out_of_the_screen(
         await pilot.press(*"hunter2")
         assert "hunter2" not in screen_text(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: monitor.asked_for("give_password"))
-    name, secret = monitor.asked_for("give_password")[0]
-    assert name == "orders-prod"
-    assert getattr(secret, "reveal")() == "hunter2"  # noqa: B009 - recorded as an object
+        await until(pilot, lambda: monitor.asked_for(GivePassword))
+    (given,) = monitor.asked_for(GivePassword)
+    assert given.server == "orders-prod"
+    assert given.password.reveal() == "hunter2"
 
 
 async def test_host_key_that_waits_is_shown_and_trusted(monitor: FakeMonitor, opened: Open) -> None:
@@ -151,7 +161,7 @@ async def test_host_key_that_waits_is_shown_and_trusted(monitor: FakeMonitor, op
         await until(pilot, lambda: samples.offer().fingerprint in screen_text(pilot))
         assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in screen_text(pilot)
         await pilot.press("y")
-        await until(pilot, lambda: monitor.asked_for("trust") == [("new-jump", samples.offer(), True)])
+        await until(pilot, lambda: monitor.asked_for(Trust) == [Trust("new-jump", samples.offer(), True)])
 
 
 async def test_only_the_changed_cells_are_painted_again(

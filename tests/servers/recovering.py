@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import ProbeFinished, ProbeStarted, TunnelState
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.network import NetworkMeter
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.requests import Hold
 from canary_tui.monitor.sleep import SleepMeter
 from tests.harness.ports import is_listening, wait_for
 from tests.servers.leftovers import sockets
@@ -35,7 +36,7 @@ AGAIN = 2.0
 class Watched:
     """A monitor that holds one server, seen from outside."""
 
-    def __init__(self, monitor: Monitor, chance: float) -> None:
+    def __init__(self, monitor: LocalMonitor, chance: float) -> None:
         self.monitor = monitor
         self.chance = chance
         """What decides how long is waited, of the longest wait that there may be."""
@@ -44,7 +45,7 @@ class Watched:
 
     def begin(self) -> None:
         """Hold the server."""
-        self.monitor.hold("orders")
+        self.monitor.ask(Hold("orders"))
         self.up(LIMIT)
         self.port = self.row.local
         self.before = self.counts()
@@ -112,7 +113,9 @@ def watched(
     """A monitor at work, whose end must leave nothing."""
     world.write(*servers)
     here = len(sockets())
-    seen = Watched(Monitor(world.paths, chance=lambda: seen.chance, sleep=sleep, network=network), chance)
+    seen = Watched(
+        LocalMonitor(world.paths, chance=lambda: seen.chance, sleep=sleep, network=network), chance
+    )
     monitor = seen.monitor
     monitor.start()
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.monitor.board import Health
+from canary_tui.monitor.requests import Hold, RunTest, SetEnabled, StartClient
 from tests.harness.ports import wait_for
 from tests.servers.cli import COMMAND, TUNNEL, Canary, environment, finish, start
 from tests.servers.test_monitor import port_of, psql, row, running, wait_until
@@ -136,7 +137,7 @@ def test_a_tunnel_goes_on_with_its_last_good_settings_while_its_entry_is_wrong(
 ) -> None:
     world.write(world.server(postgres, sshd), world.server(postgres, name="direct"))
     with running(world) as monitor:
-        held = [monitor.hold(name) for name in ("orders", "direct")]
+        held = [monitor.ask(Hold(name)) for name in ("orders", "direct")]
         port = port_of(wait_until(monitor, lambda found: found.health is Health.UP))
         edit(world, "    database:\n", "    database:\n      tls: maybe\n")
         wait_until(monitor, lambda found: bool(found.mistakes))
@@ -157,7 +158,7 @@ def test_one_that_is_wrong_is_closed_when_it_is_switched_off_or_taken_out(
 ) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        held = monitor.hold("orders")
+        held = monitor.ask(Hold("orders"))
         wait_until(monitor, lambda found: found.health is Health.UP)
         edit(world, "    database:\n", "    enabled: false\n    database:\n      tls: maybe\n")
         held.result(15)
@@ -173,16 +174,16 @@ def test_one_that_was_never_good_is_listed_and_begins_when_it_is_put_right(
     edit(world, "    database:\n", "    database:\n      tls: maybe\n")
     with running(world) as monitor:
         assert row(monitor).health is Health.BROKEN
-        monitor.hold("orders").result(15)
+        monitor.ask(Hold("orders")).result(15)
         with pytest.raises(KeyError):
-            monitor.start_test("orders")
+            monitor.ask(RunTest("orders")).result(15)
         with pytest.raises(Exception, match="maybe is not one of"):
-            monitor.set_enabled("orders", True).result(15)
+            monitor.ask(SetEnabled("orders", True)).result(15)
         with pytest.raises(Exception, match="maybe is not one of"):
-            monitor.client_env("orders").result(15)
+            monitor.ask(StartClient("orders")).result(15)
         edit(world, "tls: maybe", "tls: prefer")
         wait_until(monitor, lambda found: found.health is Health.UNKNOWN)
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda found: found.health is Health.UP)
 
 

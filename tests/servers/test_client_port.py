@@ -15,6 +15,7 @@ from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.follower import Follower
 from canary_tui.monitor.lock import Lock
+from canary_tui.monitor.requests import Hold, ProbeNow, SetEnabled, StartClient
 from canary_tui.monitor.view import View
 from canary_tui.servers.model import PasswordCommand
 from tests.harness.accounts import as_user
@@ -64,9 +65,9 @@ def test_a_client_is_not_started_while_somebody_else_has_the_port(
     with_command(world, database, sshd, port)
     with Squatter("127.0.0.1", port, user=user) as squatter, running(world) as monitor:
         assert squatter.said == "ready"
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.failure is not None)
-        failed = refusal(monitor.client_env("orders"))
+        failed = refusal(monitor.ask(StartClient("orders")))
         assert failed.cause is Cause.LOCAL_PORT_TAKEN
         assert str(port) in failed.detail
         assert not (world.folder / "asked").exists(), "the password was not even looked for"
@@ -78,14 +79,14 @@ def test_a_client_is_not_started_while_no_tunnel_is_open(
 ) -> None:
     with_command(world, postgres, sshd, free_port())
     with running(world) as monitor:
-        failed = refusal(monitor.client_env("orders"))
+        failed = refusal(monitor.ask(StartClient("orders")))
         assert (failed.cause, failed.detail) == (Cause.TUNNEL_LOST, "the tunnel of orders is closed")
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.health is Health.UP)
-        monitor.set_enabled("orders", False).result(LIMIT)
+        monitor.ask(SetEnabled("orders", False)).result(LIMIT)
         wait_until(monitor, lambda row: row.tunnel is TunnelState.CLOSED)
         (world.folder / "asked").unlink()
-        assert refusal(monitor.client_env("orders")).cause is Cause.TUNNEL_LOST
+        assert refusal(monitor.ask(StartClient("orders"))).cause is Cause.TUNNEL_LOST
         assert not (world.folder / "asked").exists()
 
 
@@ -97,9 +98,9 @@ def test_what_keeps_the_tunnel_down_is_said_and_a_bound_port_is_enough(
     with_command(world, postgres, sshd, port)
     sshd.deauthorize()
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.failure is not None)
-        argv, given = monitor.client_env("orders").result(LIMIT)
+        argv, given = monitor.ask(StartClient("orders")).result(LIMIT)
         assert (argv, given["PGPORT"]) == (["psql"], str(port))
 
 
@@ -110,13 +111,13 @@ def test_a_client_is_not_started_without_tls_that_was_there(
     world.write(server)
     world.tools.known_tls.add(server)
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.health is Health.DOWN)
-        assert refusal(monitor.client_env("orders")).cause is Cause.TLS_DOWNGRADED
+        assert refusal(monitor.ask(StartClient("orders"))).cause is Cause.TLS_DOWNGRADED
         world.tools.known_tls.forget(server)
-        monitor.probe_now("orders")
+        monitor.ask(ProbeNow("orders"))
         wait_until(monitor, lambda row: row.health is Health.UP)
-        argv, _ = monitor.client_env("orders").result(LIMIT)
+        argv, _ = monitor.ask(StartClient("orders")).result(LIMIT)
         assert argv[0].endswith("/mysql")
 
 
@@ -166,16 +167,16 @@ def test_a_second_copy_gives_no_password_to_who_took_the_port_of_a_monitor_that_
 
         wait_for(shown, LIMIT, "the copy knows the port")
         view = View(home.paths, follower)
-        _, given = asyncio.run(view.client_env("orders"))
+        _, given = asyncio.run(view.answer(StartClient("orders")))
         assert given["PGPORT"] == str(port)
         (home.folder / "asked").unlink()
         first.process.kill()
         first.process.wait()
         with pytest.raises(Failed, match="nobody is known to listen"):
-            asyncio.run(view.client_env("orders"))
+            asyncio.run(view.answer(StartClient("orders")))
         with Squatter("127.0.0.1", port, user=user) as squatter:
             with pytest.raises(Failed, match="nobody, uid" if user else "process") as refused:
-                asyncio.run(view.client_env("orders"))
+                asyncio.run(view.answer(StartClient("orders")))
             assert refused.value.cause is Cause.LOCAL_PORT_TAKEN
             assert squatter.stop() == ""
         assert not (home.folder / "asked").exists()

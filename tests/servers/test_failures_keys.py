@@ -12,7 +12,8 @@ import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failure, Stage
 from canary_tui.monitor.board import Health
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
+from canary_tui.monitor.requests import Hold, RetryNow
 from tests.harness.ports import eventually, free_port
 from tests.servers.failure_case import Case, do
 from tests.servers.world import with_ssh
@@ -139,11 +140,11 @@ async def port_taken(case: FailureCase) -> None:
     port = free_port()
     case.world.write(with_ssh(case.server(), local_port=port))
     other = case.open(socket.create_server(("127.0.0.1", port)))
-    monitor = Monitor(case.world.paths)
+    monitor = LocalMonitor(case.world.paths)
     monitor.start()
     try:
         await eventually(lambda: monitor.snapshot().loaded)
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         failure = await eventually(lambda: (row := monitor.snapshot().row("orders")) and row.failure)
         assert isinstance(failure, Failure)
         case.failure = failure
@@ -151,7 +152,7 @@ async def port_taken(case: FailureCase) -> None:
         assert str(port) in failure.summary
         assert str(os.getpid()) in do(case.advice("ps -fp"))
         other.close()
-        monitor.retry_now("orders")
+        monitor.ask(RetryNow("orders"))
         await eventually(lambda: (row := monitor.snapshot().row("orders")) and row.health is Health.UP)
     finally:
         assert await asyncio.to_thread(monitor.stop, 5)

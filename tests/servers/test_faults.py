@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from canary_tui.monitor.events import Slept, TunnelChanged, TunnelState
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
+from canary_tui.monitor.requests import Hold, RetryNow, Trust
 from tests.harness.ports import wait_for
 from tests.harness.proxy import Proxy
 from tests.servers.recovering import LIMIT, Watched, watched
@@ -123,7 +124,7 @@ def test_the_key_is_removed_and_put_back(world: World, own_sshd: Sshd, postgres:
         assert found.retry_at is not None
         assert found.retry_at > time.time() + 30, "a key that was refused is not hammered"
         own_sshd.authorize(line)
-        seen.monitor.retry_now("orders")
+        seen.monitor.ask(RetryNow("orders"))
         seen.recovered()
 
 
@@ -134,7 +135,7 @@ def test_the_host_key_is_replaced(world: World, own_sshd: Sshd, postgres: Postgr
         assert found.failure is not None
         assert found.failure.cause.value == "host_key_changed"
         assert found.host_key is not None
-        seen.monitor.trust("orders", found.host_key).result(5)
+        seen.monitor.ask(Trust("orders", found.host_key)).result(5)
         seen.recovered()
 
 
@@ -175,7 +176,7 @@ def test_many_servers_log_in_two_at_a_time(world: World, own_sshd: Sshd, postgre
     own_sshd.restart()
     with watched(world, *(world.server(postgres, own_sshd, name=name) for name in names)) as seen:
         for name in names[1:]:
-            seen.monitor.hold(name)
+            seen.monitor.ask(Hold(name))
         everyone_up(seen.monitor)
         own_sshd.kill_sessions()
         everyone_up(seen.monitor)
@@ -183,6 +184,6 @@ def test_many_servers_log_in_two_at_a_time(world: World, own_sshd: Sshd, postgre
         assert len(own_sshd.sessions()) == len(names)
 
 
-def everyone_up(monitor: Monitor) -> None:
+def everyone_up(monitor: LocalMonitor) -> None:
     """Wait until each tunnel is up."""
     wait_for(lambda: all(row.tunnel is TunnelState.UP for row in monitor.snapshot().rows), LIMIT)

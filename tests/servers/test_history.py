@@ -17,7 +17,15 @@ import pytest
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import Slept
 from canary_tui.monitor.history.query import LogQuery
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
+from canary_tui.monitor.requests import (
+    Hold,
+    ReadIncidents,
+    ReadLatency,
+    ReadLog,
+    ReadPercentiles,
+    ReadUptimes,
+)
 from canary_tui.monitor.sleep import SleepMeter
 from tests.harness.ports import wait_for
 from tests.servers.watching import (
@@ -46,11 +54,11 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def started() -> Iterator[Callable[[Monitor], Monitor]]:
+def started() -> Iterator[Callable[[LocalMonitor], LocalMonitor]]:
     """Start monitors, and stop them in the end."""
-    monitors: list[Monitor] = []
+    monitors: list[LocalMonitor] = []
 
-    def start(monitor: Monitor) -> Monitor:
+    def start(monitor: LocalMonitor) -> LocalMonitor:
         monitors.append(monitor)
         monitor.start()
         wait_for(lambda: monitor.snapshot().loaded, 15, "the file has been read")
@@ -60,7 +68,7 @@ def started() -> Iterator[Callable[[Monitor], Monitor]]:
     assert all(monitor.stop(5) for monitor in monitors)
 
 
-def all_are(monitor: Monitor, health: Health) -> bool:
+def all_are(monitor: LocalMonitor, health: Health) -> bool:
     return {row.health for row in monitor.snapshot().rows} == {health}
 
 
@@ -68,22 +76,24 @@ def test_probes_land_in_the_history_and_a_restart_of_the_database_is_one_inciden
     world: World,
     sshd: Sshd,
     make_postgres: Callable[..., Postgres],
-    started: Callable[[Monitor], Monitor],
+    started: Callable[[LocalMonitor], LocalMonitor],
 ) -> None:
     database = make_postgres()
     world.write(*(world.server(database, sshd, name=name) for name in ("orders", "billing")))
-    monitor = started(Monitor(world.paths))
+    monitor = started(LocalMonitor(world.paths))
     for name in ("orders", "billing"):
-        monitor.hold(name)
+        monitor.ask(Hold(name))
     wait_for(lambda: all_are(monitor, Health.UP), 15, "both are up")
     database.stop("immediate")
     wait_for(lambda: all_are(monitor, Health.DOWN), 15, "both are down")
-    wait_for(lambda: len(monitor.incidents().result(5)) == 1, 15, "an incident is kept")
-    (incident,) = monitor.incidents().result(5)
+    wait_for(lambda: len(monitor.ask(ReadIncidents()).result(5)) == 1, 15, "an incident is kept")
+    (incident,) = monitor.ask(ReadIncidents()).result(5)
     assert incident.ended is None
     database.start()
-    wait_for(lambda: monitor.incidents().result(5)[0].ended is not None, 15, "the incident has ended")
-    ended = [one for one in monitor.incidents().result(5) if len(one.servers) == 2]
+    wait_for(
+        lambda: monitor.ask(ReadIncidents()).result(5)[0].ended is not None, 15, "the incident has ended"
+    )
+    ended = [one for one in monitor.ask(ReadIncidents()).result(5) if len(one.servers) == 2]
     assert len(ended) == 1, "one for both servers"
     assert set(ended[0].servers) == {"orders", "billing"}
     assert ended[0].ended_by.endswith("answered again")
@@ -100,33 +110,33 @@ def test_probes_land_in_the_history_and_a_restart_of_the_database_is_one_inciden
 
 
 def test_the_monitor_answers_for_the_past_while_it_runs(
-    world: World, sshd: Sshd, postgres: Postgres, started: Callable[[Monitor], Monitor]
+    world: World, sshd: Sshd, postgres: Postgres, started: Callable[[LocalMonitor], LocalMonitor]
 ) -> None:
     world.write(world.server(postgres, sshd))
-    monitor = started(Monitor(world.paths))
-    monitor.hold("orders")
+    monitor = started(LocalMonitor(world.paths))
+    monitor.ask(Hold("orders"))
     wait_for(
-        lambda: len(monitor.history_lines(LogQuery(server="orders")).result(5)) >= 4, 15, "lines are kept"
+        lambda: len(monitor.ask(ReadLog(LogQuery(server="orders"))).result(5)) >= 4, 15, "lines are kept"
     )
-    found = monitor.history_lines(LogQuery(server="orders", text="tunnel up")).result(5)
+    found = monitor.ask(ReadLog(LogQuery(server="orders", text="tunnel up"))).result(5)
     assert [line.result for line in found] == [None]
-    percentiles = monitor.percentiles("orders", 3600).result(5)
+    percentiles = monitor.ask(ReadPercentiles("orders", 3600)).result(5)
     assert percentiles is not None
     assert 0 < percentiles.p50 <= percentiles.p99 <= percentiles.highest
-    assert sum(point.count for point in monitor.latency_series("orders", 600, 10).result(5)) >= 1
-    wait_for(lambda: monitor.uptimes(DAY).result(5)["orders"].percent == 100, 15, "it was up")
-    assert monitor.incidents().result(5) == []
+    assert sum(point.count for point in monitor.ask(ReadLatency("orders", 600, 10)).result(5)) >= 1
+    wait_for(lambda: monitor.ask(ReadUptimes(DAY)).result(5)["orders"].percent == 100, 15, "it was up")
+    assert monitor.ask(ReadIncidents()).result(5) == []
 
 
 def test_after_sleep_every_tunnel_is_tried_at_once_and_it_is_no_downtime(
-    world: World, sshd: Sshd, postgres: Postgres, started: Callable[[Monitor], Monitor]
+    world: World, sshd: Sshd, postgres: Postgres, started: Callable[[LocalMonitor], LocalMonitor]
 ) -> None:
     suspended = [0.0]
     heard: list[AnyEvent] = []
     world.write(world.server(postgres, sshd, every=600))
-    monitor = Monitor(world.paths, sleep=SleepMeter(lambda: suspended[0]))
+    monitor = LocalMonitor(world.paths, sleep=SleepMeter(lambda: suspended[0]))
     monitor.listen(heard.append)
-    started(monitor).hold("orders")
+    started(monitor).ask(Hold("orders"))
     wait_for(lambda: all_are(monitor, Health.UP), 15, "it is up")
     suspended[0] = 7200.0
     wait_for(lambda: len(monitor.snapshot().rows[0].recent) == 2, 15, "it is probed at once on waking")

@@ -20,7 +20,7 @@ from textual.app import App
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.monitor.history.tables import history_file
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.servers.file import BadFile, read
 from canary_tui.tui.app import CanaryApp
 from tests.harness.ports import wait_for
@@ -226,7 +226,7 @@ async def test_nothing_but_text_reaches_a_screen_the_clipboard_or_an_export(
     monkeypatch.setattr("keyring.core._keyring_backend", None)
     copied: list[str] = []
     monkeypatch.setattr(App, "copy_to_clipboard", lambda _self, text: copied.append(text))
-    monitor = Monitor(user.world.paths)
+    monitor = LocalMonitor(user.world.paths)
     monitor.start()
     app = CanaryApp(monitor, user.world.paths.state)
     filtered = Watched(app._printable_only)

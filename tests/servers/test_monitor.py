@@ -12,7 +12,9 @@ import msgspec
 
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
+from canary_tui.monitor.request import TestState
+from canary_tui.monitor.requests import Close, Hold, ReadKey, Remove, Restore, RetryNow, RunTest, Save, Trust
 from tests.harness.ports import wait_for
 from tests.servers.world import with_database, with_ssh
 
@@ -29,9 +31,9 @@ LIMIT = 15.0
 
 
 @contextmanager
-def running(world: World) -> Iterator[Monitor]:
+def running(world: World) -> Iterator[LocalMonitor]:
     """A monitor that has read the file; it must close everything in time."""
-    monitor = Monitor(world.paths)
+    monitor = LocalMonitor(world.paths)
     monitor.start()
     try:
         wait_for(lambda: monitor.snapshot().loaded, LIMIT, "the file has been read")
@@ -41,13 +43,13 @@ def running(world: World) -> Iterator[Monitor]:
         assert "monitor" not in {thread.name for thread in threading.enumerate()}
 
 
-def row(monitor: Monitor, name: str = "orders") -> Row:
+def row(monitor: LocalMonitor, name: str = "orders") -> Row:
     found = monitor.snapshot().row(name)
     assert found is not None
     return found
 
 
-def wait_until(monitor: Monitor, what: Callable[[Row], bool], name: str = "orders") -> Row:
+def wait_until(monitor: LocalMonitor, what: Callable[[Row], bool], name: str = "orders") -> Row:
     wait_for(lambda: what(row(monitor, name)), LIMIT, f"{name} is as wanted: {row(monitor, name)}")
     return row(monitor, name)
 
@@ -74,7 +76,7 @@ def test_a_held_server_comes_up_and_psql_works_through_its_port(
 ) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: r.health is Health.UP)
         assert psql(world, postgres, port_of(found)) == "hello"
         wait_until(monitor, lambda r: r.bytes_down > 0)
@@ -85,7 +87,7 @@ def test_a_held_server_comes_up_and_psql_works_through_its_port(
 def test_local_port_stays_bound_while_ssh_reconnects(world: World, sshd: Sshd, postgres: Postgres) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         for _ in range(3):
             sshd.kill_sessions()
@@ -100,7 +102,7 @@ def test_probes_reuse_the_tunnel_and_log_in_once(world: World, sshd: Sshd, postg
     world.write(world.server(postgres, sshd))
     before = sshd.logins()
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: len(r.recent) >= 4)
     assert sshd.logins() == before + 1
 
@@ -111,14 +113,14 @@ def test_a_refused_key_is_not_hammered_and_works_when_installed(
     world.write(world.server(postgres, sshd, install=False))
     with running(world) as monitor:
         before = sshd.refused_logins()
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: len(r.recent) >= 3)
         assert found.failure is not None
         assert found.failure.cause.value == "key_not_accepted"
         assert (found.health, found.tunnel) == (Health.DOWN, TunnelState.WAITING)
         assert sshd.refused_logins() == before + 1
         sshd.authorize(world.key("orders").line)
-        monitor.retry_now("orders")
+        monitor.ask(RetryNow("orders"))
         wait_until(monitor, lambda r: r.health is Health.UP)
 
 
@@ -126,11 +128,11 @@ def test_an_unknown_host_key_waits_for_a_person(world: World, sshd: Sshd, postgr
     world.write(world.server(postgres, sshd))
     world.paths.known_hosts.unlink()
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: r.host_key is not None)
         assert found.tunnel is TunnelState.STOPPED
         assert found.host_key is not None
-        monitor.trust("orders", found.host_key).result(5)
+        monitor.ask(Trust("orders", found.host_key)).result(5)
         found = wait_until(monitor, lambda r: r.health is Health.UP)
         assert found.host_key is None
     assert found.server.ssh is not None
@@ -140,11 +142,13 @@ def test_a_test_dials_afresh_and_shows_its_stages(world: World, sshd: Sshd, mari
     world.write(world.server(mariadb, sshd))
     with running(world) as monitor:
         before = sshd.logins()
-        test = monitor.start_test("orders")
-        wait_for(lambda: test.result is not None, LIMIT, "the test ends")
+        heard: list[TestState] = []
+        test = monitor.ask(RunTest("orders"), heard.append).result(LIMIT)
         assert test.result is not None
         assert test.result.ok, test.result.failure
         assert [s.stage.value for s in test.stages][-1] == "query"
+        under_way = [state.stage.value for state in heard if state.stage is not None]
+        assert under_way[:2] == ["resolve", "connect"], "it is told stage by stage"
         assert sshd.logins() == before + 1
 
 
@@ -152,7 +156,7 @@ def test_changes_of_the_file_are_picked_up(world: World, sshd: Sshd, postgres: P
     server = world.server(postgres, sshd)
     world.write(server)
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         text = world.paths.servers.read_text()
         world.paths.servers.write_text(text + "nonsense: [\n")
@@ -171,12 +175,12 @@ def test_a_changed_database_moves_the_tunnel_and_not_the_port(
     server = with_ssh(world.server(postgres, sshd), local_port=None)
     world.write(with_database(server, port=1))
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: r.failure is not None)
         assert found.failure is not None
         port = port_of(found)
         fixed = with_database(found.server, port=postgres.port)
-        monitor.save(fixed, replaces="orders").result(5)
+        monitor.ask(Save(fixed, replaces="orders")).result(5)
         found = wait_until(monitor, lambda r: r.health is Health.UP)
         assert port_of(found) == port
 
@@ -188,17 +192,17 @@ def test_saving_makes_key_and_port_and_removing_can_be_undone(
         with_ssh(world.server(postgres, sshd, name="template"), key="", local_port=None), name="new"
     )
     with running(world) as monitor:
-        saved = monitor.save(server, replaces=None).result(5)
+        saved = monitor.ask(Save(server, replaces=None)).result(5)
         assert saved.ssh is not None
         assert saved.ssh.local_port is not None
-        info = monitor.key_info("new").result(5)
+        info = monitor.ask(ReadKey("new")).result(5)
         assert info.line.split()[0] == "ecdsa-sha2-nistp256"
         assert info.line.split()[2] == "querycanary.com"
         wait_for(lambda: monitor.snapshot().row("new") is not None, LIMIT, "it is on the board")
-        monitor.remove("new").result(5)
+        monitor.ask(Remove("new")).result(5)
         assert not (world.paths.keys / "new").exists()
-        monitor.restore(saved).result(5)
-        assert monitor.key_info("new").result(5).fingerprint == info.fingerprint
+        monitor.ask(Restore(saved)).result(5)
+        assert monitor.ask(ReadKey("new")).result(5).fingerprint == info.fingerprint
 
 
 def test_a_taken_local_port_is_named_and_served_once_it_is_free(
@@ -208,23 +212,23 @@ def test_a_taken_local_port_is_named_and_served_once_it_is_free(
         port = other.getsockname()[1]
         world.write(with_ssh(world.server(postgres, sshd), local_port=port))
         with running(world) as monitor:
-            monitor.hold("orders")
+            monitor.ask(Hold("orders"))
             found = wait_until(monitor, lambda r: r.failure is not None)
             assert found.failure is not None
             assert found.failure.cause.value == "local_port_taken"
             assert str(port) in found.failure.summary
             other.close()
-            monitor.retry_now("orders")
+            monitor.ask(RetryNow("orders"))
             wait_until(monitor, lambda r: r.health is Health.UP)
 
 
 def test_stopping_closes_tunnels_and_frees_the_port(world: World, sshd: Sshd, postgres: Postgres) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        held = monitor.hold("orders")
+        held = monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         client = socket.create_connection(("127.0.0.1", port), timeout=5)
-        wait_for(lambda: monitor.clients() == 1, LIMIT, "the client is counted")
+        wait_for(lambda: row(monitor).clients == 1, LIMIT, "the client is counted")
     assert held.done()
     assert client.recv(1) == b""
     client.close()
@@ -235,12 +239,12 @@ def test_stopping_closes_tunnels_and_frees_the_port(world: World, sshd: Sshd, po
 def test_a_second_hold_takes_over_without_overlap(world: World, sshd: Sshd, postgres: Postgres) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        first = monitor.hold("orders")
+        first = monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: r.health is Health.UP)
-        second = monitor.hold("orders")
+        second = monitor.ask(Hold("orders"))
         wait_for(first.done, LIMIT, "the first generation has ended")
         wait_until(monitor, lambda r: r.tunnel is TunnelState.UP)
-        monitor.close("orders").result(5)
+        monitor.ask(Close("orders")).result(5)
         assert second.done()
         assert row(monitor).server.name == "orders"
 
@@ -260,7 +264,7 @@ def test_servers_that_start_together_get_local_ports_of_their_own(
     world.write(*(world.server(postgres, sshd, name=name) for name in names))
     with running(world) as monitor:
         for name in names:
-            monitor.hold(name)
+            monitor.ask(Hold(name))
         ports = {port_of(wait_until(monitor, lambda r: r.health is Health.UP, name)) for name in names}
         assert len(ports) == len(names)
         assert all(found is not None for name in names for found in row(monitor, name).recent)

@@ -11,6 +11,7 @@ import pytest
 from canary_tui.keys.rotation import Step
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.requests import Hold, ReadRotation, RotateKey, RunTest
 from tests.harness.ports import wait_for
 from tests.servers.cli import Canary
 from tests.servers.rotating import entries, without
@@ -20,8 +21,8 @@ from tests.servers.world import World, with_ssh
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from canary_tui.monitor.connection_test import Test
-    from canary_tui.monitor.service import Monitor
+    from canary_tui.monitor.local import LocalMonitor
+    from canary_tui.monitor.request import TestState
     from canary_tui.servers.model import Server
     from tests.harness.accounts import Account
     from tests.harness.postgres import Postgres
@@ -84,7 +85,7 @@ def run_as(account: Account, commands: str) -> str:
     return done.stdout
 
 
-def told(monitor: Monitor, words: str) -> None:
+def told(monitor: LocalMonitor, words: str) -> None:
     """Wait until the log says so."""
     wait_for(
         lambda: any(words in line.text for line in monitor.log_after(0)), LIMIT, f"the log says: {words}"
@@ -97,7 +98,7 @@ def test_a_key_is_changed_with_overlap_and_no_client_is_cut_off(
     world.write(world.server(postgres, home_sshd, install=False))
     run_as(home_sshd.account, canary("key", "orders", "--format", "script").out)
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         client = Client(postgres, port)
         pid = client.says("select pg_backend_pid()")
@@ -113,7 +114,7 @@ def test_a_key_is_changed_with_overlap_and_no_client_is_cut_off(
     assert [path for path in world.paths.keys.glob("orders.removed-*") if path.suffix != ".pub"]
 
 
-def _rotate_by_hand(world: World, account: Account, canary: Canary, monitor: Monitor) -> None:
+def _rotate_by_hand(world: World, account: Account, canary: Canary, monitor: LocalMonitor) -> None:
     """Do what the commands say, each as it stands there."""
     first = canary("rotate", "orders")
     assert first.status == 0
@@ -127,7 +128,7 @@ def _rotate_by_hand(world: World, account: Account, canary: Canary, monitor: Mon
     assert "does not reach the database yet" in refused.err
     told(monitor, "made: install its line")
 
-    info = monitor.rotation_state("orders").result(LIMIT).next
+    info = monitor.ask(ReadRotation("orders")).result(LIMIT).next
     assert info is not None
     run_as(account, info.script)
     switched = canary("rotate", "orders", "--check")
@@ -139,7 +140,7 @@ def _rotate_by_hand(world: World, account: Account, canary: Canary, monitor: Mon
     assert (still.status, still.out) == (1, switched.out)
     assert "still accepted" in still.err
 
-    old = monitor.rotation_state("orders").result(LIMIT).old
+    old = monitor.ask(ReadRotation("orders")).result(LIMIT).old
     assert old is not None
     assert old.script in still.err
     assert "is removed" in run_as(account, old.script)
@@ -153,18 +154,15 @@ def _rotate_by_hand(world: World, account: Account, canary: Canary, monitor: Mon
     assert (nothing.status, nothing.out) == (0, "")
 
 
-def a_test(monitor: Monitor) -> Test:
+def a_test(monitor: LocalMonitor) -> TestState:
     """A connection test, over."""
-    test = monitor.start_test("orders")
-    assert test.future is not None
-    test.future.result(LIMIT)
-    return test
+    return monitor.ask(RunTest("orders")).result(LIMIT)
 
 
 def test_each_connection_test_tries_the_keys(world: World, sshd: Sshd, server: Server) -> None:
     with running(world) as monitor:
         assert a_test(monitor).tried is None, "no change of key is under way"
-        made = monitor.rotate("orders").result(LIMIT).next
+        made = monitor.ask(RotateKey("orders")).result(LIMIT).next
         assert made is not None
         waiting = a_test(monitor)
         assert waiting.result is not None
@@ -194,7 +192,7 @@ def test_a_tunnel_that_waits_for_its_key_opens_at_once_when_the_new_one_works(
     canary("rotate", "orders")
     sshd.deauthorize()
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: r.tunnel is TunnelState.WAITING)
         sshd.authorize(canary("rotate", "orders").out)
         test = a_test(monitor)
@@ -211,7 +209,7 @@ def test_a_switch_by_another_process_opens_the_tunnel_too(
     canary("rotate", "orders")
     sshd.deauthorize()
     with running(world) as monitor:
-        monitor.hold("orders")
+        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: r.tunnel is TunnelState.WAITING)
         sshd.authorize(canary("rotate", "orders").out)
         assert canary("rotate", "orders", "--check").status == 0

@@ -12,6 +12,7 @@ from canary_tui.diagnosis.stages import Cause
 from canary_tui.keys.rotation import Step
 from canary_tui.monitor import edits
 from canary_tui.monitor.key_trial import attempt
+from canary_tui.monitor.requests import Save
 from canary_tui.monitor.rotation import begin, state, switch
 from canary_tui.tui.presenters.keys import tried_lines
 from tests.servers.cli import Canary
@@ -177,6 +178,6 @@ def test_the_account_that_keeps_the_old_line_is_named_in_the_log(
 
     with running(world) as monitor:
         wait_until(monitor, listed)
-        monitor.save(with_ssh(now, user="another"), replaces="orders").result(15)
+        monitor.ask(Save(with_ssh(now, user="another"), replaces="orders")).result(15)
         told(monitor, f"remove the line of old key orders from {sshd.user}@127.0.0.1:{sshd.port}")
     assert asyncio.run(works(world)) is False, "the keys are not installed there"

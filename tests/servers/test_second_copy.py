@@ -9,7 +9,7 @@ import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -20,6 +20,19 @@ from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.follower import SILENT_SECONDS
 from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.tables import history_file
+from canary_tui.monitor.request import Request
+from canary_tui.monitor.requests import (
+    Close,
+    Hold,
+    ProbeNow,
+    ReadKey,
+    ReadLog,
+    ReadUptimes,
+    RetryNow,
+    RunTest,
+    SetEnabled,
+    StartClient,
+)
 from canary_tui.monitor.standby import NotMonitoring, Standby
 from canary_tui.paths import Paths
 from canary_tui.servers.file import ServersFile
@@ -76,8 +89,8 @@ def test_its_log_is_the_history_line_by_line(home: World, own_sshd: Sshd, postgr
         kept = reader_of(home).lines(LogQuery(limit=10_000))
         assert told(second.lines) == told(kept[: len(second.lines)])
         oldest = second.lines[0].at
-        assert second.standby.history_lines(LogQuery(before=oldest)).result(5) == []
-        assert second.standby.uptimes(86_400).result(5)["orders"].up > 0
+        assert second.standby.ask(ReadLog(LogQuery(before=oldest))).result(5) == []
+        assert second.standby.ask(ReadUptimes(86_400)).result(5)["orders"].up > 0
 
 
 def test_it_logs_in_nowhere_and_binds_nothing(
@@ -89,12 +102,10 @@ def test_it_logs_in_nowhere_and_binds_nothing(
         wait_for(lambda: len(second.take_lines()) >= seen + 4, LIMIT, "lines come")
         assert (own_sshd.logins(), len(own_sshd.sessions())) == (1, 1)
         assert listening(os.getpid()) == set()
-        for call in (second.standby.probe_now, second.standby.retry_now, second.standby.start_test):
+        wants_the_monitor: list[Request[Any]] = [ProbeNow("orders"), RetryNow("orders"), RunTest("orders")]
+        for request in (*wants_the_monitor, SetEnabled("orders", False)):
             with pytest.raises(NotMonitoring, match=str(first.process.pid)):
-                call("orders")
-        with pytest.raises(NotMonitoring):
-            second.standby.set_enabled("orders", False).result(5)
-        assert second.standby.clients() == 0
+                second.standby.ask(request).result(5)
         first.process.send_signal(signal.SIGSTOP)
         before = database.logins_seen()
         end = time.monotonic() + 3
@@ -108,9 +119,9 @@ def test_the_key_and_the_clients_of_the_engine_work_through_the_first_ones_port(
     home: World, own_sshd: Sshd, postgres: Postgres
 ) -> None:
     with both(home, own_sshd, postgres) as (_, second, port):
-        info = second.standby.key_info("orders").result(10)
+        info = second.standby.ask(ReadKey("orders")).result(10)
         assert info.line == home.key("orders").line
-        argv, environment = second.standby.client_env("orders").result(10)
+        argv, environment = second.standby.ask(StartClient("orders")).result(10)
         assert environment["PGPORT"] == str(port)
         done = subprocess.run(
             [*argv, "-XAtc", "select 'through'"],
@@ -131,7 +142,7 @@ def test_it_makes_no_key_and_writes_no_settings(home: World, own_sshd: Sshd, pos
         text = home.paths.servers.read_bytes()
         wait_for(lambda: len(second.standby.snapshot().rows) == 2, WITHIN, "the file is read again")
         with pytest.raises(Exception, match="key_missing"):
-            second.standby.key_info("other").result(10)
+            second.standby.ask(ReadKey("other")).result(10)
         assert not (home.paths.keys / "other").exists()
         assert home.paths.servers.read_bytes() == text
 
@@ -148,7 +159,7 @@ def test_what_a_first_that_stands_still_wrote_last_is_not_the_present(
             assert (second.row.health, second.row.last) == (Health.UNKNOWN, None)
             assert not second.monitors, "it lives, and has the lock"
             with pytest.raises(Failed) as refused:
-                second.standby.client_env("orders").result(5)
+                second.standby.ask(StartClient("orders")).result(5)
             assert refused.value.detail.startswith(said)
         finally:
             first.process.send_signal(signal.SIGCONT)
@@ -195,7 +206,7 @@ def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
         first.end(number)
         wait_for(lambda: second.monitors, LIMIT, "it monitors")
         assert second.row.last is None, "what the dead one knew is not the present"
-        second.standby.hold("orders")
+        second.standby.ask(Hold("orders"))
         wait_for(lambda: is_listening(port), LIMIT, "the port is served again")
         wait_for(lambda: second.is_now(Health.UP), LIMIT, "it is up")
         seen = len(second.lines)
@@ -203,7 +214,7 @@ def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
         refused = canary("watch")
         assert refused.returncode == 1, "nobody else monitors"
         assert f"Process {os.getpid()} has been monitoring since" in refused.stderr
-        second.standby.close("orders").result(10)
+        second.standby.ask(Close("orders")).result(10)
         assert second.standby.stop(5)
         second.take_lines()
     assert [line.seq for line in second.lines] == list(range(1, len(second.lines) + 1))

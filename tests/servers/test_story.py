@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.tui.app import CanaryApp
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ async def test_from_an_empty_list_to_a_query_through_the_local_port(
     world: World, sshd: Sshd, engine: str, request: pytest.FixtureRequest
 ) -> None:
     database = request.getfixturevalue("postgres" if engine == "postgresql" else "mariadb")
-    monitor = Monitor(world.paths)
+    monitor = LocalMonitor(world.paths)
     monitor.start()
     app = CanaryApp(monitor)
     try:

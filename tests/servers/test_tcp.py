@@ -10,7 +10,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Stage
 from canary_tui.monitor.audit import audit
 from canary_tui.monitor.events import TunnelState
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.servers.model import Listen
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.presenters.report import report
@@ -178,7 +178,7 @@ async def test_the_socket_is_nobodys_in_particular(world: World, sshd: Sshd) -> 
 
 async def test_from_an_empty_list_to_a_client_through_the_local_port(world: World, sshd: Sshd) -> None:
     """The service is the sshd itself, which says who it is."""
-    monitor = Monitor(world.paths)
+    monitor = LocalMonitor(world.paths)
     monitor.start()
     app = CanaryApp(monitor)
     try:

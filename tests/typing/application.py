@@ -25,6 +25,8 @@ from textual import events
 from textual.widgets import Input
 
 from canary_tui.monitor.board import Snapshot
+from canary_tui.monitor.request import Read
+from canary_tui.monitor.requests import Close, GivePassword, Hold, ReadKey, ReadRotation
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.page import Page
 from canary_tui.tui.screens.server_list import ServerList
@@ -34,11 +36,8 @@ from canary_tui.tui.widgets.line_list import LineList
 from tests.screens import samples
 from tests.screens.fake_monitor import FakeMonitor
 
-INTENTS = frozenset(
-    {"set_enabled", "remove", "restore", "save", "trust", "give_password", "probe_now", "retry_now"}
-    | {"start_test", "audit", "rotate", "try_keys", "give_up_key", "client_env"}
-)
-"""What a key asks of the monitor; everything else it is asked by the clock."""
+BY_THE_CLOCK = (Read, Hold, Close, ReadKey, ReadRotation)
+"""What the monitor is asked without a key; everything else is asked by one."""
 LOOKS = 2
 """Times in a row, ``LOOK`` seconds apart, that nothing must be under way."""
 LOOK = 0.004
@@ -118,8 +117,8 @@ def told(app: CanaryApp) -> dict[str, Any]:
         screens.append(shown)
     return {
         "screens": screens,
-        "asked": [[str(part) for part in call] for call in monitor.asked if call[0] in INTENTS],
-        "passwords": [getattr(secret, "reveal")() for _, secret in monitor.asked_for("give_password")],  # noqa: B009
+        "asked": [repr(request) for request in monitor.asked if not isinstance(request, BY_THE_CLOCK)],
+        "passwords": [request.password.reveal() for request in monitor.asked_for(GivePassword)],
         "rows": [[row.server.name, row.server.enabled] for row in monitor.facts.rows],
         "clipboard": app.clipboard,
         "theme": app.theme,

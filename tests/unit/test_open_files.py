@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 START = """
 import resource, sys
 from pathlib import Path
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.paths import Paths
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
-monitor = Monitor(Paths.below(Path(sys.argv[1])))
+monitor = LocalMonitor(Paths.below(Path(sys.argv[1])))
 monitor.start()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 monitor.stop()

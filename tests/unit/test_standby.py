@@ -5,14 +5,32 @@ from __future__ import annotations
 import errno
 import gc
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from canary_tui.monitor import standby as standby_module
 from canary_tui.monitor.history.tables import history_file
+from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.lock import Lock
-from canary_tui.monitor.service import Monitor
+from canary_tui.monitor.request import Request
+from canary_tui.monitor.requests import (
+    AuditKey,
+    Close,
+    GivePassword,
+    GiveUpKey,
+    Hold,
+    ProbeNow,
+    ReadRotation,
+    Remove,
+    Restore,
+    RetryNow,
+    RotateKey,
+    RunTest,
+    Save,
+    SetEnabled,
+    TryKeys,
+)
 from canary_tui.monitor.standby import NotMonitoring, Standby
 from canary_tui.paths import Paths, replace_file
 from canary_tui.servers.file import ServersFile
@@ -21,7 +39,7 @@ from tests.harness.ports import wait_for
 from tests.unit.fake_history import server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -101,7 +119,7 @@ def test_a_take_over_that_fails_leaves_the_lock_to_others_and_is_tried_again(
     wait_for(lambda: loaded(copy), 5)
     holder = other.signature
     with monkeypatch.context() as short:
-        short.setattr(f"canary_tui.monitor.service.{what}", fails)
+        short.setattr(f"canary_tui.monitor.local.{what}", fails)
         other.release()
         wait_for(lambda: str(error) in copy.snapshot().unread, 5)
         assert copy.snapshot().monitored_by == holder
@@ -125,13 +143,13 @@ def test_a_take_over_that_fails_is_no_moment_of_monitoring_though_the_history_is
         raise OSError(errno.EMFILE, "Too many open files")
 
     path = history_file(paths)
-    first = Monitor(paths, lock=other)
+    first = LocalMonitor(paths, lock=other)
     first.start()
     wait_for(path.exists, 5)
     copy.start()
     wait_for(lambda: loaded(copy), 5)
     monkeypatch.setattr("canary_tui.monitor.follower.PATIENCE", 1_000_000)
-    monkeypatch.setattr("canary_tui.monitor.service.new_loop", fails)
+    monkeypatch.setattr("canary_tui.monitor.local.new_loop", fails)
     holder = other.signature
     assert first.stop(5)
     wait_for(lambda: "Too many open files" in copy.snapshot().unread, 5)
@@ -145,9 +163,9 @@ def test_the_change_of_a_key_is_told_though_the_servers_file_is_wrong_now(
     copy.start()
     wait_for(lambda: bool(copy.snapshot().rows), 5)
     replace_file(paths.servers, b"servers: [")
-    assert copy.rotation_state("orders").result(5).server == "orders"
+    assert copy.ask(ReadRotation("orders")).result(5).server == "orders"
     wait_for(lambda: bool(copy.snapshot().problems), 5)
-    assert copy.rotation_state("orders").result(5).server == "orders"
+    assert copy.ask(ReadRotation("orders")).result(5).server == "orders"
 
 
 def test_after_the_end_nothing_is_taken_over(copy: Standby, other: Lock) -> None:
@@ -180,35 +198,33 @@ def test_a_copy_that_never_began_ends(copy: Standby) -> None:
     assert copy.stop(1)
 
 
-INTENTS: list[Callable[[Standby], object]] = [
-    lambda copy: copy.hold("orders").result(1),
-    lambda copy: copy.close("orders").result(1),
-    lambda copy: copy.probe_now("orders"),
-    lambda copy: copy.retry_now("orders"),
-    lambda copy: copy.start_test("orders"),
-    lambda copy: copy.give_password("orders", Secret("x")),
-    lambda copy: copy.save(server("orders"), replaces=None).result(1),
-    lambda copy: copy.remove("orders").result(1),
-    lambda copy: copy.restore(server("orders")).result(1),
-    lambda copy: copy.set_enabled("orders", False).result(1),
-    lambda copy: copy.audit("orders").result(1),
-    lambda copy: copy.rotate("orders").result(1),
-    lambda copy: copy.try_keys("orders").result(1),
-    lambda copy: copy.give_up_key("orders").result(1),
+NEED_THE_MONITOR: list[Request[Any]] = [
+    Hold("orders"),
+    Close("orders"),
+    ProbeNow("orders"),
+    RetryNow("orders"),
+    RunTest("orders"),
+    GivePassword("orders", Secret("x")),
+    Save(server("orders"), replaces=None),
+    Remove("orders"),
+    Restore(server("orders")),
+    SetEnabled("orders", False),
+    AuditKey("orders"),
+    RotateKey("orders"),
+    TryKeys("orders"),
+    GiveUpKey("orders"),
 ]
 
 
-@pytest.mark.parametrize("intent", INTENTS)
+@pytest.mark.parametrize("request_", NEED_THE_MONITOR, ids=lambda one: type(one).__name__)
 def test_a_view_refuses_what_acts_and_says_who_does_it(
-    copy: Standby, other: Lock, intent: Callable[[Standby], object]
+    copy: Standby, other: Lock, request_: Request[Any]
 ) -> None:
     copy.start()
     assert other.signature is not None
-    with pytest.raises(
-        NotMonitoring,
-        match=f"^Process {other.signature.pid} has been monitoring since .*; this copy only shows",
-    ):
-        intent(copy)
+    words = f"^Process {other.signature.pid} has been monitoring since .*; this copy only shows"
+    with pytest.raises(NotMonitoring, match=words):
+        copy.ask(request_).result(1)
 
 
 def test_without_a_lock_it_monitors_and_says_what_is_not_kept(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.monitor.board import Health, LogLine, Row
 from canary_tui.monitor.incidents import IncidentTracker
+from canary_tui.monitor.request import TestState
 from canary_tui.monitor.uptime import Uptime
 from canary_tui.tui.presenters import advice, fleet, incidents, probes, trail
 from canary_tui.tui.presenters.lines import plain, width_of
@@ -15,7 +16,6 @@ from canary_tui.tui.presenters.report import report
 from canary_tui.tui.presenters.words import cause_words, iso_words, uptime_words
 from canary_tui.tui.screens.page import error_words
 from tests.screens import samples
-from tests.screens.fake_monitor import FakeTest
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
@@ -37,15 +37,8 @@ def test_every_cause_has_words_without_underscores() -> None:
 
 
 def test_trail_shows_what_is_done_under_way_and_to_come() -> None:
-    class Test:
-        server = samples.server()
-        stage = Stage.CONNECT
-        stages = samples.refused().stages[:2]
-        result = None
-        trying_keys = False
-        tried = None
-
-    lines = [plain(spans) for spans in trail.trail(Test(), 60)]
+    test = TestState(stage=Stage.CONNECT, stages=samples.refused().stages[:2])
+    lines = [plain(spans) for spans in trail.trail(samples.server(), test, 60)]
     assert lines[0].startswith("✓ Settings")
     assert lines[2].startswith("◐ ")
     assert lines[-1] == "○ Query"
@@ -56,15 +49,13 @@ def direct_words() -> dict[str, str]:
     direct, result = samples.server("reports", tunnel=False), samples.unreached()
     assert result.failure is not None
     (_, incident), *_ = IncidentTracker().probed(samples.NOW, direct, result)
-    under_way, over = FakeTest(direct), FakeTest(direct)
-    under_way.stage = Stage.CONNECT
-    over.end(result)
+    under_way, over = TestState(stage=Stage.CONNECT), TestState(stages=result.stages, result=result)
     row = Row(server=direct, health=Health.DOWN, failure=result.failure, last=result)
     entry = LogLine(seq=1, at=samples.NOW, server="reports", result=result)
     said = {
-        "a test under way": trail.trail(under_way, 100),
-        "a test that ended": trail.trail(over, 100),
-        "its verdict": trail.verdict(over, 100),
+        "a test under way": trail.trail(direct, under_way, 100),
+        "a test that ended": trail.trail(direct, over, 100),
+        "its verdict": trail.verdict(direct, over, 100),
         "the server list": advice.advice(row, samples.NOW),
         "a line of the log": [probes.log_line(entry, 10, 250.0)],
         "the stages of that line": probes.waterfall(result, 100),
@@ -87,11 +78,12 @@ def test_a_note_without_room_beside_the_time_stands_whole_below_it() -> None:
         msgspec.structs.replace(stage, note=long) if stage.stage is Stage.HOST_KEY else stage
         for stage in result.stages
     )
-    view = FakeTest(samples.server())
-    view.end(msgspec.structs.replace(result, stages=stages))
-    narrow = [plain(spans) for spans in trail.trail(view, 72)]
+    server, test = samples.server(), TestState(result=msgspec.structs.replace(result, stages=stages))
+    narrow = [plain(spans) for spans in trail.trail(server, test, 72)]
     assert narrow[narrow.index(f"  {long}") - 1].startswith("✓ Host key")
-    assert any("Host key" in plain(spans) and long in plain(spans) for spans in trail.trail(view, 110))
+    assert any(
+        "Host key" in plain(spans) and long in plain(spans) for spans in trail.trail(server, test, 110)
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.stages import ProbeResult, Stage, StageResult
 from canary_tui.tui.presenters.keys import tried_lines
@@ -26,46 +26,18 @@ from canary_tui.tui.presenters.words import (
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.stages import Failure
-    from canary_tui.keys.rotation import Tried
+    from canary_tui.monitor.request import TestState
     from canary_tui.servers.model import Server
 
 SPINNER = "◐◓◑◒"
 
 
-class TestView(Protocol):
-    """What the trail reads of a connection test under way."""
-
-    @property
-    def server(self) -> Server:
-        """The server that is tested."""
-
-    @property
-    def stage(self) -> Stage | None:
-        """The stage under way."""
-
-    @property
-    def stages(self) -> tuple[StageResult, ...]:
-        """The stages that ended."""
-
-    @property
-    def result(self) -> ProbeResult | None:
-        """How it ended."""
-
-    @property
-    def trying_keys(self) -> bool:
-        """Whether the keys of a change of key are tried, after the test itself."""
-
-    @property
-    def tried(self) -> Tried | None:
-        """What that came to."""
-
-
-def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
+def trail(server: Server, test: TestState, width: int, turn: int = 0) -> list[Line]:
     """Return one line a stage: pending ``○``, running, passed ``✓`` with its time, failed ``✕``.
 
     ``turn`` moves the sign of the stage under way.
     """
-    direct = test.server.tunnel is None
+    direct = server.tunnel is None
     done = test.result.stages if test.result is not None else test.stages
     lines = [part for stage in done for part in _ended(stage, width, direct=direct)]
     over = test.result is not None
@@ -79,7 +51,7 @@ def trail(test: TestView, width: int, turn: int = 0) -> list[Line]:
     if not (over and test.result is not None and test.result.ok):
         lines += [
             line((f"○ {stage_words(stage, direct=direct)}", Tone.MUTED))
-            for stage in expected_stages(test.server)
+            for stage in expected_stages(server)
             if list(Stage).index(stage) > reached
         ]
     return [clip_line(spans, width) for spans in lines]
@@ -99,7 +71,7 @@ def _ended(stage: StageResult, width: int, *, direct: bool) -> list[Line]:
     return [head, line("  ", (stage.note, Tone.MUTED))]
 
 
-def verdict(test: TestView, width: int) -> list[Line]:
+def verdict(server: Server, test: TestState, width: int) -> list[Line]:
     """Return the words below the trail: what came of it, what to do, the library's own words."""
     result = test.result
     if result is None:
@@ -107,10 +79,10 @@ def verdict(test: TestView, width: int) -> list[Line]:
     if result.failure is None:
         said = f"The whole way works: {ms_words(result.total_ms)} over a fresh connection."
         return [line(("✓ ", Tone.GOOD), (text, Tone.GOOD)) for text in wrap(said, width - 2)]
-    return failure_words(result.failure, width, direct=test.server.tunnel is None)
+    return failure_words(result.failure, width, direct=server.tunnel is None)
 
 
-def keys_tried(test: TestView, width: int) -> list[Line]:
+def keys_tried(test: TestState, width: int) -> list[Line]:
     """Return what became of the new or the old key, where the server's key is being changed."""
     if test.tried is not None:
         return [part for spans in tried_lines(test.tried) for part in wrap_line(spans, width)]

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
 from canary_tui.diagnosis.stages import Failed
+from canary_tui.monitor.requests import AuditKey
 from canary_tui.tui.presenters import audit
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.presenters.words import day_words
@@ -72,7 +73,7 @@ class AuditView(ServerPage):
         if self._under_way is not None:
             self._under_way.cancel()
         self._outcome, self._began = None, self.canary.clock()
-        self._under_way = self.canary.monitor.audit(self._server)
+        self._under_way = self.canary.monitor.ask(AuditKey(self._server))
         begin_alone(self, partial(self._wait, self._under_way), "audit")
         self.query_one(TitleBar).say(line())
         self.refresh_bindings()

@@ -11,6 +11,8 @@ from textual.containers import VerticalScroll
 
 from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.monitor.request import TestState
+from canary_tui.monitor.requests import ReadKey, RunTest
 from canary_tui.tui.presenters import trail
 from canary_tui.tui.presenters.lines import Tone, line
 from canary_tui.tui.presenters.report import report
@@ -18,6 +20,7 @@ from canary_tui.tui.presenters.words import day_words, ms_words
 from canary_tui.tui.screens.page import done
 from canary_tui.tui.screens.server_page import ServerPage
 from canary_tui.tui.widgets.bars import TitleBar, Words
+from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from canary_tui.diagnosis.stages import ProbeResult
-    from canary_tui.tui.api import RunningTest
+    from canary_tui.monitor.request import Monitor
+    from canary_tui.servers.model import Server
 
 TURN_EVERY = 2
 """The sign of the stage under way turns every second tick: five times a second."""
@@ -34,8 +38,30 @@ KEY_SECONDS = 2.0
 """How long a report waits for the key."""
 
 
+class TestRun:
+    """A connection test under way. Its state is replaced, never changed: the monitor's thread brings it."""
+
+    __test__ = False  # not one of pytest's
+
+    def __init__(self, server: Server, monitor: Monitor) -> None:
+        self.server = server
+        self.state = TestState()
+        self.future = monitor.ask(RunTest(server.name), self._heard)
+
+    def _heard(self, state: TestState) -> None:
+        self.state = state
+
+    def cancel(self) -> None:
+        """Stop it; what it opened is closed."""
+        self.future.cancel()
+
+    async def over(self) -> None:
+        """Wait for its end. Raises what ended it."""
+        self.state = await asyncio.wrap_future(self.future)
+
+
 class ConnectionTest(ServerPage):
-    """Polls a test of the monitor; paints a line only when its stage moves."""
+    """Watches a test of the monitor; paints a line only when its stage moves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "again", "run again"),
@@ -49,7 +75,7 @@ class ConnectionTest(ServerPage):
 
     def __init__(self, server: str) -> None:
         super().__init__(server, "test")
-        self._test: RunningTest | None = None
+        self._test: TestRun | None = None
         self._ticks = 0
         self._told = False
         self._passed = 0
@@ -70,16 +96,18 @@ class ConnectionTest(ServerPage):
     @property
     def result(self) -> ProbeResult | None:
         """How the test ended; None while it runs."""
-        return self._test.result if self._test is not None else None
+        return self._test.state.result if self._test is not None else None
 
     def action_again(self) -> None:
         """Run the test again from the start."""
         if self._test is not None:
             self._test.cancel()
-        try:
-            self._test = self.canary.monitor.start_test(self._server)
-        except KeyError as error:  # it has just been taken out of the file
-            self.trouble(error)
+        row = self.canary.facts.row(self._server)
+        if row is None:  # it has just been taken out of the file
+            self.trouble(KeyError(self._server))
+            return
+        self._test = TestRun(row.server, self.canary.monitor)
+        begin_alone(self, self._test.over, "test")
         self._told = False
         self._passed = self.canary.keys.passed
         self.tick()
@@ -89,14 +117,15 @@ class ConnectionTest(ServerPage):
         if self._test is None or not self.ready:
             return
         self._ticks += 1
+        server, state = self._test.server, self._test.state
         width = max(20, self.query_one("#page").scrollable_content_region.width)
-        self.query_one("#trail", Words).say(*trail.trail(self._test, width, self._ticks // TURN_EVERY))
-        self.query_one("#verdict", Words).say(*trail.verdict(self._test, width))
-        tried = trail.keys_tried(self._test, width)
+        self.query_one("#trail", Words).say(*trail.trail(server, state, width, self._ticks // TURN_EVERY))
+        self.query_one("#verdict", Words).say(*trail.verdict(server, state, width))
+        tried = trail.keys_tried(state, width)
         self.query_one("#keys-tried", Words).set_class(not tried, "hidden").say(*tried)
-        if self._test.result is not None and not self._told:
+        if state.result is not None and not self._told:
             self._told = True
-            self._over(self._test.result)
+            self._over(state.result)
 
     def _over(self, result: ProbeResult) -> None:
         summary = f"{day_words(result.started_at)} · {ms_words(result.total_ms)}"
@@ -145,14 +174,15 @@ class ConnectionTest(ServerPage):
         self.carry_out(self._copy_report, "report")
 
     async def _copy_report(self) -> None:
-        if self._test is None or self._test.result is None:
+        result = self.result
+        if self._test is None or result is None:
             return
-        server, result, key = self._test.server, self._test.result, None
+        server, key = self._test.server, None
         if server.tunnel is not None:
             # A report without the key is better than none: it may be the very thing that is wrong.
             with suppress(OSError, ValueError, KeyError, Failed):
                 async with asyncio.timeout(KEY_SECONDS):
-                    key = await done(self.canary.monitor.key_info(self._server))
+                    key = await done(self.canary.monitor.ask(ReadKey(self._server)))
         self.canary.copy(report(server, result, key), "report for the administrator", show=False)
 
     def action_edit(self) -> None:

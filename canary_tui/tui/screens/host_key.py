@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 from textual.worker import Worker, WorkerState
 
+from canary_tui.monitor.requests import Trust
 from canary_tui.tui.presenters.host_key import host_key_lines
 from canary_tui.tui.presenters.lines import Tone, line, wrap
 from canary_tui.tui.screens.page import done, error_words
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from canary_tui.diagnosis.stages import HostKeyOffer
-    from canary_tui.tui.api import MonitorApi
+    from canary_tui.monitor.request import Monitor
     from canary_tui.tui.app import CanaryApp
     from canary_tui.tui.key_gate import KeyGate
 
@@ -45,7 +46,7 @@ class HostKeyQuestion(ModalScreen[bool]):
         Binding("up", "scroll(-1)", "up", show=False),
     ]
 
-    def __init__(self, monitor: MonitorApi, server: str, offer: HostKeyOffer) -> None:
+    def __init__(self, monitor: Monitor, server: str, offer: HostKeyOffer) -> None:
         super().__init__()
         self._monitor = monitor
         self._server = server
@@ -107,7 +108,7 @@ class HostKeyQuestion(ModalScreen[bool]):
             self._say(f"Nothing was changed: the word is {REPLACE}, or {ADD}.")
 
     async def _trust(self) -> None:
-        await done(self._monitor.trust(self._server, self._offer, replace=self._replaces))
+        await done(self._monitor.ask(Trust(self._server, self._offer, self._replaces)))
         self.dismiss(True)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

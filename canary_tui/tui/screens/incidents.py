@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
+from canary_tui.monitor.requests import ReadIncidents
 from canary_tui.tui.presenters import incidents
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.page import Page, done, error_words
@@ -71,7 +72,7 @@ class Incidents(Page):
         self.canary.keys.expect(begin_alone(self, self._load, "incidents"))
 
     async def _load(self) -> None:
-        found = await done(self.canary.monitor.incidents(MOST))
+        found = await done(self.canary.monitor.ask(ReadIncidents(MOST)))
         if not self.in_use:
             return
         chosen = self.selected.id if self.selected is not None else None

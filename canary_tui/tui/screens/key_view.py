@@ -11,6 +11,7 @@ from textual.containers import Vertical, VerticalScroll
 
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.keys.rotation_words import WHAT_HAPPENS, given_up
+from canary_tui.monitor.requests import GiveUpKey, ReadKey, ReadRotation, RotateKey, TryKeys
 from canary_tui.tui.files import write_new
 from canary_tui.tui.presenters.keys import key_sections, tried_lines
 from canary_tui.tui.presenters.lines import Line, Tone, line
@@ -90,10 +91,10 @@ class KeyView(ServerPage):
 
     async def _load(self) -> None:
         monitor = self.canary.monitor
-        self._rotation = await done(monitor.rotation_state(self._server))
+        self._rotation = await done(monitor.ask(ReadRotation(self._server)))
         said = self._said
         try:
-            self._in_use = await done(monitor.key_info(self._server))
+            self._in_use = await done(monitor.ask(ReadKey(self._server)))
         except (Failed, OSError) as error:
             self._in_use = None  # a new key may take its place all the same
             said = (*said, line(("✕ ", Tone.BAD), error_words(error)))
@@ -160,7 +161,7 @@ class KeyView(ServerPage):
         self.ask(Confirm(f"Change the key of {self._server}?", WHAT_HAPPENS), self._rotate, "change key")
 
     async def _rotate(self, _yes: bool) -> None:
-        await self._busy_with("Making a new key…", self.canary.monitor.rotate(self._server))
+        await self._busy_with("Making a new key…", self.canary.monitor.ask(RotateKey(self._server)))
         self._say()
         self._read()
 
@@ -171,7 +172,7 @@ class KeyView(ServerPage):
 
     async def _try_keys(self, which: str) -> None:
         words = "Trying the new key…" if which == "next" else "Seeing whether the old key is refused…"
-        tried = await self._busy_with(words, self.canary.monitor.try_keys(self._server))
+        tried = await self._busy_with(words, self.canary.monitor.ask(TryKeys(self._server)))
         self._say(*tried_lines(tried))
         self._read()
 
@@ -181,7 +182,7 @@ class KeyView(ServerPage):
         self.ask(Confirm(f"Give up the new key of {self._server}?", what), self._give_up, "give up")
 
     async def _give_up(self, _yes: bool) -> None:
-        await self._busy_with("Giving the new key up…", self.canary.monitor.give_up_key(self._server))
+        await self._busy_with("Giving the new key up…", self.canary.monitor.ask(GiveUpKey(self._server)))
         self._say(line(given_up()[0]))
         self._read()
 

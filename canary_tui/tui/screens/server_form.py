@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
+from canary_tui.monitor.requests import GivePassword, Save
 from canary_tui.servers import fields
 from canary_tui.servers.model import Engine, Server, TlsMode, name_like
 from canary_tui.servers.secrets import Secret
@@ -231,13 +232,11 @@ class ServerForm(Page):
         keyring = values["password_from"] == form.KEYRING and form.in_use("password_from", values)
         secret = (Secret(typed) if typed else self._pasted) if keyring else None
         try:
-            saved = await self.canary.done_and_shown(
-                self.canary.monitor.save(server, replaces=old, keyring_password=secret)
-            )
+            saved = await self.canary.done_and_shown(self.canary.monitor.ask(Save(server, old, secret)))
         finally:
             self._saving = False
         if self._pasted is not None and not keyring:
-            self.canary.monitor.give_password(saved.name, self._pasted)
+            self.canary.monitor.ask(GivePassword(saved.name, self._pasted))
         self.canary.saved(saved, was=self._server)
         self.dismiss()
         if saved.tunnel is not None and (self._server is None or self._server.tunnel is None):

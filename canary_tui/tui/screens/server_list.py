@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from canary_tui.monitor.board import Row, Snapshot
+from canary_tui.monitor.requests import ProbeNow, RetryNow, SetEnabled
 from canary_tui.tui.presenters import advice, fleet, long_run, second_copy, urls
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.screens.dialogs import Decision
@@ -222,7 +223,7 @@ class ServerList(Page):
             self.carry_out(partial(self._open_close, row.server.name, not row.server.enabled), "toggle")
 
     async def _open_close(self, name: str, enabled: bool) -> None:
-        await self.canary.done_and_shown(self.canary.monitor.set_enabled(name, enabled))
+        await self.canary.done_and_shown(self.canary.monitor.ask(SetEnabled(name, enabled)))
 
     def action_log(self) -> None:
         """Follow the server's probes."""
@@ -257,12 +258,12 @@ class ServerList(Page):
     def action_retry(self) -> None:
         """Stop waiting and try again at once."""
         if (row := self.selected) is not None:
-            self.canary.monitor.retry_now(row.server.name)
+            self.canary.monitor.ask(RetryNow(row.server.name))
 
     def action_probe(self) -> None:
         """Probe the server at once."""
         if (row := self.selected) is not None:
-            self.canary.monitor.probe_now(row.server.name)
+            self.canary.monitor.ask(ProbeNow(row.server.name))
 
     def action_problems(self) -> None:
         """Show everything that is wrong with servers.yaml."""

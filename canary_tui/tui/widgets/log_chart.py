@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from canary_tui.diagnosis.stages import ProbeResult
-    from canary_tui.tui.api import MonitorApi
+    from canary_tui.monitor.request import Monitor
 
 
 class LogChart(VerticalScroll, can_focus=False):
     """Hidden until it is opened; what it shows is made then."""
 
-    def __init__(self, monitor: MonitorApi) -> None:
+    def __init__(self, monitor: Monitor) -> None:
         super().__init__(id="chart", classes="hidden")
         self._monitor = monitor
         self._span: int | None = None

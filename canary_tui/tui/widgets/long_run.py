@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from canary_tui.monitor.requests import ReadLatency, ReadPercentiles, ReadUptimes
 from canary_tui.tui.presenters import long_run
 from canary_tui.tui.presenters.lines import Line, Tone, line
 from canary_tui.tui.widgets.bars import Words
@@ -14,7 +15,7 @@ from canary_tui.tui.work import begin_alone
 
 if TYPE_CHECKING:
     from canary_tui.monitor.history.reader import LatencyPoint
-    from canary_tui.tui.api import MonitorApi
+    from canary_tui.monitor.request import Monitor
     from canary_tui.tui.widgets.latency_chart import LatencyChart
 
 EVERY = 30.0
@@ -26,7 +27,7 @@ POINTS = 120
 class LongRun(Words):
     """Two lines about the server that ``show_server`` names, and its chart; none where it names no server."""
 
-    def __init__(self, monitor: MonitorApi, chart: LatencyChart) -> None:
+    def __init__(self, monitor: Monitor, chart: LatencyChart) -> None:
         super().__init__(id="long-run")
         self._monitor = monitor
         self._chart = chart
@@ -50,9 +51,9 @@ class LongRun(Words):
 
     async def _ask(self, server: str, span: int | None) -> None:
         words, seconds = long_run.SPANS[span or 0]
-        uptimes = [self._monitor.uptimes(each) for _, each in long_run.SPANS]
-        latencies = self._monitor.percentiles(server, seconds)
-        series = self._monitor.latency_series(server, seconds, POINTS) if span is not None else None
+        uptimes = [self._monitor.ask(ReadUptimes(each)) for _, each in long_run.SPANS]
+        latencies = self._monitor.ask(ReadPercentiles(server, seconds))
+        series = self._monitor.ask(ReadLatency(server, seconds, POINTS)) if span is not None else None
         points: list[LatencyPoint] | None = None if series is None else []
         try:
             known = await asyncio.gather(*map(asyncio.wrap_future, uptimes))

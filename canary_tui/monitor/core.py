@@ -1,6 +1,6 @@
-"""All that runs on the monitor's event loop: the servers file, tunnels and probes, the history.
+"""The monitor's work, on its own event loop: the servers file, tunnels and probes, the history.
 
-Nothing here is called from another thread; ``service.Monitor`` brings calls over and facts back.
+Nothing here is called from another thread; ``local.LocalMonitor`` brings requests over and facts back.
 """
 
 from __future__ import annotations
@@ -10,32 +10,28 @@ import time
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from canary_tui.defects import defect_words
-from canary_tui.monitor import rotation
 from canary_tui.monitor.board import Board
 from canary_tui.monitor.breakdowns import ENDING, Breakdowns
 from canary_tui.monitor.event_flow import EventFlow
-from canary_tui.monitor.events import FleetLoaded, Noted, ProbeFinished, Slept, TunnelChanged, TunnelState
+from canary_tui.monitor.events import FleetLoaded, Noted, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.fleet_file import FleetFile
 from canary_tui.monitor.held_servers import HeldServers
 from canary_tui.monitor.memory import keep_lean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
-    from canary_tui.diagnosis.stages import HostKeyOffer, ProbeResult
-    from canary_tui.keys.authorized import KeyInfo
-    from canary_tui.keys.rotation import Rotation, Tried
-    from canary_tui.monitor.connection_test import Test
     from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.lock import Lock
     from canary_tui.monitor.network import NetworkMeter
+    from canary_tui.monitor.request import Request, Tell
     from canary_tui.monitor.sleep import SleepMeter
     from canary_tui.monitor.tools import Tools
     from canary_tui.paths import Paths
     from canary_tui.servers.fleet import Fleet
     from canary_tui.servers.model import Server
-    from canary_tui.servers.secrets import Secret
-    from canary_tui.tunnels.audit import AuditReport
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,7 +42,7 @@ RECORD_SECONDS = 1.5
 """What the history may take at the end to write what is left."""
 
 
-class Works:
+class Core:
     """The monitor's work, on its own loop. ``live`` is its life.
 
     ``lock`` says who keeps the history, ``sleep`` tells when the machine slept, ``network`` when its
@@ -69,14 +65,14 @@ class Works:
         self.events = EventFlow(board or Board(), self._broken)
         """The board, those who listen, the history."""
         self.tasks: set[asyncio.Task[Any]] = set()
-        """The calls under way; the end cancels them and waits."""
+        """The requests under way; the end cancels them and waits."""
         self._paths = paths
         self._lock = lock
         self._sleep = sleep
         self._network = network
         self._file = FleetFile(paths, self.emit, self._reread, fleet)
         self._tools: Tools | None = None
-        self.held = HeldServers(self._file, self._ready_tools, self.emit, self._broken, chance)
+        self.held = HeldServers(self._file, lambda: self.tools, self.emit, self._broken, chance)
         """The servers that are held, each with its tunnel and probes."""
         self._lost = False
         """Whether a tunnel was lost since memory was last tidied."""
@@ -102,13 +98,13 @@ class Works:
     def _begin(self, what: str, work: Callable[[], Coroutine[object, object, None]]) -> asyncio.Task[None]:
         return asyncio.create_task(self._broken.keep(what, work), name=what)
 
-    async def tracked(self, work: Coroutine[object, object, T]) -> T:
-        """Do a call's work; it is cancelled, and waited for, at the end."""
+    async def carry_out(self, request: Request[T], tell: Tell) -> T:
+        """Do what is asked; it is cancelled, and waited for, at the end."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine on this loop runs in a task
         self.tasks.add(task)
         try:
-            return await work
+            return await request.carry_out(self, tell)
         except (Exception, *ENDING):
             raise
         except BaseException as error:
@@ -164,34 +160,11 @@ class Works:
         self.events.publish()
         self.held.adopt(fleet)
 
-    # Tests and keys
+    # What requests work with
 
-    async def test(self, test: Test) -> None:
-        """Run a connection test."""
-        from canary_tui.monitor.probe import probe
-
-        name = test.server.name
-        server = self._file.fleet.get(name) or test.server
-        result = await probe(server, self._ready_tools(), watch=test.progress)
-        test.stages, test.stage, test.result = result.stages, None, result
-        self.emit(ProbeFinished(at=time.time(), result=result))
-        if result.ok:
-            self.held.retry_now(name)
-        if server.tunnel is not None and (server.tunnel.next_key or server.tunnel.old_key):
-            test.trying_keys = True
-            try:
-                test.tried = await self.try_keys(name, result)
-            finally:
-                test.trying_keys = False
-
-    async def try_keys(self, name: str, tested: ProbeResult | None = None) -> Tried:
-        """Try the keys of a change of key; ``tested`` is how a test of the one in use has just ended."""
-        from canary_tui.monitor.key_trial import attempt
-
-        return await self.edited(attempt, self._known(name).name, tested)
-
-    def _ready_tools(self) -> Tools:
-        """Make the tools when they are needed first: the SSH library is imported here, not before."""
+    @property
+    def tools(self) -> Tools:
+        """One user's keys, known hosts and passwords. Asked for first, it imports the SSH library."""
         if self._tools is None:
             from canary_tui.monitor.tools import Tools
 
@@ -200,18 +173,25 @@ class Works:
             self._tools.known_hosts.warn = lambda text: self.emit(Noted(at=time.time(), server="", text=text))
         return self._tools
 
-    # What a person decides
+    @property
+    def fleet(self) -> Fleet:
+        """The servers as the file had them when it was last good."""
+        return self._file.fleet
 
-    async def trust(self, offer: HostKeyOffer, *, replace: bool) -> None:
-        """Pin exactly the offered host key, instead of others or beside them, and try again."""
-        await asyncio.to_thread(self._ready_tools().known_hosts.pin, offer, replace=replace)
-        self.held.host_key_trusted(offer)
+    def known(self, name: str) -> Server:
+        """Return a server of the list. Raises KeyError."""
+        return self._file.fleet.need(name)
 
-    def give_password(self, name: str, password: Secret) -> None:
-        """Keep a database password for this run, in memory only, and probe at once."""
-        if (server := self._file.fleet.get(name)) is not None:
-            self._ready_tools().passwords.give(server, password)
-            self.held.probe_now(name)
+    def history(self) -> HistoryReader:
+        """Return what answers questions to the history, on a thread."""
+        from canary_tui.monitor.history.reader import HistoryReader
+        from canary_tui.monitor.history.tables import history_file
+
+        return HistoryReader(history_file(self._paths))
+
+    def folder_for_client(self, name: str) -> Path:
+        """Return the folder for the files that a client of a server needs."""
+        return self._paths.state / "clients" / name
 
     async def edited(
         self,
@@ -221,44 +201,9 @@ class Works:
     ) -> T:
         """Make a change to the servers file and bring everything to it at once."""
         try:
-            return await edit(self._ready_tools(), *arguments, **named)
+            return await edit(self.tools, *arguments, **named)
         finally:
             await self._file.read()
-
-    async def key_info(self, name: str) -> KeyInfo:
-        """Return a server's public key and how to install it."""
-        return await self._ready_tools().key_info(self._known(name))
-
-    async def rotation_state(self, name: str) -> Rotation:
-        """Return how far the change of a server's key is."""
-        return await rotation.state(self._ready_tools(), name, self._file.fleet)
-
-    async def audit(self, name: str) -> AuditReport:
-        """Prove what a server's key can and cannot do."""
-        from canary_tui.monitor.audit import audit
-
-        return await audit(self._known(name), self._ready_tools())
-
-    async def client_env(self, name: str) -> tuple[list[str], dict[str, str]]:
-        """Return the command line and the whole environment of the engine's own client.
-
-        Raises Failed where nothing of ours is bound, before a password is looked for.
-        """
-        from canary_tui.monitor.clients import ClientStart
-        from canary_tui.monitor.ways import check_safe, own_way
-
-        server, tools, row = self._known(name), self._ready_tools(), self.events.board.row(name)
-        check_safe(row.failure if row else None)
-        start = ClientStart(
-            way=lambda: own_way(server, self.held.watcher(name)),
-            servers=self._file.fleet.named,
-            known_tls=tools.known_tls,
-            folder=tools.paths.state / "clients" / name,
-        )
-        return await start.call(server, tools.passwords.find)
-
-    def _known(self, name: str) -> Server:
-        return self._file.fleet.need(name)
 
 
 async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
