@@ -41,6 +41,7 @@ STAND_INS: dict[str, str] = {
     "ssh_port": "the SSH port",
     "ssh_user": "the SSH user",
     "ssh_software": "the SSH server's software",
+    "wanted": "a password or a code",
     "local_port": "the local port",
     "timeout": "the time limit",
     "key_path": "the private key's file",

@@ -21,12 +21,13 @@ from canary_tui.tunnels.algorithms import (
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
-from canary_tui.tunnels.metered import MeteredConnection, metered, offered_algorithms
+from canary_tui.tunnels.metered import metered, offered_algorithms
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import SshServer
     from canary_tui.tunnels.host_keys import KnownHosts
+    from canary_tui.tunnels.metered import MeteredConnection
 
     Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -114,12 +115,11 @@ class _Client(asyncssh.SSHClient):
         self.refusal: Failed | None = None
         self.key_requests = 0
         self._logged_in = False
-        self.connection: asyncssh.SSHClientConnection | None = None
+        self.connection: MeteredConnection | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self.connection = conn
-        metered(conn)
+        self.connection = metered(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():
@@ -247,11 +247,13 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             offer = offered_algorithms(client.connection)
             if lacking := nothing_in_common(offer, HOST_KEY_ALGORITHMS, CIPHERS):
                 raise Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=lacking) from None
+        heard = client.connection
         failed = login_failure(
             error,
             trace.stage,
             key_requests=client.key_requests,
-            key_accepted=isinstance(client.connection, MeteredConnection) and client.connection.key_accepted,
+            key_accepted=heard is not None and heard.key_accepted,
+            methods=heard.methods if heard is not None else (),
         )
         failed.facts["known_hosts_path"] = target.known_hosts_path
         if trace.stage is Stage.AUTH and client.connection is not None:

@@ -27,6 +27,8 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import PacketDecodeError, SSHPacket
 
+from canary_tui.diagnosis.printable import Source
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
@@ -87,12 +89,13 @@ class Allowance:
         return self._left < 0
 
 
-def metered(connection: asyncssh.SSHClientConnection) -> None:
+def metered(connection: asyncssh.SSHClientConnection) -> MeteredConnection:
     """Turn asyncssh's new connection, which has not read anything yet, into a ``MeteredConnection``."""
     # asyncssh.connect() makes the connection itself and cannot be told of which class.
     connection.__class__ = MeteredConnection
     assert isinstance(connection, MeteredConnection)  # noqa: S101 - for the type checker
     connection.begin()
+    return connection
 
 
 class Disconnected(asyncssh.DisconnectError):
@@ -127,6 +130,8 @@ class MeteredConnection(asyncssh.SSHClientConnection):
     _keepalive_count: int
     key_accepted = False
     """Whether the server took the key and wants something else as well (*partial success*, RFC 4252 §5.1)."""
+    methods: tuple[str, ...] = ()
+    """The login methods that may go on, as the server named them last (RFC 4252 §5.1)."""
 
     def begin(self) -> None:
         """Begin to count."""
@@ -199,7 +204,7 @@ class MeteredConnection(asyncssh.SSHClientConnection):
             copy = SSHPacket(packet.get_full_payload())
             copy.get_byte()
             with contextlib.suppress(PacketDecodeError):
-                copy.get_namelist()
+                self.methods = tuple(map(Source.SSH_ERROR.text, copy.get_namelist()))
                 self.key_accepted = copy.get_boolean() or self.key_accepted
         if pkttype == MSG_DISCONNECT:
             self._force_close(Disconnected.read(packet))

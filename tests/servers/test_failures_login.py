@@ -202,6 +202,20 @@ async def code_as_well(case: FailureCase) -> None:
     await _configured(case, *lines, mended=("AuthenticationMethods publickey",))
 
 
+async def second_key_as_well(case: FailureCase) -> None:
+    """Another key is wanted, and neither a password nor a code."""
+    lines = ("AuthenticationMethods publickey,publickey",)
+    failure = await _configured(case, *lines, mended=("AuthenticationMethods publickey",))
+    assert failure.detail == "took the key and then lets only these methods go on: publickey"
+
+
+async def code_before_the_key(case: FailureCase) -> None:
+    """Whether a key is wanted after the code, no server says."""
+    lines = ("KbdInteractiveAuthentication yes", "AuthenticationMethods keyboard-interactive,publickey")
+    failure = await _configured(case, *lines, mended=("AuthenticationMethods publickey",))
+    assert failure.detail == "at first lets only these methods go on: keyboard-interactive"
+
+
 async def one_attempt_allowed(case: FailureCase) -> None:
     ssh = case.own_sshd("MaxAuthTries 1")
     server = case.server(ssh=ssh, install=False)
@@ -274,8 +288,8 @@ CASES = (
                 not_among_the_allowed,
                 key_type_not_taken,
             ),
-            Cause.KEY_LOGIN_NOT_OFFERED: (passwords_only, methods_without_a_key),
-            Cause.MORE_AUTHENTICATION_REQUIRED: (password_as_well, code_as_well),
+            Cause.KEY_LOGIN_NOT_OFFERED: (passwords_only, methods_without_a_key, code_before_the_key),
+            Cause.MORE_AUTHENTICATION_REQUIRED: (password_as_well, code_as_well, second_key_as_well),
             Cause.TOO_MANY_ATTEMPTS: (one_attempt_allowed,),
             Cause.AUTH_TIMED_OUT: (suspended_at_the_login, wire_dead_at_the_login),
             Cause.SSH_CLOSED_AT_LOGIN: (session_killed_at_the_login, wire_cut_at_the_login, barred_by_pam),
