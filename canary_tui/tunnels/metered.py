@@ -18,6 +18,7 @@ from asyncssh.constants import (
     MSG_CHANNEL_EOF,
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_OPEN_FAILURE,
     MSG_CHANNEL_REQUEST,
     MSG_DISCONNECT,
     MSG_GLOBAL_REQUEST,
@@ -25,7 +26,7 @@ from asyncssh.constants import (
     MSG_KEXINIT,
     MSG_USERAUTH_FAILURE,
 )
-from asyncssh.packet import PacketDecodeError, SSHPacket
+from asyncssh.packet import Byte, PacketDecodeError, SSHPacket, String, UInt32
 
 from canary_tui.diagnosis.printable import Source
 
@@ -209,10 +210,28 @@ class MeteredConnection(asyncssh.SSHClientConnection):
         if pkttype == MSG_DISCONNECT:
             self._force_close(Disconnected.read(packet))
             return True
+        if pkttype == MSG_CHANNEL_OPEN_FAILURE:
+            packet = _without_language(packet)
         return super().process_packet(pkttype, pktid, packet)
 
     def _cut_off(self, words: str) -> None:
         self._force_close(SentTooMuch(f"cut off: {words}"))
+
+
+def _without_language(refusal: SSHPacket) -> SSHPacket:
+    """Return an SSH_MSG_CHANNEL_OPEN_FAILURE with its words alone (RFC 4254 §5.1).
+
+    Asyncssh ends the whole connection where the language tag behind them is not ASCII.
+    """
+    packet = SSHPacket(refusal.get_full_payload())
+    try:
+        head = Byte(packet.get_byte()) + UInt32(packet.get_uint32()) + UInt32(packet.get_uint32())
+        words = packet.get_string()
+    except PacketDecodeError:
+        return refusal
+    packet = SSHPacket(head + String(words) + String(""))
+    packet.get_byte()
+    return packet
 
 
 class _MeteredChannel(SSHTCPChannel[bytes]):
