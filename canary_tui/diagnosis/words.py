@@ -42,6 +42,7 @@ STAND_INS: dict[str, str] = {
     "ssh_user": "the SSH user",
     "ssh_software": "the SSH server's software",
     "wanted": "a password or a code",
+    "after_login": "after the login",
     "local_port": "the local port",
     "timeout": "the time limit",
     "key_path": "the private key's file",

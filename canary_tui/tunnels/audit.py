@@ -27,7 +27,7 @@ from canary_tui.tunnels.route import SshRoute
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from canary_tui.tunnels.dial import SshConnection
+    from canary_tui.tunnels.ssh_connection import SshConnection
 
 TRY_SECONDS = 4.0
 """How long one try may take. A forward that is silent for so long was allowed: a refusal is quick."""

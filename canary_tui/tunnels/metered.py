@@ -133,6 +133,8 @@ class MeteredConnection(asyncssh.SSHClientConnection):
     """Whether the server took the key and wants something else as well (*partial success*, RFC 4252 §5.1)."""
     methods: tuple[str, ...] = ()
     """The login methods that may go on, as the server named them last (RFC 4252 §5.1)."""
+    spoke_after_login = False
+    """Whether the server has said anything since it let the user in, but for the end of the connection."""
 
     def begin(self) -> None:
         """Begin to count."""
@@ -210,6 +212,7 @@ class MeteredConnection(asyncssh.SSHClientConnection):
         if pkttype == MSG_DISCONNECT:
             self._force_close(Disconnected.read(packet))
             return True
+        self.spoke_after_login = self._auth_complete
         if pkttype == MSG_CHANNEL_OPEN_FAILURE:
             packet = _without_language(packet)
         return super().process_packet(pkttype, pktid, packet)

@@ -268,6 +268,14 @@ async def barred_by_pam(case: FailureCase) -> None:
     await case.works(server)
 
 
+async def locked_in_nowhere(case: FailureCase) -> None:
+    """The login succeeds, and then sshd cannot begin the session."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: sshd changes its root for no other")
+    failure = await _configured(case, "ChrootDirectory /nonexistent")
+    assert failure.detail.startswith("let the user in and ended the connection at once: ")
+
+
 CASES = (
     loosened("home_writable_by_others", lambda home: home.chmod(0o777)),
     loosened("folder_writable_by_others", lambda home: (home / ".ssh").chmod(0o777)),
@@ -292,7 +300,12 @@ CASES = (
             Cause.MORE_AUTHENTICATION_REQUIRED: (password_as_well, code_as_well, second_key_as_well),
             Cause.TOO_MANY_ATTEMPTS: (one_attempt_allowed,),
             Cause.AUTH_TIMED_OUT: (suspended_at_the_login, wire_dead_at_the_login),
-            Cause.SSH_CLOSED_AT_LOGIN: (session_killed_at_the_login, wire_cut_at_the_login, barred_by_pam),
+            Cause.SSH_CLOSED_AT_LOGIN: (
+                session_killed_at_the_login,
+                wire_cut_at_the_login,
+                barred_by_pam,
+                locked_in_nowhere,
+            ),
         }.items()
         for run in runs
     ),
