@@ -36,6 +36,7 @@ STAND_INS: dict[str, str] = {
     "no_tls": "TLS is switched off",
     "own_query": "a query of its own",
     "plainest_query": "the plainest query",
+    "ended_after": "less time than the probe allows",
     "asks_elsewhere": "a directory",
     "ssh_host": "the SSH server",
     "ssh_port": "the SSH port",
