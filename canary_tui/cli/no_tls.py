@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 def accept(server: Server, tools: Tools, *, yes: bool) -> int:
     """Ask whether the database may be without TLS, unless ``yes``, and return the exit status."""
+    mode = server.database.tls
+    if mode.required:
+        raise click.UsageError(
+            f"{server.name} has `tls: {mode.value}`, so a database without TLS is refused whatever is "
+            "accepted here; set `tls: prefer` first"
+        )
     database = f"{server.database.host} port {server.database.port} ({server.through})"
     seen = tools.known_tls.seen(server)
     if not seen:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
-from canary_tui.diagnosis.stages import Failed, Stage
+from canary_tui.diagnosis.stages import Cause, Failed, Stage
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -53,10 +54,18 @@ class Session(ABC):
 
     async def query(self, text: str) -> None:
         """See DatabaseSession.query."""
-        with self._failures():
-            self._trace.enter(Stage.QUERY)
-            self._link.expect_answer()
-            await self._ask(text)
+        began = time.monotonic()
+        try:
+            with self._failures():
+                self._trace.enter(Stage.QUERY)
+                self._link.expect_answer()
+                await self._ask(text)
+        except Failed as failed:
+            seconds = time.monotonic() - began
+            if failed.cause is Cause.QUERY_TIMED_OUT and seconds < self._server.probe.timeout:
+                # Ours is not over: a limit of the role, of a lock, of a transaction, of a pooler.
+                failed.facts["ended_after"] = f"{seconds:.2g} s"
+            raise
 
     @abstractmethod
     def _failures(self) -> AbstractContextManager[None]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def audit(server: Server, tools: Tools) -> AuditReport:
     """Try what a server's key can do, over an SSH login of its own.
 
-    Raises Failed when the login itself fails: there is nothing to audit then.
+    Raises Failed when the login fails or the connection ends meanwhile: there is nothing to audit then.
     """
     if server.tunnel is None:
         raise Failed(Cause.SETTINGS_INVALID, stage=Stage.SETTINGS, detail=f"{server.name} has no SSH tunnel")
@@ -34,6 +34,8 @@ async def audit(server: Server, tools: Tools) -> AuditReport:
         if result.failure is not None and result.failure.stage is Stage.SETTINGS:
             # No password, no authorities: what the key may do shows all the same, by a login that is refused.
             result = await probe(without_secrets(server), tools, route=SshRoute(ssh, host, port))
+        if not ssh.open:
+            raise ssh.loss()
         failure = result.failure
         # Any other failure to connect is the SSH server's own try, which the key was allowed to ask for.
         reached = failure is None or failure.cause is not Cause.FORWARDING_NOT_PERMITTED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from canary_tui.diagnosis.catalogue import explain
 from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.causes.retries import Retry
-from canary_tui.diagnosis.stages import Cause, Failed, Failure, Stage
+from canary_tui.diagnosis.stages import Failed, Failure, Stage
 from canary_tui.diagnosis.trace import Trace
 from canary_tui.monitor.attempts import Attempts
 from canary_tui.monitor.breakdowns import ENDING
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server, SshServer
-    from canary_tui.tunnels.dial import SshConnection
     from canary_tui.tunnels.route import Route
+    from canary_tui.tunnels.ssh_connection import SshConnection
 
 STEADY_SECONDS = 15.0
 """A tunnel that stood so long is steady: its next loss is met as a first one."""
@@ -219,14 +219,13 @@ class Supervisor:
         ssh = self._ssh
         assert ssh is not None  # noqa: S101 - that is what up means
         opened = time.monotonic()
-        reason = await ssh.lost()
-        reason = self._check.end() or reason
+        await ssh.lost()
+        lost = ssh.loss(self._check.end())
         self._ssh = None
         if time.monotonic() - opened >= STEADY_SECONDS:
             self._attempts.forget()
-        lost = Failed(Cause.TUNNEL_LOST, detail=reason)
-        self.failure = explain(lost, Stage.FORWARD, self._tools.words(self.server))
-        self._become(TunnelState.LOST, reason=reason)
+        self.failure = explain(lost, lost.stage or Stage.FORWARD, self._tools.words(self.server))
+        self._become(TunnelState.LOST, reason=lost.detail)
 
     async def _after_loss(self) -> None:
         """Try again soon, but not at once: many servers lose one jumpbox together."""

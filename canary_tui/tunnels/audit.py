@@ -27,7 +27,7 @@ from canary_tui.tunnels.route import SshRoute
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from canary_tui.tunnels.dial import SshConnection
+    from canary_tui.tunnels.ssh_connection import SshConnection
 
 TRY_SECONDS = 4.0
 """How long one try may take. A forward that is silent for so long was allowed: a refusal is quick."""
@@ -90,7 +90,10 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def beyond_the_database(ssh: SshConnection, user: str, host: str, port: int) -> list[AuditCheck]:
-    """Try everything that the key of the database at ``host``:``port`` should not be able to do."""
+    """Try everything that the key of the database at ``host``:``port`` should not be able to do.
+
+    Raises Failed where the connection ends meanwhile: what it no longer does was not refused.
+    """
     other = 1 if port != 1 else 2
     tries: list[tuple[str, str, Callable[[], Awaitable[tuple[bool, str]]]]] = [
         ("other_port", f"another port of {host} ({other})", lambda: _forward(ssh, host, other)),
@@ -105,6 +108,9 @@ async def beyond_the_database(ssh: SshConnection, user: str, host: str, port: in
     checks = []
     for name, title, attempt in tries:
         allowed, detail = await attempt()
+        await asyncio.sleep(0)  # a try that fails at once may do so before the end of the connection is told
+        if not ssh.open:
+            raise ssh.loss()
         found = Found.ALLOWED if allowed else Found.REFUSED
         checks.append(AuditCheck(check=name, title=title, wanted=Found.REFUSED, found=found, detail=detail))
     root = Found.ALLOWED if user == "root" else Found.REFUSED

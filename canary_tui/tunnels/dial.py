@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.addresses import open_socket
 from canary_tui.tunnels.algorithms import (
@@ -21,19 +20,20 @@ from canary_tui.tunnels.algorithms import (
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
-from canary_tui.tunnels.metered import MeteredConnection, metered, offered_algorithms
+from canary_tui.tunnels.metered import metered, offered_algorithms
+from canary_tui.tunnels.ssh_connection import SshConnection
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.servers.model import SshServer
     from canary_tui.tunnels.host_keys import KnownHosts
+    from canary_tui.tunnels.metered import MeteredConnection
 
     Address = tuple[str, int] | tuple[str, int, int, int]
 
 KEEPALIVE_SECONDS = 4
 KEEPALIVE_MISSES = 2
 """A peer that is gone is noticed after interval × (misses + 1) = 12 s."""
-CLOSE_SECONDS = 1.0
 
 FIXED_OPTIONS: dict[str, Any] = {
     "kex_algs": KEY_EXCHANGES,
@@ -60,49 +60,6 @@ FIXED_OPTIONS: dict[str, Any] = {
 """What every login has in common, in asyncssh's words."""
 
 
-class SshConnection:
-    """An open, logged-in SSH connection."""
-
-    def __init__(
-        self, connection: asyncssh.SSHClientConnection, client: _Client, sock: socket.socket
-    ) -> None:
-        self.connection = connection
-        self.socket = sock
-        self._client = client
-
-    @property
-    def server_version(self) -> str:
-        """The server's version line, such as ``SSH-2.0-OpenSSH_9.2p1``."""
-        return Source.SSH_VERSION.text(str(self.connection.get_extra_info("server_version", "")))
-
-    @property
-    def open(self) -> bool:
-        """Whether it still stands."""
-        return not self._client.lost.done()
-
-    @property
-    def end(self) -> str:
-        """Why it ended; empty while it stands."""
-        return "" if self.open else self._client.lost.result()
-
-    async def lost(self) -> str:
-        """Wait until the connection ends, for whatever reason, and return the reason."""
-        return await asyncio.shield(self._client.lost)
-
-    async def close(self) -> None:
-        """Say good-bye and close; cut off when the other side takes longer than ``CLOSE_SECONDS``."""
-        self.connection.close()
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self.connection.wait_closed()
-        except TimeoutError:
-            self.connection.abort()
-
-    def abort(self) -> None:
-        """Cut the connection off at once."""
-        self.connection.abort()
-
-
 class _Client(asyncssh.SSHClient):
     """Asyncssh's callbacks, turned into stages and evidence."""
 
@@ -114,12 +71,11 @@ class _Client(asyncssh.SSHClient):
         self.refusal: Failed | None = None
         self.key_requests = 0
         self._logged_in = False
-        self.connection: asyncssh.SSHClientConnection | None = None
+        self.connection: MeteredConnection | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self.connection = conn
-        metered(conn)
+        self.connection = metered(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():
@@ -224,7 +180,7 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
     ssh, entry = target.ssh, target.entry
     client = _Client(target, trace)
     try:
-        connection = await asyncssh.connect(
+        await asyncssh.connect(
             ssh.host,
             ssh.port,
             sock=sock,
@@ -247,11 +203,13 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             offer = offered_algorithms(client.connection)
             if lacking := nothing_in_common(offer, HOST_KEY_ALGORITHMS, CIPHERS):
                 raise Failed(Cause.SSH_NO_COMMON_ALGORITHM, detail=lacking) from None
+        heard = client.connection
         failed = login_failure(
             error,
             trace.stage,
             key_requests=client.key_requests,
-            key_accepted=isinstance(client.connection, MeteredConnection) and client.connection.key_accepted,
+            key_accepted=heard is not None and heard.key_accepted,
+            methods=heard.methods if heard is not None else (),
         )
         failed.facts["known_hosts_path"] = target.known_hosts_path
         if trace.stage is Stage.AUTH and client.connection is not None:
@@ -262,7 +220,8 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
         if client.connection is not None:
             client.connection.abort()
         raise
-    return SshConnection(connection, client, sock)
+    assert client.connection is not None  # noqa: S101 - it has logged in
+    return SshConnection(client.connection, client.lost, sock)
 
 
 def _host_key_algorithms(entry: HostEntry, *, certificates: bool) -> list[str]:

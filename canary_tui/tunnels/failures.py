@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+from typing import TYPE_CHECKING
 
 import asyncssh
 
@@ -18,6 +19,9 @@ from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.tunnels.channel_refusals import refusal
 from canary_tui.tunnels.metered import Disconnected, SentTooMuch
 from canary_tui.tunnels.open_files import unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NONSENSE = (ValueError, LookupError, ArithmeticError)
 """What asyncssh raises when a server sends what makes no sense (``PacketDecodeError`` is a ValueError)."""
@@ -38,6 +42,16 @@ DISCONNECTS: dict[bool, dict[int, Cause]] = {
     },
 }
 """What a server means by the code with which it ends the connection, before the login and in it."""
+
+METHODS = {
+    "publickey": "another key",
+    "password": "a password",
+    "keyboard-interactive": "answers to its questions (a password, a code)",
+    "hostbased": "the key of this machine",
+    "gssapi-with-mic": "a Kerberos ticket",
+    "gssapi-keyex": "a Kerberos ticket",
+}
+"""What a login method asks of a user who has offered a key (RFC 4252, RFC 4256, RFC 4462)."""
 
 LONGEST_VERSION = 253
 """Bytes of a version line without its end (RFC 4253 §4.2)."""
@@ -123,19 +137,24 @@ def is_foreign(greeting: bytes) -> bool:
     return BINARY.search(greeting) is not None or greeting.lower().lstrip().startswith(OTHERS)
 
 
-def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_accepted: bool = False) -> Failed:
+def login_failure(
+    error: Exception,
+    stage: Stage,
+    *,
+    key_requests: int,
+    key_accepted: bool = False,
+    methods: Sequence[str] = (),
+) -> Failed:
     """Translate what asyncssh raised between the version lines and the end of the login.
 
     ``stage`` is ``handshake``, ``host_key`` or ``auth``. ``key_requests`` is how often a key was asked for,
-    ``key_accepted`` whether the server took it and wants something else as well.
+    ``key_accepted`` whether the server took it and wants something else as well, ``methods`` what may go on.
     """
     detail = words_of(error)
     if isinstance(error, Disconnected) and error.code in DISCONNECTS[stage is Stage.AUTH]:
         return Failed(DISCONNECTS[stage is Stage.AUTH][error.code], detail=detail)
     if isinstance(error, asyncssh.PermissionDenied):
-        if key_accepted:
-            return Failed(Cause.MORE_AUTHENTICATION_REQUIRED, detail=detail)
-        return Failed(Cause.KEY_NOT_ACCEPTED if key_requests else Cause.KEY_LOGIN_NOT_OFFERED, detail=detail)
+        return _denied(detail, key_requests=key_requests, key_accepted=key_accepted, methods=methods)
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         cause = Cause.HOST_KEY_REVOKED if is_revoked(error) else Cause.HOST_KEY_UNKNOWN
         return Failed(cause, stage=Stage.HOST_KEY, detail=detail)
@@ -154,6 +173,21 @@ def login_failure(error: Exception, stage: Stage, *, key_requests: int, key_acce
         facts = {"excess": detail} if isinstance(error, SentTooMuch) else {}
         return Failed(CLOSED_CAUSES[stage], detail=detail, facts=facts)
     return Failed(Cause.INTERNAL_ERROR, detail=detail)
+
+
+def _denied(detail: str, *, key_requests: int, key_accepted: bool, methods: Sequence[str]) -> Failed:
+    """Return what a login that ended without a way to go on amounts to."""
+    if key_requests and not key_accepted:
+        return Failed(Cause.KEY_NOT_ACCEPTED, detail=detail)
+    # A server names only what may come next: that no key is among it does not mean that none may follow.
+    facts: dict[str, str] = {}
+    if methods:
+        asked = dict.fromkeys(METHODS.get(method, "what is not known here") for method in methods)
+        facts["wanted"] = " or ".join(asked)
+        taken = "took the key and then" if key_accepted else "at first"
+        detail = f"{taken} lets only these methods go on: {', '.join(methods)}"
+    cause = Cause.MORE_AUTHENTICATION_REQUIRED if key_accepted else Cause.KEY_LOGIN_NOT_OFFERED
+    return Failed(cause, detail=detail, facts=facts)
 
 
 def is_revoked(error: asyncssh.HostKeyNotVerifiable) -> bool:

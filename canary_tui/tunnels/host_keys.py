@@ -141,7 +141,8 @@ class KnownHosts:
     def pin(self, offer: HostKeyOffer, *, replace: bool = False) -> None:
         """Trust exactly the offered key, as a person decided.
 
-        With ``replace`` the host's other keys are taken out; their lines are kept as comments.
+        With ``replace`` the host's other keys are taken out; their lines are kept as comments. A key that is
+        trusted already is not written down twice.
         Raises Failed (``settings_invalid``) for a file that is wrong, OSError when it cannot be written;
         it is then as it was.
         """
@@ -150,6 +151,8 @@ class KnownHosts:
         private_folder(self.path.parent)
         with locked(self.path):
             entry = self.entry(offer.host, offer.port)
+            if not replace and offer.public_line in map(public_text, entry.keys):
+                return
             text = self._read()
             lines = text.removesuffix("\n").split("\n") if text else []
             if replace:

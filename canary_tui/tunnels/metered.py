@@ -18,6 +18,7 @@ from asyncssh.constants import (
     MSG_CHANNEL_EOF,
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_OPEN_FAILURE,
     MSG_CHANNEL_REQUEST,
     MSG_DISCONNECT,
     MSG_GLOBAL_REQUEST,
@@ -25,7 +26,9 @@ from asyncssh.constants import (
     MSG_KEXINIT,
     MSG_USERAUTH_FAILURE,
 )
-from asyncssh.packet import PacketDecodeError, SSHPacket
+from asyncssh.packet import Byte, PacketDecodeError, SSHPacket, String, UInt32
+
+from canary_tui.diagnosis.printable import Source
 
 if TYPE_CHECKING:
     import asyncio
@@ -87,12 +90,13 @@ class Allowance:
         return self._left < 0
 
 
-def metered(connection: asyncssh.SSHClientConnection) -> None:
+def metered(connection: asyncssh.SSHClientConnection) -> MeteredConnection:
     """Turn asyncssh's new connection, which has not read anything yet, into a ``MeteredConnection``."""
     # asyncssh.connect() makes the connection itself and cannot be told of which class.
     connection.__class__ = MeteredConnection
     assert isinstance(connection, MeteredConnection)  # noqa: S101 - for the type checker
     connection.begin()
+    return connection
 
 
 class Disconnected(asyncssh.DisconnectError):
@@ -127,6 +131,10 @@ class MeteredConnection(asyncssh.SSHClientConnection):
     _keepalive_count: int
     key_accepted = False
     """Whether the server took the key and wants something else as well (*partial success*, RFC 4252 §5.1)."""
+    methods: tuple[str, ...] = ()
+    """The login methods that may go on, as the server named them last (RFC 4252 §5.1)."""
+    spoke_after_login = False
+    """Whether the server has said anything since it let the user in, but for the end of the connection."""
 
     def begin(self) -> None:
         """Begin to count."""
@@ -199,15 +207,34 @@ class MeteredConnection(asyncssh.SSHClientConnection):
             copy = SSHPacket(packet.get_full_payload())
             copy.get_byte()
             with contextlib.suppress(PacketDecodeError):
-                copy.get_namelist()
+                self.methods = tuple(map(Source.SSH_ERROR.text, copy.get_namelist()))
                 self.key_accepted = copy.get_boolean() or self.key_accepted
         if pkttype == MSG_DISCONNECT:
             self._force_close(Disconnected.read(packet))
             return True
+        self.spoke_after_login = self._auth_complete
+        if pkttype == MSG_CHANNEL_OPEN_FAILURE:
+            packet = _without_language(packet)
         return super().process_packet(pkttype, pktid, packet)
 
     def _cut_off(self, words: str) -> None:
         self._force_close(SentTooMuch(f"cut off: {words}"))
+
+
+def _without_language(refusal: SSHPacket) -> SSHPacket:
+    """Return an SSH_MSG_CHANNEL_OPEN_FAILURE with its words alone (RFC 4254 §5.1).
+
+    Asyncssh ends the whole connection where the language tag behind them is not ASCII.
+    """
+    packet = SSHPacket(refusal.get_full_payload())
+    try:
+        head = Byte(packet.get_byte()) + UInt32(packet.get_uint32()) + UInt32(packet.get_uint32())
+        words = packet.get_string()
+    except PacketDecodeError:
+        return refusal
+    packet = SSHPacket(head + String(words) + String(""))
+    packet.get_byte()
+    return packet
 
 
 class _MeteredChannel(SSHTCPChannel[bytes]):

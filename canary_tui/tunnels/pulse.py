@@ -14,7 +14,7 @@ from canary_tui.tunnels.dial import KEEPALIVE_SECONDS
 from canary_tui.tunnels.ends import End
 
 if TYPE_CHECKING:
-    from canary_tui.tunnels.dial import SshConnection
+    from canary_tui.tunnels.ssh_connection import SshConnection
 
 SILENT_SECONDS = KEEPALIVE_SECONDS + 0.5
 """A server that has been silent for so long has not answered a keepalive."""

@@ -18,7 +18,7 @@ from canary_tui.tunnels.pulse import SILENT_SECONDS, silence
 
 if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
-    from canary_tui.tunnels.dial import SshConnection
+    from canary_tui.tunnels.ssh_connection import SshConnection
 
 QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)
 
@@ -77,9 +77,10 @@ class SshRoute:
 
     async def open(self, trace: Trace) -> End:
         """Open a channel to the database."""
-        trace.enter(Stage.FORWARD)
+        # A login is over when the server has said something more: many say nothing until they are asked.
+        trace.enter(Stage.FORWARD, tentative=self.kind is RouteKind.FRESH)
         if not self.ssh.open:
-            raise Failed(Cause.TUNNEL_LOST, detail="the SSH connection is closed")
+            raise self._loss()
         end = End()
         # Asyncssh asks for its own session class, which has the callbacks of an asyncio protocol.
         factory = cast("type[asyncssh.SSHTCPSession[bytes]]", lambda: end)
@@ -98,12 +99,19 @@ class SshRoute:
             opening.result()
         except (asyncssh.Error, OSError) as error:
             if not self.ssh.open:
-                raise Failed(Cause.TUNNEL_LOST, detail=self.ssh.end) from None
+                raise self._loss() from None
+            trace.enter(Stage.FORWARD)
             failed = channel_failure(error, connection_open=True)
             if failed.cause is Cause.DATABASE_CLOSED_EARLY:
                 trace.enter(Stage.DATABASE)  # the way was open
             raise failed from None
+        trace.enter(Stage.FORWARD)
         return end
+
+    def _loss(self) -> Failed:
+        if self.kind is RouteKind.FRESH:
+            return self.ssh.loss()
+        return Failed(Cause.TUNNEL_LOST, detail=self.ssh.end)  # whose login it was says how that ended
 
     def lost(self) -> str:
         """Say why the SSH connection has ended, or that its server does not answer keepalives."""

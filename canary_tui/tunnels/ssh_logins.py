@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.keys.store import StoredKey
     from canary_tui.servers.model import SshServer
-    from canary_tui.tunnels.dial import SshConnection
     from canary_tui.tunnels.host_keys import KnownHosts
+    from canary_tui.tunnels.ssh_connection import SshConnection
 
 LOGIN_SECONDS = 15.0
 """Time limit of a login that has no other: generous, since a slow login is no reason not to have a tunnel."""

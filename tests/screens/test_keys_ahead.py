@@ -184,7 +184,7 @@ async def test_a_question_comes_by_itself_only_to_who_watches(
         assert isinstance(app.screen, ConnectionTest)
         await typed(pilot, *"hy")
         assert len(monitor.tests) == 2
-    assert monitor.asked_for(Trust) == [Trust("orders-prod", samples.offer(), True)]
+    assert monitor.asked_for(Trust) == [Trust("orders-prod", samples.offer(), False)]
 
 
 async def test_a_password_that_is_asked_for_takes_no_key_of_the_screen_below(

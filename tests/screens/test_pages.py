@@ -121,7 +121,7 @@ async def test_unknown_host_key_is_asked_about_and_the_test_runs_again(
         await until(pilot, lambda: "Unknown SSH host key" in screen_text(pilot))
         await pilot.press("y")
         await until(pilot, lambda: len(monitor.tests) == 2)
-    assert monitor.asked_for(Trust) == [Trust("orders-prod", samples.offer(), True)]
+    assert monitor.asked_for(Trust) == [Trust("orders-prod", samples.offer(), False)]
 
 
 @pytest.mark.parametrize("word", ["replace", "add"])

@@ -161,7 +161,7 @@ async def test_host_key_that_waits_is_shown_and_trusted(monitor: FakeMonitor, op
         await until(pilot, lambda: samples.offer().fingerprint in screen_text(pilot))
         assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in screen_text(pilot)
         await pilot.press("y")
-        await until(pilot, lambda: monitor.asked_for(Trust) == [Trust("new-jump", samples.offer(), True)])
+        await until(pilot, lambda: monitor.asked_for(Trust) == [Trust("new-jump", samples.offer(), False)])
 
 
 async def test_only_the_changed_cells_are_painted_again(

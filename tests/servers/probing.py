@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from canary_tui.databases.registry import client_for
@@ -17,7 +17,7 @@ from tests.servers.leftovers import nothing_under_way, sockets
 from tests.servers.tcplink import TcpLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from canary_tui.diagnosis.stages import ProbeResult
     from canary_tui.tunnels.route import Route
@@ -35,6 +35,7 @@ class Outcome:
     cause: Cause | None = None
     stage: Stage | None = None
     detail: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -110,7 +111,7 @@ async def probe_beside_others(target: Target) -> Outcome:
             trace.finish()
             return Outcome(trace.results)
     stage = trace.fail(failed)
-    return Outcome(trace.results, failed.cause, stage, failed.detail)
+    return Outcome(trace.results, failed.cause, stage, failed.detail, failed.facts)
 
 
 async def probe_in_time(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from canary_tui.diagnosis.findings import what_to_do
+from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor.audit import audit
 from canary_tui.monitor.json_records import audit_json
 from canary_tui.servers.model import PasswordEnv
+from canary_tui.tunnels import audit as tries
 from tests.servers.cli import spawn
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from canary_tui.servers.model import Server
     from canary_tui.tunnels.audit import AuditReport
     from tests.harness.mariadb import MariaDB
@@ -126,3 +131,32 @@ async def test_a_closed_database_port_and_a_missing_password_are_no_findings(
     sshd.deauthorize()
     server = world.server(postgres, sshd, name="other", password=PasswordEnv(env="CANARY_TEST_NOT_SET"))
     assert (await audit(server, world.tools)).ok
+
+
+async def test_a_connection_that_ends_meanwhile_is_no_evidence(
+    world: World, make_sshd: Callable[..., Sshd], postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = make_sshd()
+    server = world.server(postgres, ssh)
+
+    async def killed(*_: object) -> tuple[bool, str]:
+        await asyncio.to_thread(ssh.kill_sessions)
+        return False, "it seems to be refused"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tries, "_shell", killed)
+        with pytest.raises(Failed) as failed:
+            await audit(server, world.tools)
+    assert failed.value.cause is Cause.TUNNEL_LOST
+    assert (await audit(server, world.tools)).ok
+
+
+async def test_a_session_that_never_began_is_no_evidence(
+    world: World, make_sshd: Callable[..., Sshd], postgres: Postgres
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: sshd changes its root for no other")
+    server = world.server(postgres, make_sshd(["ChrootDirectory /nonexistent"]))
+    with pytest.raises(Failed) as failed:
+        await audit(server, world.tools)
+    assert failed.value.cause is Cause.SSH_CLOSED_AT_LOGIN

@@ -112,12 +112,13 @@ def lost(stage: Stage, how: str) -> Case:
     async def run(case: FailureCase) -> None:
         ssh = case.own_sshd()
         server = case.server(ssh=ssh)
-        if how == "killed":
-            await case.fails(server, at(stage, ssh.kill_sessions))
-        else:
+        end: Callable[[], object] = ssh.kill_sessions
+        if how == "cut":
             proxy = case.open(Proxy((ssh.host, ssh.port)))
-            server = case.moved(server, proxy.port, ssh=ssh)
-            await case.fails(server, at(stage, proxy.cut))
+            server, end = case.moved(server, proxy.port, ssh=ssh), proxy.cut
+        # In a login of the probe's own the session may not have begun yet: that is a failure of the login.
+        route = await _route(case, server) if stage is Stage.FORWARD else None
+        await case.fails(server, at(stage, end), route=route)
         await case.works(server)
 
     return Case(f"{how}_at_{stage}", Cause.TUNNEL_LOST, stage, run)

@@ -198,3 +198,15 @@ def test_the_command_asks_and_then_lets_it_be_without(
     world.tools.known_tls.add(server)
     assert canary("trust", "s", "--no-tls", "--yes").status == 0
     assert not world.tools.known_tls.seen(server)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in TlsMode if mode.required])
+def test_nothing_is_accepted_where_the_entry_insists_on_tls(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], mode: TlsMode
+) -> None:
+    canary, server = Canary(world, monkeypatch, capfd), with_database(a_server(), tls=mode)
+    world.write(server)
+    world.tools.known_tls.add(server)
+    outcome = canary("trust", "s", "--no-tls", "--yes")
+    assert (outcome.status, f"`tls: {mode.value}`" in outcome.err) == (2, True)
+    assert world.tools.known_tls.seen(server)

@@ -166,6 +166,23 @@ async def test_its_own_database_is_for_its_administrators(
     assert outcome.blame == (Stage.LOGIN, Cause.DATABASE_ACCESS_DENIED), outcome
 
 
+@pytest.mark.parametrize("right", ["admin_users", "stats_users"])
+async def test_its_console_is_probed_with_what_only_reads(
+    postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer], right: str
+) -> None:
+    users = {postgres.user: postgres.password}
+    pgbouncer = make_pgbouncer((postgres.host, postgres.port), users, {right: postgres.user})
+    console = replace(target(pgbouncer, postgres), database="pgbouncer")
+    for query in ("select 1", "SELECT 1;", "show pools", "SHOW STATS;"):
+        assert (await probe(replace(console, query=query))).cause is None
+    for query in ("SHUTDOWN", "show version; SHUTDOWN", "PAUSE", "select 2"):
+        outcome = await probe(replace(console, query=query))
+        assert outcome.blame == (Stage.QUERY, Cause.QUERY_DENIED), outcome
+    outcome = await probe(replace(console, query="SHOW NOTHING"))
+    assert outcome.blame == (Stage.QUERY, Cause.QUERY_FAILED), outcome
+    assert (await probe(target(pgbouncer, postgres))).cause is None
+
+
 async def test_a_database_that_the_pooler_has_switched_off_is_told(
     postgres: Postgres, make_pgbouncer: Callable[..., PgBouncer]
 ) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from canary_tui.diagnosis.causes.retries import Retry
-from canary_tui.diagnosis.stages import HostKeyOffer
+from canary_tui.diagnosis.stages import Cause, HostKeyOffer, Stage
 from canary_tui.monitor import supervisor as supervisors
 from canary_tui.monitor.events import ProbeFinished, TunnelChanged, TunnelState
 from canary_tui.monitor.watcher import Watcher
@@ -26,7 +26,7 @@ from tests.servers.held_tunnel import held_tunnel
 from tests.servers.world import with_ssh
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.servers.model import Server
@@ -81,6 +81,21 @@ async def test_every_step_of_a_life_is_told_with_its_reason(
     assert at_work.states == [S.OPENING, S.UP, S.LOST, S.OPENING, S.UP, S.CLOSED]
     lost = next(e for e in at_work.events if isinstance(e, TunnelChanged) and e.state is S.LOST)
     assert lost.reason
+
+
+async def test_a_session_that_ends_at_once_is_told_as_a_failure_of_the_login(
+    world: World, make_sshd: Callable[..., Sshd], postgres: Postgres
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: sshd changes its root for no other")
+    server = world.server(postgres, make_sshd(["ChrootDirectory /nonexistent"]))
+    async with held_tunnel(world, server, chance=0.9) as at_work:
+        await at_work.until(S.WAITING)
+        failure = at_work.supervisor.failure
+    assert failure is not None
+    assert (failure.stage, failure.cause) == (Stage.AUTH, Cause.SSH_CLOSED_AT_LOGIN)
+    lost = next(e for e in at_work.events if isinstance(e, TunnelChanged) and e.state is S.LOST)
+    assert lost.reason.startswith("let the user in and ended the connection at once: ")
 
 
 async def test_a_tunnel_that_opens_no_channel_is_not_up(

@@ -156,6 +156,34 @@ async def test_what_servers_of_other_systems_say_of_a_channel(
     assert failure.detail == Source.SSH_ERROR.text(said)
 
 
+TAG = b"\xffde-\xc3\x84"
+"""A language tag that is no ASCII (RFC 5646 allows nothing else)."""
+
+
+async def test_a_language_tag_of_no_language_takes_no_words_from_a_refused_channel(
+    failure_case: FailureCase,
+) -> None:
+    class Peer(Refusing):
+        def connection_requested(self, *_: object) -> bool:
+            raise asyncssh.ChannelOpenError(OPEN_CONNECT_FAILED, "Connection refused", TAG)  # type: ignore[arg-type]
+
+    failure = await told(failure_case, with_probe(failure_case.server(), timeout=LIMIT), Peer)
+    assert (failure.cause, failure.detail) == (Cause.DATABASE_REFUSED, "Connection refused")
+
+
+@pytest.mark.parametrize("stage", [Stage.AUTH, Stage.FORWARD])
+async def test_a_language_tag_of_no_language_takes_no_words_from_a_disconnect(
+    failure_case: FailureCase, stage: Stage
+) -> None:
+    def leave(connection: Any) -> None:
+        code = UInt32(asyncssh.DISC_BY_APPLICATION)
+        connection.send_packet(MSG_DISCONNECT, code, String("idle for too long"), String(TAG))
+
+    server = with_probe(failure_case.server(), timeout=LIMIT)
+    failure = await told(failure_case, server, lambda: Refusing(stage, leave))
+    assert (failure.stage, failure.detail) == (stage, "idle for too long")
+
+
 @MINUTES
 def test_a_made_up_disconnect_is_told_with_its_words(failure_case: FailureCase, times: int) -> None:
     server = with_probe(failure_case.server(), timeout=LIMIT)

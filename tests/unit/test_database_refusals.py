@@ -97,6 +97,18 @@ def test_where_the_server_may_do_tls_that_is_what_it_wants(text: str) -> None:
         ("42501", "aclcheck_error", "permission denied for table t", C.QUERY_DENIED),
         ("57014", "ProcessInterrupts", "canceling statement due to statement timeout", C.QUERY_TIMED_OUT),
         ("57014", "ProcessInterrupts", "canceling statement due to user request", FAILED),
+        (
+            "25P04",
+            "ProcessInterrupts",
+            "terminating connection due to transaction timeout",
+            C.QUERY_TIMED_OUT,
+        ),
+        (
+            "25P03",
+            "ProcessInterrupts",
+            "terminating connection due to idle-in-transaction timeout",
+            C.CONNECTION_LOST,
+        ),
         ("57P01", "ProcessInterrupts", "terminating connection due to administrator", C.CONNECTION_LOST),
         ("42601", "scanner_yyerror", "syntax error", FAILED),
         ("08P01", "", "query_wait_timeout", UNAVAILABLE),

@@ -112,6 +112,26 @@ def test_a_refused_login_is_told_apart_by_partial_success(
 
 
 @pytest.mark.parametrize(
+    ("requests", "accepted", "methods", "wanted"),
+    [
+        (2, True, ["publickey"], "another key"),
+        (1, True, ["password"], "a password"),
+        (2, True, ["publickey", "password"], "another key or a password"),
+        (0, False, ["keyboard-interactive"], "answers to its questions (a password, a code)"),
+        (0, False, ["gssapi-keyex", "gssapi-with-mic"], "a Kerberos ticket"),
+        (1, True, ["\x1b]0;x"], "what is not known here"),
+    ],
+)
+def test_what_a_server_wants_but_the_key_is_told(
+    requests: int, accepted: bool, methods: list[str], wanted: str
+) -> None:
+    failed = login_failure(DENIED, Stage.AUTH, key_requests=requests, key_accepted=accepted, methods=methods)
+    assert failed.facts == {"wanted": wanted}
+    assert failed.detail.startswith("took the key and then" if accepted else "at first")
+    assert failed.detail.isprintable()
+
+
+@pytest.mark.parametrize(
     ("error", "stage", "cause"),
     [
         (asyncssh.HostKeyNotVerifiable("Host key is not trusted"), Stage.HOST_KEY, Cause.HOST_KEY_UNKNOWN),

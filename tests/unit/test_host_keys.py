@@ -156,6 +156,15 @@ def test_pinning_keeps_every_other_line_byte_for_byte(known: KnownHosts, replace
     assert (ours.count(b"\n"), after[-1:]) == (1, b"\n")
 
 
+def test_a_key_that_two_servers_ask_about_is_written_down_once_and_takes_no_other_away(
+    known: KnownHosts,
+) -> None:
+    for key in (ED, OTHER, ED):
+        known.pin(offer(key))
+    assert len(known.path.read_text().splitlines()) == 2
+    assert {judge(known, ED), judge(known, OTHER)} == {Trust.TRUSTED}
+
+
 def test_replacing_a_key_keeps_the_old_line_as_a_comment_and_others_as_they_are(known: KnownHosts) -> None:
     kept = [
         f"[bastion]:2222 {public_text(OTHER)}",

@@ -9,16 +9,9 @@ from canary_tui.servers.model import Engine, TlsMode, host_problem
 from canary_tui.servers.reading import parse
 from canary_tui.tui.presenters import urls
 from canary_tui.tui.presenters.urls import UNKNOWN, UrlParts, is_url, parse_url
-from tests.unit.pasted import password
+from tests.unit.pasted import password, refusal
 
 HINT = "@ is written %40, / %2F, : %3A, ? %3F, # %23, % %25"
-
-
-def refusal(text: str) -> str:
-    """Return why a URL is refused."""
-    with pytest.raises(ValueError, match="is no connection URL that can be read: ") as refused:
-        parse_url(text)
-    return str(refused.value)
 
 
 # What is understood
@@ -230,14 +223,6 @@ def test_each_refusal_says_what_is_wrong_and_repeats_nothing(url: str, words: st
     said = refusal(url)
     assert words in said
     assert "cret" not in said
-
-
-@pytest.mark.parametrize(
-    ("url", "port"),
-    [("clickhouse+http://h/d", ""), ("clickhouse+native://h/d", "9000"), ("redis://h", "6379")],
-)
-def test_a_port_that_the_protocol_does_not_have_is_not_made_up(url: str, port: str) -> None:
-    assert parse_url(url).port == port
 
 
 # Elsewhere

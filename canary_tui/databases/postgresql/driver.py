@@ -57,6 +57,11 @@ async def log_in(
     return connection
 
 
+def is_console(connection: Connection) -> bool:
+    """Whether this is PgBouncer's own console, which says so in its version: ``1.18.0/bouncer``."""
+    return str(connection.get_settings().server_version).endswith("/bouncer")
+
+
 async def say_goodbye(connection: Connection) -> None:
     """End a session in order, in ``GOODBYE`` seconds at most; how it ends changes no answer of it."""
     try:

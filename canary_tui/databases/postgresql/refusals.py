@@ -57,6 +57,8 @@ AT_QUERY: dict[str, Cause] = {
     "42501": C.QUERY_DENIED,
     "57014": C.QUERY_TIMED_OUT,
     "55P03": C.QUERY_TIMED_OUT,  # lock_timeout
+    "25P04": C.QUERY_TIMED_OUT,  # transaction_timeout, which ends the session too
+    "25P03": C.CONNECTION_LOST,  # idle_in_transaction_session_timeout
     "57P01": C.CONNECTION_LOST,
     "57P02": C.CONNECTION_LOST,
     "57P03": C.CONNECTION_LOST,

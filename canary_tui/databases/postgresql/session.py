@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from canary_tui.databases.session import Session
 from canary_tui.databases.tls import context_for, why_unreadable
 from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
-from canary_tui.servers.model import TlsMode
+from canary_tui.servers.model import Engine, TlsMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,11 @@ class PostgresSession(Session):
         self._guard.expect_answer()
         # What failed before has left its transaction open.
         begin = "ROLLBACK; " if self._connection.is_in_transaction() else ""
-        await self._connection.execute(begin + guarded(text, self._server.probe.timeout))
+        if driver.is_console(self._connection):
+            asked = of_console(text)
+        else:
+            asked = begin + guarded(text, self._server.probe.timeout)
+        await self._connection.execute(asked)
         self._guard.said = None
 
     async def _say_goodbye(self) -> None:
@@ -130,3 +135,16 @@ def guarded(query: str, limit: float) -> str:
         "BEGIN READ ONLY; SET LOCAL default_transaction_read_only = on; "
         f"SET LOCAL statement_timeout = {max(1, round(limit * 1000))};\n{query}\n; ROLLBACK"
     )
+
+
+def of_console(query: str) -> str:
+    """Return what PgBouncer's console is asked: it knows no transaction, and only SHOW changes nothing.
+
+    Raises Failed for any other query than SHOW and the usual one.
+    """
+    plain = query.strip(" ;\n")
+    if plain.lower() == Engine.POSTGRESQL.facts.plainest_query:
+        return "SHOW VERSION"
+    if re.fullmatch(r"show\s[^;]*", plain, re.IGNORECASE):
+        return plain
+    raise Failed(Cause.QUERY_DENIED, detail="PgBouncer's console is asked nothing but SHOW, which only reads")

@@ -19,7 +19,14 @@ ROWS = (
         retry=retries.NETWORK,
         silence=(Stage.QUERY,),
         title="query timed out",
-        summary=say("The probe's query on {db_at} took longer than {timeout}, the limit of the whole probe."),
+        summary=say(
+            when(
+                "has:ended_after",
+                "A time limit of the database {db_at}, or of a pooler before it, ended the probe's query "
+                "after {ended_after}.",
+            ),
+            "The probe's query on {db_at} took longer than {timeout}, the limit of the whole probe.",
+        ),
         remedies=say(
             when("has:own_query", "Use a query that is always fast: `probe.query: {plainest_query!plain}`."),
             Slot.OWN,
@@ -28,7 +35,10 @@ ROWS = (
                 "`{plainest_query!plain}` waits for nothing: check the load of {db_host}, `uptime` and `free "
                 "-m`, and of a pooler or proxy before it.",
             ),
-            "If a query may take that long there, allow more time: `probe.timeout` in servers.yaml.",
+            when(
+                "lacks:ended_after",
+                "If a query may take that long there, allow more time: `probe.timeout` in servers.yaml.",
+            ),
         ),
     ),
     Row(

@@ -68,14 +68,21 @@ ROWS = (
         stage=Stage.AUTH,
         retry=retries.SSH_REFUSED,
         title="key login not offered",
-        summary=say("The SSH server {ssh_at} lets nobody log in with a key as {ssh_user}."),
+        summary=say(
+            when(
+                "has:wanted",
+                "The SSH server {ssh_at} does not let {ssh_user} begin a login with a key: it wants {wanted} "
+                "first.",
+            ),
+            "The SSH server {ssh_at} lets nobody log in with a key as {ssh_user}.",
+        ),
         remedies=say(
             openssh(
                 "Set `PubkeyAuthentication yes` in `/etc/ssh/sshd_config` on {ssh_host}, then " + RELOAD + "."
             ),
             openssh(
-                "If an `AuthenticationMethods` line names only other methods, make it `AuthenticationMethods "
-                "publickey`."
+                "If an `AuthenticationMethods` line names only other methods, or another one before "
+                "`publickey`, make it `AuthenticationMethods publickey`."
             ),
             openssh(
                 "See what holds for this user, `Match` blocks included: `sudo sshd -T -C "
@@ -98,8 +105,12 @@ ROWS = (
         retry=retries.SSH_REFUSED,
         title="more than key required",
         summary=say(
-            "The SSH server {ssh_at} accepts the key of {server} and then asks {ssh_user} for a password or "
-            "a code as well."
+            when(
+                "has:wanted",
+                "The SSH server {ssh_at} accepts the key of {server} and then wants {wanted} from {ssh_user} "
+                "as well.",
+            ),
+            "The SSH server {ssh_at} accepts the key of {server} and then wants more from {ssh_user}.",
         ),
         remedies=say(
             openssh(
@@ -131,7 +142,7 @@ ROWS = (
             "Install the key of {server}, so that the first attempt succeeds: `canary key {server!sh} "
             "--format script` prints the command to run on {ssh_host} as {ssh_user}.",
             openssh(
-                "If `MaxAuthTries` in `/etc/ssh/sshd_config` is 1 or 2, set `MaxAuthTries 6`, then "
+                "If `MaxAuthTries` in `/etc/ssh/sshd_config` is below 3, set `MaxAuthTries 6`, then "
                 + RELOAD
                 + "."
             ),
@@ -177,12 +188,22 @@ ROWS = (
         title="closed at SSH login",
         summary=say(
             when("has:excess", FLOODED),
+            when(
+                "has:after_login",
+                "The SSH server {ssh_at} let {ssh_user} in and ended the connection at once: it could not "
+                "begin the session.",
+            ),
             "The SSH server {ssh_at} closed the connection while {ssh_user} was logging in.",
         ),
         remedies=say(
             when("has:excess", WHO_FLOODS),
             openssh("See the reason in its log: " + LOG + " on {ssh_host}."),
             dropbear("See the reason in its log: " + LOG_DROPBEAR + " on {ssh_host}."),
+            when(
+                "openssh has:after_login",
+                "If a `ChrootDirectory` in `/etc/ssh/sshd_config` holds for {ssh_user}, it must exist, and "
+                "it and every folder above it must belong to root and be writable by nobody else.",
+            ),
             openssh(
                 "If the account is expired or barred by PAM, allow it: `sudo chage -E -1 {ssh_user!sh}`, and "
                 "look into `/etc/security/access.conf`."

@@ -186,7 +186,16 @@ WORDS = EngineWords(
                 "offline_mode = OFF;`; ProxySQL: `SELECT * FROM runtime_mysql_servers;`."
             )
         ),
-        Cause.QUERY_TIMED_OUT: Own(remedies=say("See what it waits for: `SHOW FULL PROCESSLIST;`.")),
+        Cause.QUERY_TIMED_OUT: Own(
+            remedies=say(
+                "See what it waits for: `SHOW FULL PROCESSLIST;`.",
+                when(
+                    "has:ended_after",
+                    "See which limit it is: `SHOW VARIABLES WHERE Variable_name IN ('max_statement_time', "
+                    "'max_execution_time', 'innodb_lock_wait_timeout');`.",
+                ),
+            )
+        ),
         Cause.QUERY_DENIED: Own(
             remedies=say(
                 "Or grant what it reads: `GRANT SELECT ON {db_name!sql}.* TO " + USER + ";` " + ACCOUNTS + "."

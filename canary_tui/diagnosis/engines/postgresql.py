@@ -193,7 +193,13 @@ WORDS = EngineWords(
         Cause.QUERY_TIMED_OUT: Own(
             remedies=say(
                 "See what it waits for: `SELECT pid, state, wait_event_type, wait_event, query FROM "
-                "pg_stat_activity WHERE state <> 'idle';`."
+                "pg_stat_activity WHERE state <> 'idle';`.",
+                when(
+                    "has:ended_after",
+                    "See which limit it is: `SELECT name, setting, source FROM pg_settings WHERE name IN "
+                    "('statement_timeout', 'transaction_timeout', 'lock_timeout');`; PgBouncer has "
+                    "`query_timeout`.",
+                ),
             )
         ),
         Cause.QUERY_DENIED: Own(

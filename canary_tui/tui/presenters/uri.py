@@ -32,8 +32,17 @@ ESCAPES = "in a user or password @ is written %40, / %2F, : %3A, ? %3F, # %23, %
 def url_values(rest: str, *, form_encoded: bool) -> dict[str, str]:
     """Return what a URL says, by libpq's keywords; ``rest`` is what follows ``scheme://``.
 
-    Parameters win over what stands before them, as in libpq. With ``form_encoded`` they are read as drivers
-    other than libpq do: ``+`` is a space, and a value may have ``=`` in it.
+    Parameters win over what stands before them, as in libpq.
+    """
+    values, parameters = place_and_parameters(rest, form_encoded=form_encoded)
+    return values | parameters
+
+
+def place_and_parameters(rest: str, *, form_encoded: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a URL says before its ``?``, and after it.
+
+    With ``form_encoded`` parameters are read as drivers other than libpq do: ``+`` is a space, and a value
+    may have ``=`` in it.
     """
     values: dict[str, str] = {}
     if credentials := re.match(r"([^@/]*)@", rest):
@@ -53,7 +62,7 @@ def url_values(rest: str, *, form_encoded: bool) -> dict[str, str]:
     values["host"], values["port"] = _host(place)
     values["dbname"] = path[1:]
     known = {key: _decoded(value) for key, value in values.items()}
-    return known | dict(_parameters(query, form_encoded=form_encoded))
+    return known, dict(_parameters(query, form_encoded=form_encoded))
 
 
 def _host(place: str) -> tuple[str, str]:

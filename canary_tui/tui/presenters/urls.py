@@ -14,7 +14,13 @@ from canary_tui.diagnosis.words import shell_word
 from canary_tui.servers import fields
 from canary_tui.servers.model import Engine, TlsMode
 from canary_tui.servers.secrets import Secret
-from canary_tui.tui.presenters.uri import ESCAPES, SEVERAL_HOSTS, pair_values, url_values
+from canary_tui.tui.presenters.uri import (
+    ESCAPES,
+    SEVERAL_HOSTS,
+    pair_values,
+    place_and_parameters,
+    url_values,
+)
 from canary_tui.tui.presenters.url_words import TAKEN, folded, may_be_named, tls_of
 
 if TYPE_CHECKING:
@@ -26,6 +32,8 @@ PROGRAMS = "|".join(program for engine in Engine for program in engine.facts.cli
 URL = re.compile(
     rf"(?P<jdbc>jdbc:)?(?P<scheme>{'|'.join(SCHEMES)})(?P<driver>[+:][a-z0-9_+:]+)?://", re.IGNORECASE
 )
+SOCKET_URL = re.compile(r"(?:[a-z0-9]+[+:-])?(?:unix|socket)://", re.IGNORECASE)
+"""How clients of several services write a URL of a socket: ``redis+unix://``, ``redis-socket://``, ``unix://``."""
 BEFORE = re.compile(rf"(?:export\s+|set\s+)?[A-Z_][A-Z0-9_]*\s*[=:]\s*|(?:{PROGRAMS})\s+", re.IGNORECASE)
 """What stands before a URL that was copied with its line: ``DATABASE_URL=``, ``psql``."""
 PAIRS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|sslmode|service)\s*=", re.IGNORECASE)
@@ -37,6 +45,11 @@ LONGEST = 8_000
 UNKNOWN = "what is not known here"
 INVISIBLE_INSIDE = "there is a line break or an invisible character in it"
 SOCKET = "it leads to a unix socket, and databases are reached by host and port"
+NO_HOST = "it names no host"
+INSTANCE = "it names an instance of SQL Server, whose port only that server knows; it is written host:port"
+SQL_SERVER = frozenset({"sqlserver", "mssql"})
+HTTP_BY_JDBC = frozenset({"clickhouse"})
+"""What JDBC's driver speaks HTTP to: the usual port of the scheme is the native protocol's."""
 
 
 class UrlParts(msgspec.Struct, frozen=True):
@@ -56,8 +69,11 @@ class UrlParts(msgspec.Struct, frozen=True):
 
 def is_url(text: str) -> bool:
     """Tell whether ``text`` is a connection URL, or a libpq string, of an engine that we know."""
-    bare = _bare(text[:LONGEST])
-    return URL.match(bare) is not None or PAIRS.match(bare) is not None
+    return _begins(_bare(text[:LONGEST]))
+
+
+def _begins(bare: str) -> bool:
+    return any(kind.match(bare) for kind in (URL, SOCKET_URL, PAIRS))
 
 
 def parse_url(text: str) -> UrlParts:
@@ -77,6 +93,8 @@ def _parse(text: str) -> UrlParts:
     bare = _bare(text)
     if not bare.isprintable():
         raise ValueError(INVISIBLE_INSIDE)
+    if SOCKET_URL.match(bare):
+        raise ValueError(SOCKET)
     url = URL.match(bare)
     if url is None:
         if PAIRS.match(bare) is None:
@@ -88,7 +106,7 @@ def _parse(text: str) -> UrlParts:
         return parts
     engine = SCHEMES[url["scheme"].lower()]
     if not engine.facts.has_login:
-        return _place(engine, url["scheme"].lower(), bare[url.end() :], driver=url["driver"] or "")
+        return _place(engine, url, bare[url.end() :])
     libpq = engine.facts.libpq and not url["jdbc"] and not url["driver"]
     parts = _parts(engine, url_values(bare[url.end() :], form_encoded=not libpq), jdbc=bool(url["jdbc"]))
     if UNKNOWN in parts.left_out and "@" in bare.partition("?")[2]:
@@ -97,29 +115,45 @@ def _parse(text: str) -> UrlParts:
     return parts
 
 
-def _place(engine: Engine, scheme: str, rest: str, *, driver: str) -> UrlParts:
-    """Return host and port alone; what else the URL says, its password included, is dropped here."""
+def _place(engine: Engine, url: re.Match[str], rest: str) -> UrlParts:
+    """Return host and port alone, which stand before all parameters.
+
+    What else the URL says, its password included, is dropped here.
+    """
+    scheme, driver = url["scheme"].lower(), url["driver"] or ""
     if driver == "+srv":
         raise ValueError("its hosts stand in the DNS (SRV), and an entry has one; take one of them")
     rest, semicolon, more = rest.partition(";")  # jdbc:sqlserver://host:1433;user=…
     if "@" in more:
         raise ValueError(f"an @ stands where the host does not begin; {ESCAPES}")
-    values = url_values(rest, form_encoded=True)
-    parts = _parts(engine, {key: values[key] for key in ("host", "port")}, jdbc=False)
+    values, parameters = place_and_parameters(rest, form_encoded=True)
+    told = {folded(key) for key in parameters} | {
+        folded(pair.partition("=")[0].strip()) for pair in more.split(";")
+    }
+    # A path without a host is a database's name or number, or else a file.
+    if "unixsocket" in told or (not values["host"] and not re.fullmatch(r"\w*", values["dbname"])):
+        raise ValueError(SOCKET)
     named = {"user": "the user", "password": "the password", "dbname": "the database's name"}
     left_out = [said for key, said in named.items() if values.get(key)]
-    if semicolon or values.keys() - {*named, "host", "port"}:
+    if scheme in SQL_SERVER:
+        values["host"], instance, _ = values["host"].partition("\\")
+        if not values["port"] and (instance or told & {"instance", "instancename"}):
+            raise ValueError(INSTANCE)
+    parts = _parts(engine, {key: values[key] for key in ("host", "port")}, jdbc=False)
+    if not parts.host:
+        raise ValueError(NO_HOST)
+    if semicolon or parameters:
         left_out.append("the parameters")
-    usual = None if "http" in driver else engine.facts.url_schemes[scheme]  # of the native protocol
-    port = parts.port or str(usual or "")
-    return msgspec.structs.replace(parts, port=port, left_out=tuple(left_out))
+    by_http = "http" in driver or (url["jdbc"] and scheme in HTTP_BY_JDBC)
+    usual = None if by_http or told & {"port", "portnumber"} else engine.facts.url_schemes[scheme]
+    return msgspec.structs.replace(parts, port=parts.port or str(usual or ""), left_out=tuple(left_out))
 
 
 def _bare(text: str) -> str:
     """Return the URL without what was copied along with it."""
     blank = INVISIBLE + " \t\r\n\v\f\xa0"
     bare = text.strip(blank)
-    if not URL.match(bare) and not PAIRS.match(bare) and (before := BEFORE.match(bare)):
+    if not _begins(bare) and (before := BEFORE.match(bare)):
         bare = bare[before.end() :]
     if bare[-1:] == ";" and bare[:1] in QUOTES:
         bare = bare[:-1]

@@ -51,7 +51,7 @@ class HostKeyQuestion(ModalScreen[bool]):
         self._monitor = monitor
         self._server = server
         self._offer = offer
-        self._replaces = True
+        self._replaces = False
 
     @property
     def _gate(self) -> KeyGate:
