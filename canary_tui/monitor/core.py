@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from canary_tui.monitor.history.reader import HistoryReader
     from canary_tui.monitor.lock import Lock
     from canary_tui.monitor.network import NetworkMeter
-    from canary_tui.monitor.request import Request, Tell
     from canary_tui.monitor.sleep import SleepMeter
     from canary_tui.monitor.tools import Tools
     from canary_tui.paths import Paths
@@ -98,13 +97,13 @@ class Core:
     def _begin(self, what: str, work: Callable[[], Coroutine[object, object, None]]) -> asyncio.Task[None]:
         return asyncio.create_task(self._broken.keep(what, work), name=what)
 
-    async def carry_out(self, request: Request[T], tell: Tell) -> T:
-        """Do what is asked; it is cancelled, and waited for, at the end."""
+    async def tracked(self, work: Coroutine[object, object, T]) -> T:
+        """Do what a request asks for; it is cancelled, and waited for, at the end."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine on this loop runs in a task
         self.tasks.add(task)
         try:
-            return await request.carry_out(self, tell)
+            return await work
         except (Exception, *ENDING):
             raise
         except BaseException as error:

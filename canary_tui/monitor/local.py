@@ -115,7 +115,9 @@ class LocalMonitor:
 
     def ask(self, request: Request[T], tell: Tell = unheard) -> Future[T]:
         """Have a request carried out. ``tell`` hears, on the monitor's thread, how far it is."""
-        return asyncio.run_coroutine_threadsafe(self._core.carry_out(request, tell), self._loop)
+        return asyncio.run_coroutine_threadsafe(
+            self._core.tracked(request.carry_out(self._core, tell)), self._loop
+        )
 
     # Facts
 

@@ -58,19 +58,19 @@ class Listen(StrEnum):
     SOCKET = "socket"
 
 
-class PasswordEnv(msgspec.Struct, frozen=True):
+class PasswordEnv(msgspec.Struct, frozen=True, tag=True):
     """The password is in an environment variable."""
 
     env: str
 
 
-class PasswordCommand(msgspec.Struct, frozen=True):
+class PasswordCommand(msgspec.Struct, frozen=True, tag=True):
     """The password is the first line that a command prints. Run without a shell."""
 
     command: tuple[str, ...]
 
 
-class PasswordKeyring(msgspec.Struct, frozen=True):
+class PasswordKeyring(msgspec.Struct, frozen=True, tag=True):
     """The password is in the system's keyring, under ``canary-tui`` and the server's name."""
 
     keyring: bool = True
