@@ -175,7 +175,7 @@ def test_one_that_was_never_good_is_listed_and_begins_when_it_is_put_right(
     with running(world) as monitor:
         assert row(monitor).health is Health.BROKEN
         monitor.ask(Hold("orders")).result(15)
-        with pytest.raises(KeyError):
+        with pytest.raises(Exception, match="maybe is not one of"):
             monitor.ask(RunTest("orders")).result(15)
         with pytest.raises(Exception, match="maybe is not one of"):
             monitor.ask(SetEnabled("orders", True)).result(15)

@@ -148,7 +148,7 @@ def test_a_test_dials_afresh_and_shows_its_stages(world: World, sshd: Sshd, mari
         assert test.result.ok, test.result.failure
         assert [s.stage.value for s in test.stages][-1] == "query"
         under_way = [state.stage.value for state in heard if state.stage is not None]
-        assert under_way[:2] == ["resolve", "connect"], "it is told stage by stage"
+        assert under_way[:3] == ["settings", "resolve", "connect"], "it is told stage by stage"
         assert sshd.logins() == before + 1
 
 

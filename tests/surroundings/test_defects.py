@@ -128,7 +128,7 @@ def test_watch_says_what_broke_and_tries_again_slowly(home: Home, part: str, err
 
 
 def test_watch_ends_with_one_when_its_monitor_does(home: Home) -> None:
-    ended = broken(home, "canary_tui.monitor.works.Works.live", STRANGE["no exception"], "watch")
+    ended = broken(home, "canary_tui.monitor.core.Core.live", STRANGE["no exception"], "watch")
     assert ended.status == 1
     assert ended.sentence.startswith("The monitor ended. A defect of canary-tui: Panic: native code panicked")
     assert str(home.state / "crash-") in ended.sentence

@@ -262,9 +262,9 @@ PLACES = {
     "ServerList.action_add = broken",
     "the start": "def broken(self): password = 'hunter2'; raise ExceptionGroup('odd', [OSError('odd')])\n"
     "app.CanaryApp.on_mount = broken",
-    "the monitor": "import canary_tui.monitor.works as w\n"
+    "the monitor": "import canary_tui.monitor.core as w\n"
     "async def broken(self, _):\n    password = 'hunter2'\n    raise BaseException('odd')\n"
-    "w.Works.live = broken",
+    "w.Core.live = broken",
 }
 
 

@@ -64,6 +64,7 @@ def world(version: int = 1) -> FakeMonitor:
     """Return a monitor with a server in each state, one of which wants a password."""
     first, *others = samples.fleet()
     monitor = FakeMonitor((msgspec.structs.replace(first, password_wanted=True), *others))
+    monitor.connect(0)
     monitor.key = samples.key()
     monitor.broken = [samples.incident(), samples.incident(ended=60.0)]
     monitor.client = ([str(Path.cwd().parent / "client")], {})

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from canary_tui.monitor.requests import SetEnabled
 from tests.harness.ports import wait_for
 from tests.typing.terminal import Driven
 
@@ -142,7 +143,7 @@ def test_a_click_hits_what_the_keys_before_it_brought_there(terminal: Driven, ga
     assert (state["screens"][0]["focus"], state["screens"][0]["#filter"]) == ("fleet", "e")
     assert state["clipboard"] == "postgresql://canary_reader@10.0.3.12:5432/orders"
     keys = ["D", "click:1:1", "escape", "click:9:6", "o"]
-    assert terminal.result(keys, gap)["asked"] == [["set_enabled", "reports", "False"]]
+    assert terminal.result(keys, gap)["asked"] == [repr(SetEnabled("reports", False))]
 
 
 def _form(order: random.Random) -> tuple[list[str], dict[str, str]]:
