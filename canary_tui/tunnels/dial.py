@@ -21,6 +21,7 @@ from canary_tui.tunnels.algorithms import (
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
+from canary_tui.tunnels.liveness import Liveness, set_kernel_timers
 from canary_tui.tunnels.metered import MeteredConnection, metered, offered_algorithms
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     Address = tuple[str, int] | tuple[str, int, int, int]
 
-KEEPALIVE_SECONDS = 4
-KEEPALIVE_MISSES = 2
-"""A peer that is gone is noticed after interval × (misses + 1) = 12 s."""
 CLOSE_SECONDS = 1.0
 
 FIXED_OPTIONS: dict[str, Any] = {
@@ -54,8 +52,7 @@ FIXED_OPTIONS: dict[str, Any] = {
     "login_timeout": 0,
     # Windows servers send their system's words in its own encoding: strictly read, they would end the login.
     "utf8_decode_errors": "replace",
-    "keepalive_interval": KEEPALIVE_SECONDS,
-    "keepalive_count_max": KEEPALIVE_MISSES,
+    "keepalive_interval": 0,  # ``Liveness`` asks
 }
 """What every login has in common, in asyncssh's words."""
 
@@ -63,12 +60,13 @@ FIXED_OPTIONS: dict[str, Any] = {
 class SshConnection:
     """An open, logged-in SSH connection."""
 
-    def __init__(
-        self, connection: asyncssh.SSHClientConnection, client: _Client, sock: socket.socket
-    ) -> None:
-        self.connection = connection
+    def __init__(self, client: _Client, sock: socket.socket) -> None:
+        assert client.connection is not None  # noqa: S101 - it has logged in
+        self.connection = client.connection
         self.socket = sock
+        self.liveness = Liveness(self.connection, self.abort)
         self._client = client
+        client.lost.add_done_callback(lambda _: self.liveness.stop())
 
     @property
     def server_version(self) -> str:
@@ -98,8 +96,9 @@ class SshConnection:
         except TimeoutError:
             self.connection.abort()
 
-    def abort(self) -> None:
-        """Cut the connection off at once."""
+    def abort(self, reason: str = "closed") -> None:
+        """Cut the connection off at once, for a reason that ``end`` and ``lost`` give."""
+        self._client.ended(reason)
         self.connection.abort()
 
 
@@ -114,16 +113,18 @@ class _Client(asyncssh.SSHClient):
         self.refusal: Failed | None = None
         self.key_requests = 0
         self._logged_in = False
-        self.connection: asyncssh.SSHClientConnection | None = None
+        self.connection: MeteredConnection | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self.connection = conn
-        metered(conn)
+        self.connection = metered(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.ended(words_of(exc) if exc else "closed")
+
+    def ended(self, reason: str) -> None:
         if not self.lost.done():
-            self.lost.set_result(words_of(exc) if exc else "closed")
+            self.lost.set_result(reason)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         # This callback cannot wait: record the key, refuse, ask a person, and dial again when pinned.
@@ -223,8 +224,9 @@ class _Target:
 async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certificates: bool) -> SshConnection:
     ssh, entry = target.ssh, target.entry
     client = _Client(target, trace)
+    set_kernel_timers(sock)
     try:
-        connection = await asyncssh.connect(
+        await asyncssh.connect(
             ssh.host,
             ssh.port,
             sock=sock,
@@ -251,7 +253,7 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
             error,
             trace.stage,
             key_requests=client.key_requests,
-            key_accepted=isinstance(client.connection, MeteredConnection) and client.connection.key_accepted,
+            key_accepted=client.connection is not None and client.connection.key_accepted,
         )
         failed.facts["known_hosts_path"] = target.known_hosts_path
         if trace.stage is Stage.AUTH and client.connection is not None:
@@ -262,7 +264,7 @@ async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certifi
         if client.connection is not None:
             client.connection.abort()
         raise
-    return SshConnection(connection, client, sock)
+    return SshConnection(client, sock)
 
 
 def _host_key_algorithms(entry: HostEntry, *, certificates: bool) -> list[str]:
