@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from canary_tui.keys.store import StoredKey
     from canary_tui.monitor.tools import Tools
     from canary_tui.servers.model import Server
+    from canary_tui.servers.secrets import Secret
     from canary_tui.tunnels.route import Route
 
     Watch = Callable[[Stage | None, tuple[StageResult, ...]], None]
@@ -99,17 +100,9 @@ async def _all_stages(
         limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     try:
-        async with (
-            limit,
-            _way(server, tools, trace, route, key, begin=begin) as way,
-            await ProbeLink.through(way, trace) as link,
-        ):
-            try:
-                async with client.session(link, server, password, trace, had_tls=had_tls) as session:
-                    await session.query(server.probe.query)
-            except Failed as failed:
-                told = link.cut_off or _lost_on_the_way(failed, way)
-                raise told or await _settled(client, failed, server, way) from None
+        async with limit, _way(server, tools, trace, route, key, begin=begin) as way:
+            with way.awaited(seconds):
+                await _query(client, server, way, trace, password, had_tls=had_tls)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -123,6 +116,24 @@ async def _all_stages(
             detail = f"{why}; {failed.detail}" if failed.detail else why
             raise Failed(failed.cause, stage=failed.stage, detail=detail, facts=failed.facts) from None
         raise
+
+
+async def _query(
+    client: DatabaseClient,
+    server: Server,
+    way: Route,
+    trace: Trace,
+    password: Secret | None,
+    *,
+    had_tls: bool,
+) -> None:
+    async with await ProbeLink.through(way, trace) as link:
+        try:
+            async with client.session(link, server, password, trace, had_tls=had_tls) as session:
+                await session.query(server.probe.query)
+        except Failed as failed:
+            told = link.cut_off or _lost_on_the_way(failed, way)
+            raise told or await _settled(client, failed, server, way) from None
 
 
 async def _settled(client: DatabaseClient, failed: Failed, server: Server, way: Route) -> Failed:

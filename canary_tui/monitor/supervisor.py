@@ -20,7 +20,6 @@ from canary_tui.monitor.doorway import Doorway
 from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.paths import file_state
 from canary_tui.tunnels.open_files import unexpected
-from canary_tui.tunnels.pulse import Check
 from canary_tui.tunnels.route import DirectRoute, SshRoute
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ SOON_SECONDS = 1.0
 """A lost tunnel that is tried again so soon is not shown as waiting."""
 LOOK_SECONDS = 1.0
 """How often the files are looked at that a person may mend."""
+VERIFY_SECONDS = 60.0
+"""How often probes may verify the tunnel: where the database is silent, each of them wants to."""
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._attempts = Attempts(chance)
         self._seen: tuple[tuple[int, ...], ...] = ()
-        self._check = Check()
+        self._verified = -VERIFY_SECONDS
         self._door = Doorway(server, tools, emit, way=partial(way_for_client, self), any_port=any_port)
         self._steps = {
             TunnelState.OPENING: self._open,
@@ -115,7 +116,6 @@ class Supervisor:
             while True:
                 await self._step()
         finally:
-            self._check.end()
             await self._door.close()
             if self._ssh is not None:
                 await self._ssh.close()
@@ -126,7 +126,7 @@ class Supervisor:
     def retry_now(self) -> None:
         """Try at once: a person asked. A tunnel that is up is seen to be so."""
         if self.state is TunnelState.UP and self._ssh is not None:
-            self._check.begin(self._ssh)
+            self._ssh.liveness.verify()
         else:
             self._wake.set()
 
@@ -135,10 +135,11 @@ class Supervisor:
         if self.state is TunnelState.UP or self._attempts.kind is Retry.NETWORK:
             self.retry_now()
 
-    def doubt(self) -> None:
+    def verify(self) -> None:
         """A probe waited in vain for a channel: see whether the tunnel is up or only looks so."""
-        if self._ssh is not None:
-            self._check.begin_again(self._ssh)
+        if self._ssh is not None and time.monotonic() - self._verified >= VERIFY_SECONDS:
+            self._verified = time.monotonic()
+            self._ssh.liveness.verify()
 
     def route(self) -> Route | None:
         """Return the way to the database if it stands now."""
@@ -220,7 +221,7 @@ class Supervisor:
         assert ssh is not None  # noqa: S101 - that is what up means
         opened = time.monotonic()
         await ssh.lost()
-        lost = ssh.loss(self._check.end())
+        lost = ssh.loss()
         self._ssh = None
         if time.monotonic() - opened >= STEADY_SECONDS:
             self._attempts.forget()

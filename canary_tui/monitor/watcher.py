@@ -99,7 +99,7 @@ class Watcher:
             cause = result.failure.cause if result.failure else None
             self._emit(ProbeFinished(at=time.time(), result=result))
             if cause is not None and ROWS[cause].doubts_tunnel:
-                self.supervisor.doubt()
+                self.supervisor.verify()
             if cause is Cause.PASSWORD_MISSING:
                 self._emit(PasswordWanted(at=time.time(), server=self.server.name))
             self.schedule.ended(cause, self.server.probe.every, self.server.engine)

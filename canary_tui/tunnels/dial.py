@@ -20,6 +20,7 @@ from canary_tui.tunnels.algorithms import (
 from canary_tui.tunnels.failures import NONSENSE, connect_failure, is_revoked, login_failure, words_of
 from canary_tui.tunnels.greeting import VERSION, greeted
 from canary_tui.tunnels.host_keys import HostEntry, Trust
+from canary_tui.tunnels.liveness import set_kernel_timers
 from canary_tui.tunnels.metered import metered, offered_algorithms
 from canary_tui.tunnels.ssh_connection import SshConnection
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     Address = tuple[str, int] | tuple[str, int, int, int]
 
-KEEPALIVE_SECONDS = 4
-KEEPALIVE_MISSES = 2
-"""A peer that is gone is noticed after interval × (misses + 1) = 12 s."""
 
 FIXED_OPTIONS: dict[str, Any] = {
     "kex_algs": KEY_EXCHANGES,
@@ -54,8 +52,7 @@ FIXED_OPTIONS: dict[str, Any] = {
     "login_timeout": 0,
     # Windows servers send their system's words in its own encoding: strictly read, they would end the login.
     "utf8_decode_errors": "replace",
-    "keepalive_interval": KEEPALIVE_SECONDS,
-    "keepalive_count_max": KEEPALIVE_MISSES,
+    "keepalive_interval": 0,  # ``Liveness`` asks
 }
 """What every login has in common, in asyncssh's words."""
 
@@ -78,8 +75,11 @@ class _Client(asyncssh.SSHClient):
         self.connection = metered(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.ended(words_of(exc) if exc else "closed")
+
+    def ended(self, reason: str) -> None:
         if not self.lost.done():
-            self.lost.set_result(words_of(exc) if exc else "closed")
+            self.lost.set_result(reason)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         # This callback cannot wait: record the key, refuse, ask a person, and dial again when pinned.
@@ -179,6 +179,7 @@ class _Target:
 async def _log_in(sock: socket.socket, target: _Target, trace: Trace, *, certificates: bool) -> SshConnection:
     ssh, entry = target.ssh, target.entry
     client = _Client(target, trace)
+    set_kernel_timers(sock)
     try:
         await asyncssh.connect(
             ssh.host,

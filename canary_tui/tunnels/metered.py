@@ -128,7 +128,7 @@ class MeteredConnection(asyncssh.SSHClientConnection):
     _pktlen: int
     """Bytes of the packet that was received last."""
 
-    _keepalive_count: int
+    _global_request_waiters: list[asyncio.Future[tuple[int, SSHPacket]]]
     key_accepted = False
     """Whether the server took the key and wants something else as well (*partial success*, RFC 4252 §5.1)."""
     methods: tuple[str, ...] = ()
@@ -139,6 +139,10 @@ class MeteredConnection(asyncssh.SSHClientConnection):
     def begin(self) -> None:
         """Begin to count."""
         self.allowance = Allowance()
+        self.heard = self._loop.time()
+        """When data came in last, by the event loop's clock."""
+        self._nobody: asyncio.Future[tuple[int, SSHPacket]] = self._loop.create_future()
+        self._nobody.cancel()
         self._received = 0
         self._turn = 0
 
@@ -150,8 +154,7 @@ class MeteredConnection(asyncssh.SSHClientConnection):
                 self._cut_off(f"it sent more than {LOGIN_BYTES // 1024} kB before the end of the login")
                 return
         self._turn = 0
-        # Not only the answer to a keepalive is a sign of life: some servers never answer one.
-        self._keepalive_count = 0
+        self.heard = self._loop.time()
         super().data_received(data, datatype)
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
@@ -166,6 +169,15 @@ class MeteredConnection(asyncssh.SSHClientConnection):
         if pkttype in REQUESTS:
             self.allowance.add(ANSWERS)
         super().send_packet(pkttype, *args, handler=handler)
+
+    def send_keepalive(self) -> None:
+        """Send what every server answers in some way, and what changes nothing (as ssh(1) does).
+
+        asyncssh's own keepalives take a task each, and only their own answer counts as a sign of life.
+        """
+        # Answers come in the order of the requests (RFC 4254 §4). Nobody waits for this one.
+        self._global_request_waiters.append(self._nobody)
+        self._send_global_request(b"keepalive@openssh.com", want_reply=True)
 
     def create_tcp_channel(self, *args: Any, **named: Any) -> SSHTCPChannel[Any]:
         """Make a channel that counts what is empty."""

@@ -14,9 +14,10 @@ from canary_tui.servers.model import wire_host
 from canary_tui.tunnels.addresses import open_socket
 from canary_tui.tunnels.ends import End
 from canary_tui.tunnels.failures import channel_failure
-from canary_tui.tunnels.pulse import SILENT_SECONDS, silence
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from canary_tui.diagnosis.trace import Trace
     from canary_tui.tunnels.ssh_connection import SshConnection
 
@@ -37,6 +38,9 @@ class Route(Protocol):
 
     def lost(self) -> str:
         """Say why the way itself is lost, and with it all that ran over it; empty while it stands."""
+
+    def awaited(self, seconds: float) -> AbstractContextManager[None]:
+        """While something waits for the database, ``seconds`` at most: see in time that the way stands."""
 
 
 class DirectRoute:
@@ -62,6 +66,11 @@ class DirectRoute:
     def lost(self) -> str:
         """A direct way has nothing that stands between its connections."""
         return ""
+
+    def awaited(self, seconds: float) -> AbstractContextManager[None]:
+        """Nobody but the database can be asked."""
+        del seconds
+        return contextlib.nullcontext()
 
 
 class SshRoute:
@@ -114,11 +123,12 @@ class SshRoute:
         return Failed(Cause.TUNNEL_LOST, detail=self.ssh.end)  # whose login it was says how that ended
 
     def lost(self) -> str:
-        """Say why the SSH connection has ended, or that its server does not answer keepalives."""
-        quiet = silence(self.ssh)
-        return (
-            f"the SSH server has said nothing for {quiet:.0f} s" if quiet > SILENT_SECONDS else self.ssh.end
-        )
+        """Say why the SSH connection has ended, or that its server does not answer."""
+        return self.ssh.end or self.ssh.liveness.silence
+
+    def awaited(self, seconds: float) -> AbstractContextManager[None]:
+        """Ask the SSH server whether it lives when it has been silent for half as long."""
+        return self.ssh.liveness.awaited(seconds)
 
     async def _acknowledge_quickly(self) -> None:
         """Have the kernel acknowledge the answer to the channel request at once (Linux).

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from canary_tui.diagnosis.printable import Source
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
+from canary_tui.tunnels.liveness import Liveness
 
 if TYPE_CHECKING:
     import socket
@@ -22,7 +23,10 @@ class SshConnection:
     def __init__(self, connection: MeteredConnection, lost: asyncio.Future[str], sock: socket.socket) -> None:
         self.connection = connection
         self.socket = sock
+        self.liveness = Liveness(connection, self.abort)
         self._lost = lost
+        self._cut_off = False
+        lost.add_done_callback(lambda _: self.liveness.stop())
 
     @property
     def server_version(self) -> str:
@@ -39,14 +43,14 @@ class SshConnection:
         """Why it ended; empty while it stands."""
         return "" if self.open else self._lost.result()
 
-    def loss(self, why: str = "") -> Failed:
-        """Return the failure that its end is; ``why``: we have cut it off.
+    def loss(self) -> Failed:
+        """Return the failure that its end is.
 
         A server that lets the user in, says nothing more and ends the connection could not begin a session:
         sshd does so where ``ChrootDirectory`` is missing. That is a failure of the login.
         """
-        if why or self.connection.spoke_after_login:
-            return Failed(Cause.TUNNEL_LOST, detail=why or self.end)
+        if self._cut_off or self.connection.spoke_after_login:
+            return Failed(Cause.TUNNEL_LOST, detail=self.end)
         detail = f"let the user in and ended the connection at once: {self.end}"
         facts = {"after_login": "right after the login"}
         return Failed(Cause.SSH_CLOSED_AT_LOGIN, stage=Stage.AUTH, detail=detail, facts=facts)
@@ -64,6 +68,9 @@ class SshConnection:
         except TimeoutError:
             self.connection.abort()
 
-    def abort(self) -> None:
-        """Cut the connection off at once."""
+    def abort(self, reason: str = "closed") -> None:
+        """Cut the connection off at once, for a reason that ``end`` and ``lost`` give."""
+        if not self._lost.done():
+            self._cut_off = True
+            self._lost.set_result(reason)
         self.connection.abort()

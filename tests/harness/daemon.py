@@ -22,7 +22,7 @@ STOP_LIMIT = 10.0
 class Daemon(ABC):
     """One server process with its folder, port and log. It keeps its port over restarts."""
 
-    host: ClassVar[str] = "127.0.0.1"
+    host: str = "127.0.0.1"
     parent_death: ClassVar[signal.Signals] = signal.SIGKILL
 
     def __init__(self, folder: Path, log_name: str, port: int | None) -> None:

@@ -18,7 +18,7 @@ from canary_tui.monitor import supervisor as supervisors
 from canary_tui.monitor.events import ProbeFinished, TunnelChanged, TunnelState
 from canary_tui.monitor.watcher import Watcher
 from canary_tui.servers.model import Listen, SshServer
-from canary_tui.tunnels import pulse, ssh_logins
+from canary_tui.tunnels import liveness, ssh_logins
 from canary_tui.tunnels.dial import dial as real_dial
 from tests.harness.ports import eventually
 from tests.servers.gates import busy
@@ -101,17 +101,17 @@ async def test_a_session_that_ends_at_once_is_told_as_a_failure_of_the_login(
 async def test_a_tunnel_that_opens_no_channel_is_not_up(
     world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "CHECK_SECONDS", 0.5)
+    monkeypatch.setattr(liveness, "ANSWER_SECONDS", 0.5)
     world.key("orders")
     server = with_ssh_of_its_own(world, postgres)
     async with wedged(world, server) as behind, held_tunnel(world, behind) as at_work:
         await at_work.until(S.UP)
-        at_work.supervisor.doubt()
+        at_work.supervisor.verify()
         await eventually(lambda: S.LOST in at_work.states)
         lost = next(e for e in at_work.events if isinstance(e, TunnelChanged) and e.state is S.LOST)
         assert "opened no channel within 0.5 s" in lost.reason
         await eventually(lambda: at_work.supervisor.openings == 2)
-        at_work.supervisor.doubt()
+        at_work.supervisor.verify()
         assert at_work.supervisor.openings == 2, "a server that stays so is not logged in to all the time"
 
 
@@ -123,26 +123,16 @@ def with_ssh_of_its_own(world: World, postgres: Postgres) -> Server:
 async def test_a_tunnel_in_doubt_that_answers_is_kept(world: World, sshd: Sshd, postgres: Postgres) -> None:
     async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
         await at_work.until(S.UP)
+        ssh = at_work.supervisor._ssh
+        assert ssh is not None
         for _ in range(3):
             at_work.supervisor.retry_now()
-            await eventually(lambda: not at_work.supervisor._check.under_way)
+            assert ssh.liveness.verifying
+            await eventually(lambda: not ssh.liveness.verifying)
         assert at_work.states == [S.OPENING, S.UP]
         route = at_work.supervisor.route()
         assert route is not None
         assert route.lost() == ""
-
-
-async def test_silence_of_the_ssh_server_is_measured(world: World, sshd: Sshd, postgres: Postgres) -> None:
-    async with held_tunnel(world, world.server(postgres, sshd)) as at_work:
-        await at_work.until(S.UP)
-        ssh = at_work.supervisor._ssh
-        assert ssh is not None
-        await eventually(lambda: pulse.silence(ssh) > 0.2)
-        assert await pulse.opens_channels(ssh, 5.0)
-        assert pulse.silence(ssh) < 0.2
-        ssh.abort()
-        await ssh.lost()
-        assert pulse.silence(ssh) == 0.0
 
 
 async def test_a_wait_that_the_network_caused_does_not_lengthen_one_for_a_refused_key(

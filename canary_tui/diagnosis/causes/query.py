@@ -100,7 +100,6 @@ ROWS = (
         cause=Cause.TUNNEL_LOST,
         stage=None,
         retry=retries.NETWORK,
-        doubts_tunnel=True,
         title="tunnel lost",
         summary=say("The SSH connection to {ssh_at} ended in the middle. It is opened again by itself."),
         remedies=say(
