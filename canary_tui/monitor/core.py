@@ -72,7 +72,7 @@ class Core:
         self._file = FleetFile(paths, self.emit, self._reread, fleet)
         self._tools: Tools | None = None
         self.held = HeldServers(self._file, lambda: self.tools, self.emit, self._broken, chance)
-        """The servers that are held, each with its tunnel and probes."""
+        """The servers that are held, each with its tunnel and probes: all that are wanted."""
         self._lost = False
         """Whether a tunnel was lost since memory was last tidied."""
 
@@ -84,9 +84,10 @@ class Core:
             self._begin("noticing sleep", self._watch_sleep),
             self._begin("tidying memory", lambda: keep_lean(self._littered)),
         }
+        self.held.adopt()  # a follower has read the file; it may be wrong now, and tell nothing
         await stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
-        await _cancel(parts | self.tasks)
+        await asyncio.gather(self.held.end(), _cancel(parts | self.tasks))
         if self.events.recorder is not None:
             self.events.recorder.close()
             await asyncio.wait({recording}, timeout=RECORD_SECONDS)
@@ -130,7 +131,7 @@ class Core:
         from canary_tui.monitor.history.recorder import Recorder
 
         recorder = self.events.recorder = Recorder(self._paths, self._lock, self.emit)
-        if self._file.fleet.servers:  # a follower has read it; it may be wrong now, and tell nothing
+        if self._file.fleet.servers:  # a follower has read it, as above
             recorder.feed(FleetLoaded(at=time.time(), fleet=self._file.fleet))
         await recorder.run()
 
@@ -153,11 +154,10 @@ class Core:
 
     def _reread(self) -> None:
         """Bring everything to what the file says now."""
-        fleet = self._file.fleet
         if self._tools is not None:
-            self._tools.key_comment = fleet.defaults.key_comment
+            self._tools.key_comment = self._file.fleet.defaults.key_comment
         self.events.publish()
-        self.held.adopt(fleet)
+        self.held.adopt()
 
     # What requests work with
 

@@ -1,4 +1,8 @@
-"""The servers whose tunnels are held open and probed: one watcher each, one generation after the other."""
+"""The servers whose tunnels are held open and probed: one watcher each, one generation after the other.
+
+What is wanted is decided here, and nowhere else: every server that is switched on, but for those that a
+person has closed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 from canary_tui.diagnosis.printable import system_words
 from canary_tui.diagnosis.stages import Failed
 from canary_tui.monitor.breakdowns import ENDING
-from canary_tui.monitor.events import Noted
+from canary_tui.monitor.events import Noted, TunnelChanged, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +24,16 @@ if TYPE_CHECKING:
     from canary_tui.monitor.fleet_file import FleetFile
     from canary_tui.monitor.tools import Tools
     from canary_tui.monitor.watcher import Watcher
-    from canary_tui.servers.fleet import Fleet
     from canary_tui.servers.model import Server
 
+LEFT = "left"
+"""With this a request is cancelled (``task.cancel(LEFT)``) whose asker has vanished: a ``Hold`` that ends so
+closes nothing. Any other cancellation is a person's wish."""
 PROBES_AT_ONCE = 32
 
 
 class HeldServers:
-    """Watches each server that is held. ``tools`` gives the user's tools, ``chance`` random numbers."""
+    """Watches each server that is wanted. ``tools`` gives the user's tools, ``chance`` random numbers."""
 
     def __init__(
         self,
@@ -43,7 +49,11 @@ class HeldServers:
         self._broken = broken
         self._chance = chance
         self._watchers: dict[str, Watcher] = {}
-        self._holds: dict[str, asyncio.Task[None]] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        """What holds a server, until it has been closed."""
+        self._closed: set[str] = set()
+        """The servers that a person has closed; a restart of the monitor forgets it."""
+        self._ending = False
         self._failed: dict[str, Server] = {}
         """The servers whose watching failed by a defect and is not begun again yet."""
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
@@ -53,28 +63,36 @@ class HeldServers:
         """Return who watches a server now."""
         return self._watchers.get(name)
 
-    async def hold(self, name: str) -> None:
-        """Open a server's tunnel and probe it until it is closed, switched off or removed."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine on this loop runs in a task
-        before = self._holds.get(name)
-        self._holds[name] = task
+    def open(self, name: str) -> None:
+        """Open a server, though a person has closed it."""
+        self._closed.discard(name)
+        self._begin(name)
+
+    async def hold(self, name: str, *, reopen: bool) -> None:
+        """Wait until a server is closed; open it first with ``reopen``. Called off, close it, unless LEFT."""
+        if reopen:
+            self.open(name)
         try:
-            if before is not None:
-                before.cancel()
-                await asyncio.wait({before})
-            while (server := self._file.fleet.get(name)) is not None and server.enabled:
-                await self._watch_or_wait(server)
-        finally:
-            if self._holds.get(name) is task:
-                del self._holds[name]
+            while (life := self._lives.get(name)) is not None:
+                await asyncio.wait({life})
+        except asyncio.CancelledError as called_off:
+            if LEFT not in called_off.args:
+                await self.close(name)
+            raise
 
     async def close(self, name: str) -> None:
-        """Close a server's tunnel and wait until all of it is closed."""
-        task = self._holds.get(name)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        """Close a server and wait until all of it is closed; it is not opened again by itself."""
+        if self._wanted(name) is not None:
+            self._closed.add(name)
+        if (life := self._lives.get(name)) is not None:
+            if not life.cancelling():  # a second time would cut its closing short
+                life.cancel()
+            await asyncio.wait({life})
+
+    async def end(self) -> None:
+        """Close everything, and open nothing any more."""
+        self._ending = True
+        await asyncio.gather(*map(self.close, self._lives))
 
     def probe_now(self, name: str) -> None:
         """Probe a server at once, without waiting for its turn."""
@@ -99,13 +117,43 @@ class HeldServers:
         for watcher in self._watchers.values():
             watcher.woke()
 
-    def adopt(self, fleet: Fleet) -> None:
-        """Bring every watcher to what the servers file says now."""
+    def adopt(self) -> None:
+        """Bring everything to what the servers file says now."""
+        fleet = self._file.fleet
         for name, watcher in list(self._watchers.items()):
             _adopt(watcher, fleet.get(name))
         for name, server in list(self._failed.items()):
             if fleet.get(name) != server:
                 self._broken.again(name)
+        enabled = [server.name for server in fleet.servers if server.enabled]
+        self._closed.intersection_update(enabled)
+        for name in enabled:
+            self._begin(name)
+
+    def _wanted(self, name: str) -> Server | None:
+        """Return the server's settings where it should be open."""
+        server = self._file.fleet.get(name)
+        if self._ending or name in self._closed or server is None or not server.enabled:
+            return None
+        return server
+
+    def _begin(self, name: str) -> None:
+        """Hold a server that is wanted and is not held; one that is being closed begins again after that."""
+        if name in self._lives or self._wanted(name) is None:
+            return
+
+        def ended(_life: object) -> None:
+            del self._lives[name]
+            self._begin(name)
+
+        work = self._broken.keep(f"holding {name}", lambda: self._live(name))
+        self._lives[name] = life = asyncio.create_task(work, name=f"hold {name}")
+        life.add_done_callback(ended)
+
+    async def _live(self, name: str) -> None:
+        """Watch a server as long as it is wanted."""
+        while (server := self._wanted(name)) is not None:
+            await self._watch_or_wait(server)
 
     async def _watch_or_wait(self, server: Server) -> None:
         """Watch a server; where that fails by a defect, say so and wait before the next try."""
@@ -119,7 +167,10 @@ class HeldServers:
             try:
                 await self._broken.tunnel(server, error, time.monotonic() - began)
             finally:
-                self._failed.pop(server.name, None)
+                del self._failed[server.name]
+                if self._wanted(server.name) is None:
+                    closed = TunnelState.CLOSED
+                    self._emit(TunnelChanged(at=time.time(), server=server.name, state=closed))
 
     async def _watch(self, server: Server) -> None:
         """Watch a server until its settings ask for another tunnel, or it is closed."""

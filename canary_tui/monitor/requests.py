@@ -35,20 +35,24 @@ if TYPE_CHECKING:
 
 
 class Hold(Request[None], frozen=True):
-    """Open a server's tunnel and probe it; the answer comes when all of that has been closed again.
+    """Wait until a server's tunnel is closed by anybody, or switched off, or removed; several may wait.
 
-    It is closed by ``Close``, by cancelling this, or when the server is switched off or removed. A second
-    hold of one server waits for the first to end: generations never overlap.
+    Cancelling this closes it, as ``Close`` does, but for ``LEFT``. Where nothing is open, it ends at once.
     """
 
     server: str
+    reopen: bool = True
+    """Whether it is opened first, though a person has closed it."""
 
     async def carry_out(self, core: Core, tell: Tell) -> None:
-        await core.held.hold(self.server)
+        await core.held.hold(self.server, reopen=self.reopen)
 
 
 class Close(Request[None], frozen=True):
-    """Close a server's tunnel; the answer comes when all of it is closed. Idempotent."""
+    """Close a server's tunnel; the answer comes when all of it is closed. Idempotent.
+
+    It stays closed until ``Hold`` or ``RetryNow``, until it is switched off and on, or the monitor ends.
+    """
 
     server: str
 
@@ -66,11 +70,12 @@ class ProbeNow(Request[None], frozen=True):
 
 
 class RetryNow(Request[None], frozen=True):
-    """Stop waiting and try a server's tunnel and probe at once."""
+    """Stop waiting and try a server's tunnel and probe at once, though a person has closed it."""
 
     server: str
 
     async def carry_out(self, core: Core, tell: Tell) -> None:
+        core.held.open(self.server)
         core.held.retry_now(self.server)
 
 

@@ -12,14 +12,13 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from canary_tui.monitor.follower import Follower
 from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.lock import Lock
 from canary_tui.monitor.quiet import to_the_log
 from canary_tui.monitor.request import unheard
-from canary_tui.monitor.requests import Hold
 from canary_tui.monitor.view import View
 
 if TYPE_CHECKING:
@@ -64,8 +63,6 @@ class Standby:
         self._stopped = self._missing = False
         self._trouble = ""
         """Why this copy could not take over, though nobody else monitors."""
-        self._held: dict[str, Future[None]] = {}
-        """What was opened at the taking over and is not asked for yet."""
         self._told_of_end: list[Callable[[BaseException], None]] = []
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="standby", daemon=True)
@@ -170,15 +167,9 @@ class Standby:
 
     def _take_over(self) -> None:
         """Monitor from now on. Raises OSError and RuntimeError; nothing has begun then."""
-        fleet = self._follower.fleet
-        monitor = self._told(
-            LocalMonitor(self._paths, lock=self._lock, board=self._follower.board, fleet=fleet)
-        )
+        board, fleet = self._follower.board, self._follower.fleet
+        monitor = self._told(LocalMonitor(self._paths, lock=self._lock, board=board, fleet=fleet))
         monitor.start()
-        # At once, and not when the application has time: its terminal may not be read just now.
-        self._held = {
-            server.name: monitor.ask(Hold(server.name)) for server in fleet.servers if server.enabled
-        }
         self._monitor = monitor
         self._holder = None
 
@@ -197,11 +188,8 @@ class Standby:
     # Requests
 
     def ask(self, request: Request[T], tell: Tell = unheard) -> Future[T]:
-        """Have a request carried out, or refused; what the taking over has opened goes on."""
+        """Have a request carried out, or refused."""
         if self._monitor is not None:
-            held = self._held.pop(request.server, None) if isinstance(request, Hold) else None
-            if held is not None and not held.done():
-                return cast("Future[T]", held)
             return self._monitor.ask(request, tell)
         if self._view.answers(request):
             return asyncio.run_coroutine_threadsafe(self._view.answer(request), self._loop)

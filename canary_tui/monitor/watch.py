@@ -1,4 +1,4 @@
-"""The monitor without screens: holds every server that is switched on, and hands its events over."""
+"""The monitor without screens: hands its events over."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from canary_tui.monitor.events import FleetLoaded
 from canary_tui.monitor.local import LocalMonitor
-from canary_tui.monitor.requests import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
 
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.lock import Lock
@@ -36,8 +33,6 @@ class Watch:
         """How many events were not handed over because nobody read."""
         # SimpleQueue: a signal's handler may put into it while this very thread is inside it.
         self._events: queue.SimpleQueue[AnyEvent | None] = queue.SimpleQueue()
-        self._holds: dict[str, Future[None]] = {}
-        self._wanted: frozenset[str] = frozenset()
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -76,20 +71,3 @@ class Watch:
             self._events.put(event)
         else:
             self.left_out += 1
-        if isinstance(event, FleetLoaded):
-            self._wanted = frozenset(server.name for server in event.fleet.servers if server.enabled)
-            for name in self._wanted:
-                self._hold(name)
-
-    def _hold(self, name: str) -> None:
-        if self._stopping.is_set() or name not in self._wanted:
-            return
-        held = self._holds.get(name)
-        if held is None or held.done():
-            self._holds[name] = future = self.monitor.ask(Hold(name))
-            # A server that was switched off and on again at once: its hold ended after the file was read.
-            future.add_done_callback(lambda done: self._ended(name, done))
-
-    def _ended(self, name: str, held: Future[None]) -> None:
-        if not held.cancelled() and held.exception() is None:
-            self._hold(name)

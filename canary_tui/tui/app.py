@@ -1,4 +1,4 @@
-"""The application: takes facts from the monitor, hands intents to it, holds one worker a tunnel."""
+"""The application: takes facts from the monitor, hands intents to it, has one worker a tunnel."""
 
 from __future__ import annotations
 
@@ -133,7 +133,6 @@ class CanaryApp(Places):
     def _tick(self) -> None:
         """Take the facts over. Time-relative cells move once a second."""
         if not self.home.ready:
-            # Not before the first paint: opening tunnels imports the SSH library.
             return
         snapshot = self.monitor.snapshot()
         second = int(self.clock())
@@ -142,8 +141,7 @@ class CanaryApp(Places):
             before, self.facts = self.facts.monitored_by, snapshot
             if before != snapshot.monitored_by:
                 self._monitor_changed(before)
-        if changed or self._holding.unsettled:
-            self._holding.reconcile(self.facts)
+            self._holding.follow(snapshot)
         self.uptimes.keep_fresh()
         page = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
         # A screen that is being torn down has lost its widgets while this timer still runs.
@@ -177,7 +175,6 @@ class CanaryApp(Places):
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say why a tunnel's worker, or something that was asked for, ended badly."""
-        self._holding.ended(event)
         worker = event.worker
         if event.state is WorkerState.ERROR and worker.error is not None:
             self.notify(
@@ -188,7 +185,6 @@ class CanaryApp(Places):
 
     def saved(self, server: Server, was: Server | None) -> None:
         """A form was saved: its server is the one under the cursor from now on."""
-        self._holding.try_again(server.name)
         verb = "Added" if was is None else "Saved"
         self.notify(f"{verb} {server.name}.", markup=False)
         self.home.table.select_soon(server.name)

@@ -17,7 +17,6 @@ from canary_tui.monitor.lock import Holder
 from canary_tui.monitor.request import Monitor, Request, Tell, TestState, unheard
 from canary_tui.monitor.requests import (
     AuditKey,
-    Close,
     GiveUpKey,
     Hold,
     ReadIncidents,
@@ -193,10 +192,6 @@ class FakeMonitor:
         """Do to the rows what is asked for."""
         rows = self.facts.rows
         match request:
-            case Close(name):
-                held = self.holding.pop(name, None)
-                if held is not None and not held.done():
-                    held.set_result(None)
             case Save(server, replaces):
                 names = {replaces, server.name}
                 self.show(*(row for row in rows if row.server.name not in names), Row(server=server))

@@ -11,6 +11,7 @@ from textual.css.query import NoMatches
 from textual.widgets import OptionList
 
 from canary_tui.diagnosis.stages import Cause, Failed
+from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.requests import Close, Hold
 from canary_tui.tui.app import CanaryApp
 from canary_tui.tui.screens.connection_test import ConnectionTest
@@ -18,47 +19,98 @@ from tests.screens import samples
 from tests.screens.conftest import Open, screen_text, until
 from tests.screens.fake_monitor import FakeMonitor
 
-ENABLED = {row.server.name for row in samples.fleet() if row.server.enabled}
+OPEN = {row.server.name for row in samples.fleet() if row.tunnel is not TunnelState.CLOSED}
 
 
-async def test_each_enabled_server_has_one_worker_of_its_own(
+def workers(app: CanaryApp) -> set[str]:
+    """The groups of the tunnels' workers that are there."""
+    return {worker.group for worker in app.workers if worker.group.startswith("tunnel:")}
+
+
+def shown(monitor: FakeMonitor, name: str, tunnel: TunnelState) -> None:
+    """Have one tunnel be in a state."""
+    change = msgspec.structs.replace
+    rows = monitor.facts.rows
+    monitor.show(*(change(row, tunnel=tunnel) if row.server.name == name else row for row in rows))
+
+
+async def test_each_open_tunnel_has_one_worker_of_its_own(
     app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
     async with opened() as pilot:
-        await until(pilot, lambda: set(monitor.holding) == ENABLED)
-        groups = {worker.group for worker in app.workers if worker.group.startswith("tunnel:")}
-        assert groups == {f"tunnel:{name}" for name in ENABLED}
-        await until(pilot, lambda: len(monitor.asked_for(Hold)) == len(ENABLED))
+        await until(pilot, lambda: set(monitor.holding) == OPEN)
+        assert workers(app) == {f"tunnel:{name}" for name in OPEN}
+        for _ in range(3):
+            monitor.show(*monitor.facts.rows)
+            await until(pilot, lambda: app.facts.version == monitor.facts.version)
+        assert len(monitor.asked_for(Hold)) == len(OPEN)
 
 
-async def test_a_server_switched_off_is_closed(monitor: FakeMonitor, opened: Open) -> None:
+async def test_a_worker_lives_as_long_as_its_tunnel(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.show(*samples.fleet()[:1])
     async with opened() as pilot:
-        await until(pilot, lambda: "billing" in monitor.holding)
-        rows = [row for row in samples.fleet() if row.server.name != "billing"]
-        monitor.show(*rows)
-        await until(pilot, lambda: Close("billing") in monitor.asked)
-        assert "billing" not in monitor.holding
+        await until(pilot, lambda: workers(app) == {"tunnel:orders-prod"})
+        shown(monitor, "orders-prod", TunnelState.CLOSED)
+        await until(pilot, lambda: app.facts.version == monitor.facts.version)
+        assert workers(app) == {"tunnel:orders-prod"}, "another may be opened before this has been answered"
+        monitor.holding["orders-prod"].set_result(None)
+        await until(pilot, lambda: not workers(app))
+        monitor.show(*monitor.facts.rows)
+        await until(pilot, lambda: app.facts.version == monitor.facts.version)
+        assert not workers(app)
+        shown(monitor, "orders-prod", TunnelState.OPENING)
+        await until(pilot, lambda: workers(app) == {"tunnel:orders-prod"})
+    assert monitor.asked_for(Hold) == [Hold("orders-prod", reopen=False)] * 2
 
 
-async def test_a_server_that_comes_later_is_held(monitor: FakeMonitor, opened: Open) -> None:
+async def test_a_worker_that_is_cancelled_closes_its_tunnel(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    async with opened() as pilot:
+        await until(pilot, lambda: set(monitor.holding) == OPEN)
+        app.workers.cancel_group(app, "tunnel:billing")
+        await until(pilot, monitor.holding["billing"].cancelled)
+        monitor.show(*monitor.facts.rows)
+        await until(pilot, lambda: app.facts.version == monitor.facts.version)
+        assert len(monitor.asked_for(Hold)) == len(OPEN), "it is not opened again by the application"
+        assert not any(held.cancelled() for name, held in monitor.holding.items() if name != "billing")
+
+
+async def test_an_application_that_ends_closes_no_tunnel(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
+) -> None:
+    monitor.connect(0)
+    async with opened() as pilot:
+        await until(pilot, lambda: set(monitor.holding) == OPEN)
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+    assert not any(held.done() for held in monitor.holding.values())
+    assert Close not in map(type, monitor.asked)
+
+
+async def test_a_tunnel_that_is_opened_later_has_a_worker(monitor: FakeMonitor, opened: Open) -> None:
     monitor.show()
     async with opened() as pilot:
         monitor.show(*samples.fleet()[:1])
         await until(pilot, lambda: set(monitor.holding) == {"orders-prod"})
 
 
-async def test_a_hold_that_fails_is_said_once_and_not_repeated_with_the_same_settings(
-    monitor: FakeMonitor, opened: Open
+async def test_a_hold_that_fails_is_said_once_and_not_repeated_before_the_tunnel_was_closed(
+    app: CanaryApp, monitor: FakeMonitor, opened: Open
 ) -> None:
     monitor.show(*samples.fleet()[:1])
     monitor.errors[Hold] = Failed(Cause.KEY_MISSING, detail="the key is gone")
     async with opened() as pilot:
         await until(pilot, lambda: "the key is gone" in screen_text(pilot))
         del monitor.errors[Hold]
-        changed = msgspec.structs.replace(samples.server(), tags=("eu",))
-        monitor.show(msgspec.structs.replace(samples.fleet()[0], server=changed))
+        for state in (TunnelState.WAITING, TunnelState.CLOSED):
+            shown(monitor, "orders-prod", state)
+            await until(pilot, lambda: app.facts.version == monitor.facts.version)
+            assert len(monitor.asked_for(Hold)) == 1
+        shown(monitor, "orders-prod", TunnelState.OPENING)
         await until(pilot, lambda: "orders-prod" in monitor.holding)
-    assert len(monitor.asked_for(Hold)) == 2
 
 
 async def test_quitting_asks_while_clients_are_connected(

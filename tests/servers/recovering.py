@@ -11,7 +11,6 @@ from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import ProbeFinished, ProbeStarted, TunnelState
 from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.network import NetworkMeter
-from canary_tui.monitor.requests import Hold
 from canary_tui.monitor.sleep import SleepMeter
 from tests.harness.ports import is_listening, wait_for
 from tests.servers.leftovers import sockets
@@ -44,8 +43,7 @@ class Watched:
         monitor.listen(self.events.append)
 
     def begin(self) -> None:
-        """Hold the server."""
-        self.monitor.ask(Hold("orders"))
+        """Wait until it is up."""
         self.up(LIMIT)
         self.port = self.row.local
         self.before = self.counts()

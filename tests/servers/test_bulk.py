@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from canary_tui.monitor.board import Health
-from canary_tui.monitor.requests import Hold
 from tests.harness.ports import wait_for
 from tests.servers.test_monitor import port_of, row, running, wait_until
 
@@ -56,7 +55,6 @@ def test_copy_of_300_mb_twice_in_parallel_gives_the_same_bytes_while_probes_go_o
     expected = copy_digest(postgres, postgres.port)
     assert expected[1] > MEGABYTES * 1_000_000
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         copy_digest(postgres, port)  # allocators and buffers have their size now
         before, probes = resident_bytes(), monitor.snapshot().log_seq

@@ -15,7 +15,7 @@ from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.follower import Follower
 from canary_tui.monitor.lock import Lock
-from canary_tui.monitor.requests import Hold, ProbeNow, SetEnabled, StartClient
+from canary_tui.monitor.requests import Close, ProbeNow, RetryNow, SetEnabled, StartClient
 from canary_tui.monitor.view import View
 from canary_tui.servers.model import PasswordCommand
 from tests.harness.accounts import as_user
@@ -65,7 +65,6 @@ def test_a_client_is_not_started_while_somebody_else_has_the_port(
     with_command(world, database, sshd, port)
     with Squatter("127.0.0.1", port, user=user) as squatter, running(world) as monitor:
         assert squatter.said == "ready"
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.failure is not None)
         failed = refusal(monitor.ask(StartClient("orders")))
         assert failed.cause is Cause.LOCAL_PORT_TAKEN
@@ -79,9 +78,10 @@ def test_a_client_is_not_started_while_no_tunnel_is_open(
 ) -> None:
     with_command(world, postgres, sshd, free_port())
     with running(world) as monitor:
+        monitor.ask(Close("orders")).result(LIMIT)
         failed = refusal(monitor.ask(StartClient("orders")))
         assert (failed.cause, failed.detail) == (Cause.TUNNEL_LOST, "the tunnel of orders is closed")
-        monitor.ask(Hold("orders"))
+        monitor.ask(RetryNow("orders"))
         wait_until(monitor, lambda row: row.health is Health.UP)
         monitor.ask(SetEnabled("orders", False)).result(LIMIT)
         wait_until(monitor, lambda row: row.tunnel is TunnelState.CLOSED)
@@ -98,7 +98,6 @@ def test_what_keeps_the_tunnel_down_is_said_and_a_bound_port_is_enough(
     with_command(world, postgres, sshd, port)
     sshd.deauthorize()
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.failure is not None)
         argv, given = monitor.ask(StartClient("orders")).result(LIMIT)
         assert (argv, given["PGPORT"]) == (["psql"], str(port))
@@ -111,7 +110,6 @@ def test_a_client_is_not_started_without_tls_that_was_there(
     world.write(server)
     world.tools.known_tls.add(server)
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.health is Health.DOWN)
         assert refusal(monitor.ask(StartClient("orders"))).cause is Cause.TLS_DOWNGRADED
         world.tools.known_tls.forget(server)

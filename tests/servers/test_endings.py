@@ -63,7 +63,7 @@ patch(*where.split(":"))
 from canary_tui.cli.main import main
 main()
 """
-HOLD = "canary_tui.monitor.held_servers:HeldServers:hold"
+HOLD = "canary_tui.monitor.held_servers:HeldServers:_live"
 TUNNEL = "canary_tui.monitor.supervisor:Supervisor:_stay_up"
 LOGIN = "canary_tui.tunnels.ssh_logins:SshLogins:log_in"
 

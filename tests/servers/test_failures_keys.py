@@ -13,7 +13,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause, Failure, Stage
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.local import LocalMonitor
-from canary_tui.monitor.requests import Hold, RetryNow
+from canary_tui.monitor.requests import RetryNow
 from tests.harness.ports import eventually, free_port
 from tests.servers.failure_case import Case, do
 from tests.servers.world import with_ssh
@@ -144,7 +144,6 @@ async def port_taken(case: FailureCase) -> None:
     monitor.start()
     try:
         await eventually(lambda: monitor.snapshot().loaded)
-        monitor.ask(Hold("orders"))
         failure = await eventually(lambda: (row := monitor.snapshot().row("orders")) and row.failure)
         assert isinstance(failure, Failure)
         case.failure = failure

@@ -9,7 +9,7 @@ import pytest
 
 from canary_tui.monitor.events import Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.local import LocalMonitor
-from canary_tui.monitor.requests import Hold, RetryNow, Trust
+from canary_tui.monitor.requests import RetryNow, Trust
 from tests.harness.ports import wait_for
 from tests.harness.proxy import Proxy
 from tests.servers.recovering import LIMIT, Watched, watched
@@ -175,8 +175,6 @@ def test_many_servers_log_in_two_at_a_time(world: World, own_sshd: Sshd, postgre
     own_sshd.options = {"MaxStartups": "4:100:4"}  # a fifth that has not logged in is turned away
     own_sshd.restart()
     with watched(world, *(world.server(postgres, own_sshd, name=name) for name in names)) as seen:
-        for name in names[1:]:
-            seen.monitor.ask(Hold(name))
         everyone_up(seen.monitor)
         own_sshd.kill_sessions()
         everyone_up(seen.monitor)

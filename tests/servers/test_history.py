@@ -19,7 +19,6 @@ from canary_tui.monitor.events import Slept
 from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.requests import (
-    Hold,
     ReadIncidents,
     ReadLatency,
     ReadLog,
@@ -81,8 +80,6 @@ def test_probes_land_in_the_history_and_a_restart_of_the_database_is_one_inciden
     database = make_postgres()
     world.write(*(world.server(database, sshd, name=name) for name in ("orders", "billing")))
     monitor = started(LocalMonitor(world.paths))
-    for name in ("orders", "billing"):
-        monitor.ask(Hold(name))
     wait_for(lambda: all_are(monitor, Health.UP), 15, "both are up")
     database.stop("immediate")
     wait_for(lambda: all_are(monitor, Health.DOWN), 15, "both are down")
@@ -114,7 +111,6 @@ def test_the_monitor_answers_for_the_past_while_it_runs(
 ) -> None:
     world.write(world.server(postgres, sshd))
     monitor = started(LocalMonitor(world.paths))
-    monitor.ask(Hold("orders"))
     wait_for(
         lambda: len(monitor.ask(ReadLog(LogQuery(server="orders"))).result(5)) >= 4, 15, "lines are kept"
     )
@@ -136,7 +132,7 @@ def test_after_sleep_every_tunnel_is_tried_at_once_and_it_is_no_downtime(
     world.write(world.server(postgres, sshd, every=600))
     monitor = LocalMonitor(world.paths, sleep=SleepMeter(lambda: suspended[0]))
     monitor.listen(heard.append)
-    started(monitor).ask(Hold("orders"))
+    started(monitor)
     wait_for(lambda: all_are(monitor, Health.UP), 15, "it is up")
     suspended[0] = 7200.0
     wait_for(lambda: len(monitor.snapshot().rows[0].recent) == 2, 15, "it is probed at once on waking")

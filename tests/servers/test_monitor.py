@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from canary_tui.monitor.board import Health
-from canary_tui.monitor.events import TunnelState
+from canary_tui.monitor.events import TunnelChanged, TunnelState
 from canary_tui.monitor.local import LocalMonitor
 from canary_tui.monitor.request import TestState
 from canary_tui.monitor.requests import Close, Hold, ReadKey, Remove, Restore, RetryNow, RunTest, Save, Trust
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from canary_tui.monitor.board import Row
+    from canary_tui.monitor.events import AnyEvent
     from tests.harness.mariadb import MariaDB
     from tests.harness.postgres import Postgres
     from tests.harness.sshd import Sshd
@@ -71,12 +72,11 @@ def psql(world: World, postgres: Postgres, port: int, query: str = "select 'hell
     return done.stdout.strip() or done.stderr.strip()
 
 
-def test_a_held_server_comes_up_and_psql_works_through_its_port(
+def test_a_server_comes_up_by_itself_and_psql_works_through_its_port(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: r.health is Health.UP)
         assert psql(world, postgres, port_of(found)) == "hello"
         wait_until(monitor, lambda r: r.bytes_down > 0)
@@ -87,7 +87,6 @@ def test_a_held_server_comes_up_and_psql_works_through_its_port(
 def test_local_port_stays_bound_while_ssh_reconnects(world: World, sshd: Sshd, postgres: Postgres) -> None:
     world.write(world.server(postgres, sshd))
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         for _ in range(3):
             sshd.kill_sessions()
@@ -102,7 +101,6 @@ def test_probes_reuse_the_tunnel_and_log_in_once(world: World, sshd: Sshd, postg
     world.write(world.server(postgres, sshd))
     before = sshd.logins()
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: len(r.recent) >= 4)
     assert sshd.logins() == before + 1
 
@@ -111,9 +109,8 @@ def test_a_refused_key_is_not_hammered_and_works_when_installed(
     world: World, sshd: Sshd, postgres: Postgres
 ) -> None:
     world.write(world.server(postgres, sshd, install=False))
+    before = sshd.refused_logins()
     with running(world) as monitor:
-        before = sshd.refused_logins()
-        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: len(r.recent) >= 3)
         assert found.failure is not None
         assert found.failure.cause.value == "key_not_accepted"
@@ -128,7 +125,6 @@ def test_an_unknown_host_key_waits_for_a_person(world: World, sshd: Sshd, postgr
     world.write(world.server(postgres, sshd))
     world.paths.known_hosts.unlink()
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: r.host_key is not None)
         assert found.tunnel is TunnelState.STOPPED
         assert found.host_key is not None
@@ -139,7 +135,7 @@ def test_an_unknown_host_key_waits_for_a_person(world: World, sshd: Sshd, postgr
 
 
 def test_a_test_dials_afresh_and_shows_its_stages(world: World, sshd: Sshd, mariadb: MariaDB) -> None:
-    world.write(world.server(mariadb, sshd))
+    world.write(msgspec.structs.replace(world.server(mariadb, sshd), enabled=False))
     with running(world) as monitor:
         before = sshd.logins()
         heard: list[TestState] = []
@@ -156,7 +152,6 @@ def test_changes_of_the_file_are_picked_up(world: World, sshd: Sshd, postgres: P
     server = world.server(postgres, sshd)
     world.write(server)
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         text = world.paths.servers.read_text()
         world.paths.servers.write_text(text + "nonsense: [\n")
@@ -175,7 +170,6 @@ def test_a_changed_database_moves_the_tunnel_and_not_the_port(
     server = with_ssh(world.server(postgres, sshd), local_port=None)
     world.write(with_database(server, port=1))
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         found = wait_until(monitor, lambda r: r.failure is not None)
         assert found.failure is not None
         port = port_of(found)
@@ -212,7 +206,6 @@ def test_a_taken_local_port_is_named_and_served_once_it_is_free(
         port = other.getsockname()[1]
         world.write(with_ssh(world.server(postgres, sshd), local_port=port))
         with running(world) as monitor:
-            monitor.ask(Hold("orders"))
             found = wait_until(monitor, lambda r: r.failure is not None)
             assert found.failure is not None
             assert found.failure.cause.value == "local_port_taken"
@@ -236,17 +229,26 @@ def test_stopping_closes_tunnels_and_frees_the_port(world: World, sshd: Sshd, po
     wait_for(lambda: not sshd.sessions(), LIMIT, "no SSH session is left")
 
 
-def test_a_second_hold_takes_over_without_overlap(world: World, sshd: Sshd, postgres: Postgres) -> None:
+def test_one_that_is_opened_while_it_is_closed_opens_after_that_on_the_same_port(
+    world: World, sshd: Sshd, postgres: Postgres
+) -> None:
     world.write(world.server(postgres, sshd))
+    before, states = sshd.logins(), list[TunnelState]()
+
+    def heard(event: AnyEvent) -> None:
+        if isinstance(event, TunnelChanged):
+            states.append(event.state)
+
     with running(world) as monitor:
-        first = monitor.ask(Hold("orders"))
-        wait_until(monitor, lambda r: r.health is Health.UP)
-        second = monitor.ask(Hold("orders"))
-        wait_for(first.done, LIMIT, "the first generation has ended")
-        wait_until(monitor, lambda r: r.tunnel is TunnelState.UP)
-        monitor.ask(Close("orders")).result(5)
-        assert second.done()
-        assert row(monitor).server.name == "orders"
+        port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
+        monitor.listen(heard)
+        closing, held = monitor.ask(Close("orders")), monitor.ask(Hold("orders"))
+        closing.result(5)
+        wait_for(lambda: TunnelState.UP in states, LIMIT, "it is up again")
+        assert states == ["closed", "opening", "up"], "one generation after the other"
+        assert port_of(wait_until(monitor, lambda r: r.health is Health.UP)) == port
+        assert sshd.logins() == before + 2
+        assert not held.done()
 
 
 def _refused(port: int) -> bool:
@@ -263,8 +265,6 @@ def test_servers_that_start_together_get_local_ports_of_their_own(
     names = [f"server-{number}" for number in range(6)]
     world.write(*(world.server(postgres, sshd, name=name) for name in names))
     with running(world) as monitor:
-        for name in names:
-            monitor.ask(Hold(name))
         ports = {port_of(wait_until(monitor, lambda r: r.health is Health.UP, name)) for name in names}
         assert len(ports) == len(names)
         assert all(found is not None for name in names for found in row(monitor, name).recent)

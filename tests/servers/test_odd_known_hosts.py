@@ -9,7 +9,6 @@ import pytest
 from canary_tui.cli.trust_command import look
 from canary_tui.diagnosis.stages import Cause, Failed
 from canary_tui.monitor.events import TunnelState
-from canary_tui.monitor.requests import Hold
 from tests.servers.cli import Canary
 from tests.servers.test_monitor import running, wait_until
 
@@ -46,7 +45,6 @@ def test_it_is_in_the_monitors_log_and_the_tunnel_is_up(world: World, sshd: Sshd
     world.write(world.server(postgres, sshd))
     said = spoil(world, "elsewhere ssh-ed25519 AAAA!")
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda row: row.tunnel is TunnelState.UP)
         assert sum(said in line.text for line in monitor.log_after(0)) == 1
 

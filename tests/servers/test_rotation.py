@@ -11,7 +11,7 @@ import pytest
 from canary_tui.keys.rotation import Step
 from canary_tui.monitor.board import Health
 from canary_tui.monitor.events import TunnelState
-from canary_tui.monitor.requests import Hold, ReadRotation, RotateKey, RunTest
+from canary_tui.monitor.requests import ReadRotation, RotateKey, RunTest
 from tests.harness.ports import wait_for
 from tests.servers.cli import Canary
 from tests.servers.rotating import entries, without
@@ -98,7 +98,6 @@ def test_a_key_is_changed_with_overlap_and_no_client_is_cut_off(
     world.write(world.server(postgres, home_sshd, install=False))
     run_as(home_sshd.account, canary("key", "orders", "--format", "script").out)
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         port = port_of(wait_until(monitor, lambda r: r.health is Health.UP))
         client = Client(postgres, port)
         pid = client.says("select pg_backend_pid()")
@@ -192,7 +191,6 @@ def test_a_tunnel_that_waits_for_its_key_opens_at_once_when_the_new_one_works(
     canary("rotate", "orders")
     sshd.deauthorize()
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: r.tunnel is TunnelState.WAITING)
         sshd.authorize(canary("rotate", "orders").out)
         test = a_test(monitor)
@@ -209,7 +207,6 @@ def test_a_switch_by_another_process_opens_the_tunnel_too(
     canary("rotate", "orders")
     sshd.deauthorize()
     with running(world) as monitor:
-        monitor.ask(Hold("orders"))
         wait_until(monitor, lambda r: r.tunnel is TunnelState.WAITING)
         sshd.authorize(canary("rotate", "orders").out)
         assert canary("rotate", "orders", "--check").status == 0

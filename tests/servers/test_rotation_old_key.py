@@ -11,6 +11,7 @@ import pytest
 from canary_tui.diagnosis.stages import Cause
 from canary_tui.keys.rotation import Step
 from canary_tui.monitor import edits
+from canary_tui.monitor.events import TunnelState
 from canary_tui.monitor.key_trial import attempt
 from canary_tui.monitor.requests import Save
 from canary_tui.monitor.rotation import begin, state, switch
@@ -22,7 +23,6 @@ from tests.servers.test_rotation import told
 from tests.servers.world import World, with_ssh
 
 if TYPE_CHECKING:
-    from canary_tui.monitor.board import Row
     from canary_tui.servers.model import Server
     from tests.harness.sshd import Sshd
 
@@ -170,14 +170,9 @@ def test_the_account_that_keeps_the_old_line_is_named_in_the_log(
         await attempt(world.tools, "orders")
 
     asyncio.run(change())
-    now = world.tools.file.load().get("orders")
-    assert now is not None
-
-    def listed(row: Row) -> bool:
-        return row.server == now
-
     with running(world) as monitor:
-        wait_until(monitor, listed)
+        now = wait_until(monitor, lambda row: row.tunnel is TunnelState.UP).server
+        assert (now.ssh and now.ssh.old_key) == "orders"
         monitor.ask(Save(with_ssh(now, user="another"), replaces="orders")).result(15)
         told(monitor, f"remove the line of old key orders from {sshd.user}@127.0.0.1:{sshd.port}")
     assert asyncio.run(works(world)) is False, "the keys are not installed there"

@@ -23,7 +23,6 @@ from canary_tui.monitor.history.tables import history_file
 from canary_tui.monitor.request import Request
 from canary_tui.monitor.requests import (
     Close,
-    Hold,
     ProbeNow,
     ReadKey,
     ReadLog,
@@ -206,7 +205,6 @@ def test_it_takes_over_when_the_first_ends_and_no_line_is_lost_or_doubled(
         first.end(number)
         wait_for(lambda: second.monitors, LIMIT, "it monitors")
         assert second.row.last is None, "what the dead one knew is not the present"
-        second.standby.ask(Hold("orders"))
         wait_for(lambda: is_listening(port), LIMIT, "the port is served again")
         wait_for(lambda: second.is_now(Health.UP), LIMIT, "it is up")
         seen = len(second.lines)
