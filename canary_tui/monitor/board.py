@@ -167,8 +167,13 @@ class Board:
             case events.TunnelChanged():
                 self._tunnel(event)
             case events.ClientsChanged():
-                traffic = {"bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
-                self._update(event.server, event.at, clients=event.clients, **traffic)
+                self._update(
+                    event.server,
+                    event.at,
+                    clients=event.clients,
+                    bytes_up=event.bytes_up,
+                    bytes_down=event.bytes_down,
+                )
             case events.LocalEndChanged():
                 self._update(event.server, event.at, local_trouble=event.trouble)
             case events.PasswordWanted():
@@ -204,14 +209,15 @@ class Board:
         self._update(result.server, at, recent=recent, **_probe_changes(result))
 
     def _tunnel(self, event: events.TunnelChanged) -> None:
-        changes: dict[str, Any] = {
-            "tunnel": event.state,
-            "tunnel_reason": event.reason,
-            "retry_at": event.retry_at,
-            "local": event.local,
-            "host_key": event.host_key,
-        }
-        self._update(event.server, event.at, **changes)
+        self._update(
+            event.server,
+            event.at,
+            tunnel=event.state,
+            tunnel_reason=event.reason,
+            retry_at=event.retry_at,
+            local=event.local,
+            host_key=event.host_key,
+        )
         if event.state is TunnelState.CLOSED:
             self._update(event.server, event.at, failure=None, local_trouble="")
         elif event.failure is not None:

@@ -132,14 +132,13 @@ class Core:
         from canary_tui.monitor.history.recorder import Recorder
 
         if self._recorder is None:
-            flow = self.events
             self._recorder = Recorder(
                 self._paths,
                 self._lock,
                 self.emit,
-                uptime=flow.uptime,
-                incidents=flow.incidents,
-                unwritten=flow.unwritten,
+                uptime=self.events.uptime,
+                incidents=self.events.incidents,
+                unwritten=self.events.unwritten,
             )
         await self._recorder.run()
 

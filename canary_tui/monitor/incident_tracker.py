@@ -81,8 +81,9 @@ class IncidentTracker:
                 if self._place.get(name, place) == place and (self._watched is None or name in self._watched)
             }
             if own is not None:
-                servers = tuple(dict.fromkeys((*old.servers, *own.servers)))
-                old = msgspec.structs.replace(old, servers=servers)  # noqa: PLW2901 - the two are one
+                old = msgspec.structs.replace(  # noqa: PLW2901 - the two are one
+                    old, servers=tuple(dict.fromkeys((*old.servers, *own.servers)))
+                )
                 pending |= self._failing[place]
             self._open[place], self._failing[place] = old, pending
             if not pending:
