@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.report import AT_MOST, Row, Section, duration
 from canary_tui.diagnosis.stages import ProbeResult, RouteKind, Stage, StageResult
-from canary_tui.monitor.board import LogLine
-from canary_tui.monitor.events import FleetLoaded, ProbeFinished
+from canary_tui.monitor.board import Board, LogLine
+from canary_tui.monitor.breakdowns import Breakdowns
+from canary_tui.monitor.event_flow import EventFlow
+from canary_tui.monitor.events import ProbeFinished
 from canary_tui.monitor.histogram import Histogram
 from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.reader import HistoryReader
@@ -76,15 +78,19 @@ async def storm(folder: Path, rate: int, seconds: int) -> tuple[float, float]:
     """Feed ``rate`` probes a second; return processor seconds a probe, and seconds until all was on disk."""
     paths = Paths.below(folder)
     lock = Lock(paths)
-    recorder = Recorder(paths, lock, lambda _event: None)
-    recorder.feed(FleetLoaded(at=time.time(), fleet=Fleet(servers=tuple(map(server, range(SERVERS))))))
+    fleet = Fleet(servers=tuple(map(server, range(SERVERS))))
+    flow = EventFlow(Board(), Breakdowns(lambda _event: None, folder), fleet)
+    folds = {"uptime": flow.uptime, "incidents": flow.incidents, "unwritten": flow.unwritten}
+    recorder = Recorder(paths, lock, flow.take, **folds)
     running = asyncio.create_task(recorder.run())
     used, began = _processor(), time.perf_counter()
     for number in range(rate * seconds):
         name, at = f"server-{number % SERVERS}", time.time()
         result = probe(name, at, number)
-        recorder.feed(ProbeFinished(at=at, result=result))
-        recorder.keep(LogLine(seq=number, at=at, server=name, result=result))
+        ended = ProbeFinished(at=at, result=result)
+        for fold in folds.values():
+            fold.apply(ended)
+        flow.unwritten.keep(LogLine(at=at, server=name, result=result))
         if number % 10 == 9:
             await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
     fed = time.perf_counter()

@@ -102,14 +102,13 @@ def _tell(server: Server, failure: Failure) -> None:
 
 
 def _teller(failing: asyncio.Event) -> Callable[[AnyEvent], None]:
-    from canary_tui.monitor.board import local_end_words
     from canary_tui.monitor.events import ClientRefused, LocalEndChanged, TunnelChanged, TunnelState
 
     def tell(event: AnyEvent) -> None:
         if isinstance(event, ClientRefused):
             click.echo(f"client refused: {event.reason}", err=True)
         elif isinstance(event, LocalEndChanged):
-            click.echo(local_end_words(event), err=True)
+            click.echo(event.words, err=True)
         elif isinstance(event, TunnelChanged):
             if event.state in {TunnelState.WAITING, TunnelState.STOPPED}:
                 failing.set()

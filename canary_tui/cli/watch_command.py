@@ -114,7 +114,6 @@ class _Words:
 
     def _said(self, event: AnyEvent) -> tuple[str, str] | None:
         from canary_tui.monitor import events
-        from canary_tui.monitor.board import tunnel_words
 
         match event:
             case events.ProbeFinished():
@@ -122,9 +121,8 @@ class _Words:
                 text = f"✕ {failure.summary}" if failure else "✓ answers"
                 return (name, text) if self._is_new(f"probe {name}", text) else None
             case events.TunnelChanged():
-                text = tunnel_words(event)
                 new = self._is_new(f"tunnel {event.server}", event.state)
-                return (event.server, text) if new else None
+                return (event.server, event.words) if new else None
             case events.FleetLoaded(fleet=fleet):
                 wrong = [f"✕ {entry.mistakes}" for entry in fleet.broken]
                 wrong += [f"warning: {warning}" for warning in fleet.warnings]
@@ -145,7 +143,6 @@ class _Words:
 
 def _always_said(event: AnyEvent) -> tuple[str, str] | None:
     from canary_tui.monitor import events
-    from canary_tui.monitor.board import local_end_words
     from canary_tui.monitor.durations import duration_words
 
     match event:
@@ -160,7 +157,7 @@ def _always_said(event: AnyEvent) -> tuple[str, str] | None:
         case events.ClientRefused():
             return event.server, f"client refused: {event.reason}"
         case events.LocalEndChanged():
-            return event.server, local_end_words(event)
+            return event.server, event.words
         case events.Noted():
             return event.server, event.text
         case events.Slept():

@@ -72,7 +72,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the live log: a probe that ended, or something said about a tunnel."""
 
-    seq: int
+    seq: int = 0
     """Grows by one a line, over all servers."""
     at: float
     server: str
@@ -145,24 +145,12 @@ class Board:
             wanted = min(limit, len(self._log), max(0, self._seq - seq))
             return list(islice(reversed(self._log), wanted))[::-1]
 
-    def apply(self, event: events.AnyEvent) -> None:
-        """Fold one event, and write the line of the log that it makes."""
-        before = self._rows.get(getattr(event, "server", ""))
+    def apply(self, event: events.AnyEvent) -> LogLine | None:
+        """Fold one event, and return the line of the log that it makes, if it makes one."""
+        line = _line(event, self._rows.get(getattr(event, "server", "")))
         self.recall(event)
-        match event:
-            case events.ProbeFinished():
-                self._write(event.at, event.result.server, result=event.result)
-            case events.TunnelChanged() if before is not None and before.server.tunnel is not None:
-                if event.state is not before.tunnel:
-                    self._write(event.at, event.server, text=tunnel_words(event))
-            case events.ClientRefused():
-                self._write(event.at, event.server, text=f"client refused: {event.reason}")
-            case events.LocalEndChanged():
-                self._write(event.at, event.server, text=local_end_words(event))
-            case events.Noted():
-                self._write(event.at, event.server, text=event.text)
-            case events.Slept():
-                self._write(event.at, "", text=f"the machine slept for {duration_words(event.seconds)}")
+        # A server may have been taken out of the file while the event was under way.
+        return self.copy(line) if line and (not line.server or line.server in self._rows) else None
 
     def recall(self, event: events.AnyEvent) -> None:
         """Fold one event into the rows only: its line is in the log already, or comes by ``copy``."""
@@ -179,19 +167,26 @@ class Board:
             case events.TunnelChanged():
                 self._tunnel(event)
             case events.ClientsChanged():
-                traffic = {"bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
-                self._update(event.server, event.at, clients=event.clients, **traffic)
+                self._update(
+                    event.server,
+                    event.at,
+                    clients=event.clients,
+                    bytes_up=event.bytes_up,
+                    bytes_down=event.bytes_down,
+                )
             case events.LocalEndChanged():
                 self._update(event.server, event.at, local_trouble=event.trouble)
             case events.PasswordWanted():
                 self._update(event.server, event.at, password_wanted=True)
 
-    def copy(self, line: LogLine) -> None:
-        """Put a line into the log as it is, but for its ``seq``."""
+    def copy(self, line: LogLine) -> LogLine:
+        """Put a line into the log as it is, but for its ``seq``; return it as it stands there."""
         with self._log_lock:
             self.version += 1
             self._seq += 1
-            self._log.append(msgspec.structs.replace(line, seq=self._seq))
+            line = msgspec.structs.replace(line, seq=self._seq)
+            self._log.append(line)
+            return line
 
     def follow(self, holder: Holder | None, unread: str = "") -> None:
         """Say who monitors instead of this process (None: nobody), and why no server's state is known."""
@@ -214,14 +209,15 @@ class Board:
         self._update(result.server, at, recent=recent, **_probe_changes(result))
 
     def _tunnel(self, event: events.TunnelChanged) -> None:
-        changes: dict[str, Any] = {
-            "tunnel": event.state,
-            "tunnel_reason": event.reason,
-            "retry_at": event.retry_at,
-            "local": event.local,
-            "host_key": event.host_key,
-        }
-        self._update(event.server, event.at, **changes)
+        self._update(
+            event.server,
+            event.at,
+            tunnel=event.state,
+            tunnel_reason=event.reason,
+            retry_at=event.retry_at,
+            local=event.local,
+            host_key=event.host_key,
+        )
         if event.state is TunnelState.CLOSED:
             self._update(event.server, event.at, failure=None, local_trouble="")
         elif event.failure is not None:
@@ -236,10 +232,6 @@ class Board:
         if health is not row.health:
             row = msgspec.structs.replace(row, health=health, since=at)
         self._rows[name] = row
-
-    def _write(self, at: float, server: str, *, result: ProbeResult | None = None, text: str = "") -> None:
-        if not server or server in self._rows:
-            self.copy(LogLine(seq=0, at=at, server=server, result=result, text=text))
 
 
 def _listed(fleet: Fleet, old: dict[str, Row], at: float) -> Iterator[Row]:
@@ -275,6 +267,26 @@ def _probe_changes(result: ProbeResult) -> dict[str, Any]:
     return changes
 
 
+def _line(event: events.AnyEvent, row: Row | None) -> LogLine | None:
+    """Return what the log says of an event; ``row`` is its server's before it."""
+    match event:
+        case events.ProbeFinished():
+            return LogLine(at=event.at, server=event.result.server, result=event.result)
+        case events.TunnelChanged() if row and row.server.tunnel and event.state is not row.tunnel:
+            text = event.words
+        case events.ClientRefused():
+            text = f"client refused: {event.reason}"
+        case events.LocalEndChanged():
+            text = event.words
+        case events.Noted():
+            text = event.text
+        case events.Slept():
+            text = f"the machine slept for {duration_words(event.seconds)}"
+        case _:
+            return None
+    return LogLine(at=event.at, server=getattr(event, "server", ""), text=text)
+
+
 def _health(row: Row) -> Health:
     if not row.server.enabled:
         return Health.OFF
@@ -285,16 +297,3 @@ def _health(row: Row) -> Health:
     if row.tunnel is TunnelState.CLOSED or row.last is None or not row.last.ok:
         return Health.UNKNOWN
     return Health.SLOW if row.last.total_ms > row.server.probe.slow_after * 1000 else Health.UP
-
-
-def local_end_words(event: events.LocalEndChanged) -> str:
-    """Return what the log says of a local port's trouble, or of its end."""
-    return event.trouble or "nobody else has a part of the local port any more"
-
-
-def tunnel_words(event: events.TunnelChanged) -> str:
-    """Return what the log says of a tunnel's change."""
-    words = f"tunnel {event.state}"
-    if event.state is TunnelState.UP:
-        return f"{words} at {event.local}"
-    return f"{words}: {event.reason}" if event.reason else words

@@ -13,7 +13,7 @@ from canary_tui.defects import defect_words
 from canary_tui.monitor.board import Board
 from canary_tui.monitor.breakdowns import ENDING, Breakdowns
 from canary_tui.monitor.event_flow import EventFlow
-from canary_tui.monitor.events import FleetLoaded, Noted, Slept, TunnelChanged, TunnelState
+from canary_tui.monitor.events import Noted, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.fleet_file import FleetFile
 from canary_tui.monitor.held_servers import HeldServers
 from canary_tui.monitor.memory import keep_lean
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from canary_tui.monitor.events import AnyEvent
     from canary_tui.monitor.history.reader import HistoryReader
+    from canary_tui.monitor.history.recorder import Recorder
     from canary_tui.monitor.lock import Lock
     from canary_tui.monitor.network import NetworkMeter
     from canary_tui.monitor.sleep import SleepMeter
@@ -61,8 +62,8 @@ class Core:
         fleet: Fleet | None = None,
     ) -> None:
         self._broken = Breakdowns(self.emit, paths.state)
-        self.events = EventFlow(board or Board(), self._broken)
-        """The board, those who listen, the history."""
+        self.events = EventFlow(board or Board(), self._broken, fleet)
+        """Where each event goes: the board, incidents, uptime, the history, those who listen."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """The requests under way; the end cancels them and waits."""
         self._paths = paths
@@ -73,6 +74,7 @@ class Core:
         self._tools: Tools | None = None
         self.held = HeldServers(self._file, lambda: self.tools, self.emit, self._broken, chance)
         """The servers that are held, each with its tunnel and probes: all that are wanted."""
+        self._recorder: Recorder | None = None
         self._lost = False
         """Whether a tunnel was lost since memory was last tidied."""
 
@@ -88,8 +90,8 @@ class Core:
         await stopping.wait()
         # Ours first: closing an SSH connection needs the SSH library's own tasks alive.
         await asyncio.gather(self.held.end(), _cancel(parts | self.tasks))
-        if self.events.recorder is not None:
-            self.events.recorder.close()
+        if self._recorder is not None:
+            self._recorder.close()
             await asyncio.wait({recording}, timeout=RECORD_SECONDS)
         self._lock.release()
         await _cancel({task for task in asyncio.all_tasks() if task is not asyncio.current_task()})
@@ -114,7 +116,7 @@ class Core:
             self.tasks.discard(task)
 
     def emit(self, event: AnyEvent) -> None:
-        """Fold an event, keep it, and publish the board soon."""
+        """Have an event go wherever events go."""
         # Before anything that happens on waking: the time asleep belongs to nothing else.
         self._notice_sleep()
         if isinstance(event, TunnelChanged) and event.state is TunnelState.LOST:
@@ -130,10 +132,16 @@ class Core:
     async def _record(self) -> None:
         from canary_tui.monitor.history.recorder import Recorder
 
-        recorder = self.events.recorder = Recorder(self._paths, self._lock, self.emit)
-        if self._file.fleet.servers:  # a follower has read it, as above
-            recorder.feed(FleetLoaded(at=time.time(), fleet=self._file.fleet))
-        await recorder.run()
+        if self._recorder is None:
+            self._recorder = Recorder(
+                self._paths,
+                self._lock,
+                self.emit,
+                uptime=self.events.uptime,
+                incidents=self.events.incidents,
+                unwritten=self.events.unwritten,
+            )
+        await self._recorder.run()
 
     async def _watch_sleep(self) -> None:
         while True:
@@ -147,7 +155,7 @@ class Core:
         """After sleep connections are dead that nobody has closed: all are tried at once."""
         seconds = self._sleep.look()
         if seconds > 0:
-            self.emit(Slept(at=time.time(), seconds=seconds))
+            self.events.take(Slept(at=time.time(), seconds=seconds))
             self.held.woke()
 
     # The servers file

@@ -60,6 +60,14 @@ class TunnelChanged(Event, frozen=True, kw_only=True, tag="tunnel_changed"):
     local: str = ""
     """``127.0.0.1:15432`` or the path of the socket; empty when nothing is bound."""
 
+    @property
+    def words(self) -> str:
+        """What the log says of it."""
+        words = f"tunnel {self.state}"
+        if self.state is TunnelState.UP:
+            return f"{words} at {self.local}"
+        return f"{words}: {self.reason}" if self.reason else words
+
 
 class ProbeStarted(Event, frozen=True, kw_only=True, tag="probe_started"):
     """A probe of a server began."""
@@ -98,6 +106,11 @@ class LocalEndChanged(Event, frozen=True, kw_only=True, tag="local_end_changed")
     server: str
     trouble: str
     """What is wrong, for a person; empty when nothing is."""
+
+    @property
+    def words(self) -> str:
+        """What the log says of it."""
+        return self.trouble or "nobody else has a part of the local port any more"
 
 
 class Noted(Event, frozen=True, kw_only=True, tag="noted"):

@@ -7,23 +7,29 @@ did while nobody looked, so time that no probe answers for is unknown, and belon
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from canary_tui.diagnosis.causes.retries import Retry
 from canary_tui.monitor.backoff import SPANS, retry_of_probe
+from canary_tui.monitor.events import FleetLoaded, ProbeFinished, Slept, TunnelChanged, TunnelState
 from canary_tui.monitor.histogram import Histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from canary_tui.diagnosis.stages import Cause
-    from canary_tui.servers.model import Engine
+    from canary_tui.monitor.events import AnyEvent
+    from canary_tui.servers.model import Engine, Server
 
 HOUR = 3600
 SHORTEST_HOLD = 30.0
 """Seconds that any probe answers for."""
 LONGEST_GAP = 30.0
 """Seconds between two looks at the clock beyond which this process did not run (stopped, frozen)."""
+HourSums: TypeAlias = "tuple[str, int, Totals, bool]"
+"""Server, number of the hour, its sums, and whether it is over."""
 
 
 class Uptime(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +81,7 @@ def holds(cause: Cause | None, every: float, engine: Engine | None = None) -> fl
     return rule if retry is None else max(rule, SPANS[retry][1] + SHORTEST_HOLD)
 
 
-class Account:
+class UptimeCounter:
     """One server's time, split at the borders of the hours (of Unix time)."""
 
     def __init__(self) -> None:
@@ -90,7 +96,7 @@ class Account:
         self.advance(at)
         self._up, self._until = up, at + hold
         if up:
-            self._hour(at).latencies.add(ms)
+            self._totals(int(at // HOUR)).latencies.add(ms)
 
     def unwatched(self, at: float) -> None:
         """Nobody looks from ``at`` on: the server was switched off, or the monitor ends."""
@@ -124,11 +130,71 @@ class Account:
                 totals.down += share
         return True
 
-    def _hour(self, at: float) -> Totals:
-        return self._totals(int(at // HOUR))
-
     def _totals(self, hour: int) -> Totals:
         return self.hours.setdefault(hour, Totals())
+
+
+class UptimeCounters:
+    """Folds events into one counter for each server, and knows which of them are to be written."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, Server] = {}
+        """The servers that are listed and switched on."""
+        self._counters: dict[str, UptimeCounter] = {}
+        self._touched: set[str] = set()
+        """The servers whose seconds changed since ``changed`` was last called."""
+
+    def apply(self, event: AnyEvent) -> None:
+        """Fold one event."""
+        match event:
+            case ProbeFinished(result=result) if server := self._servers.get(result.server):
+                cause = result.failure.cause if result.failure else None
+                hold = holds(cause, server.probe.every, server.engine)
+                self._touch(server.name).probed(event.at, up=result.ok, hold=hold, ms=result.total_ms)
+            case TunnelChanged(state=TunnelState.CLOSED) if event.server in self._counters:
+                self._touch(event.server).unwatched(event.at)
+            case Slept():
+                for name in self._counters:
+                    self._touch(name).slept(event.at, event.seconds)
+            case FleetLoaded():
+                self._servers = {server.name: server for server in event.fleet.servers if server.enabled}
+
+    def advance(self, now: float) -> None:
+        """Count the seconds until ``now``."""
+        self._touched |= {name for name, counter in self._counters.items() if counter.advance(now)}
+
+    def changed(self, now: float) -> list[HourSums]:
+        """Return the hours of the servers whose seconds changed since this was last called."""
+        touched, self._touched = self._touched, set()
+        return [
+            (name, hour, totals, hour != int(now // HOUR))
+            for name in touched
+            for hour, totals in self._counters[name].hours.items()
+        ]
+
+    def put_back(self, hours: Iterable[HourSums]) -> None:
+        """Return these hours again the next time: they could not be written."""
+        self._touched |= {name for name, *_ in hours}
+
+    def written(self, hours: Iterable[HourSums]) -> None:
+        """Forget those of these hours that are over."""
+        for name, hour, _, over in hours:
+            if over:
+                self._counters[name].hours.pop(hour, None)
+
+    def recall(self, name: str, hour: int, totals: Totals) -> None:
+        """Take over what is written of the hour under way already."""
+        self._touch(name).hours.setdefault(hour, Totals()).merge(totals)
+
+    def start_over(self) -> None:
+        """Forget the seconds so far."""
+        for counter in self._counters.values():
+            counter.hours.clear()
+        self._touched.clear()
+
+    def _touch(self, name: str) -> UptimeCounter:
+        self._touched.add(name)
+        return self._counters.setdefault(name, UptimeCounter())
 
 
 def split(start: float, end: float) -> list[tuple[int, float]]:

@@ -38,7 +38,7 @@ class TerminalDriver(LinuxDriver):
         try:
             self.run_input_thread()
         except Exception as error:  # noqa: BLE001 - the edge of this thread
-            self._app.call_later(self._app._handle_exception, error)  # noqa: SLF001
+            self._app.call_later(_raise, error)
 
     def run_input_thread(self) -> None:
         """Hand on what is typed, until the application ends or the terminal does."""
@@ -63,6 +63,10 @@ class TerminalDriver(LinuxDriver):
             return os.read(self.fileno, READ_BYTES)
         except OSError:  # EIO: it hung up, or we are in the background of a session without a shell
             return b""
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 class Screen:

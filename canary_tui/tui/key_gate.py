@@ -160,12 +160,13 @@ class KeyGate:
 
     def _searching(self, event: events.Event) -> bool:
         """What is typed into the palette need not wait for what it finds; what chooses from it must."""
-        if not isinstance(self._app.screen, CommandPalette):
+        palette = self._app.screen
+        if not isinstance(palette, CommandPalette):
             return False
         if isinstance(event, events.Key) and (event.is_printable or event.key == "backspace"):
             return False
-        group = CommandPalette._GATHER_COMMANDS_GROUP  # noqa: SLF001
-        return any(worker.group == group and not worker.is_finished for worker in self._app.workers)
+        # The one worker that it has is its search.
+        return any(worker.node is palette and not worker.is_finished for worker in self._app.workers)
 
     # Work that belongs to a key
 

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from textual import events
 from textual.app import App, ComposeResult
-from textual.command import CommandPalette
 from textual.widgets import Input
 
 from canary_tui.tui import key_gate
@@ -32,7 +31,6 @@ async def test_what_the_gate_looks_at_is_there(app: CanaryApp, opened: Open) -> 
         await until(pilot, lambda: True)
         await until(pilot, lambda: not app.screen._layout_required)
         assert callable(app.screen._on_timer_update)
-        assert isinstance(CommandPalette._GATHER_COMMANDS_GROUP, str)
         assert app.keys.idle
 
 

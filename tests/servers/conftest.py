@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import pytest
 
+from canary_tui.monitor.event_flow import EventFlow
+from canary_tui.monitor.events import AnyEvent
 from canary_tui.monitor.local_ports import FIRST_PORTS
 from canary_tui.servers.model import Server
 from tests.harness.accounts import remove_login_account
@@ -45,6 +47,25 @@ def _local_ports_of_its_own() -> Iterator[None]:
         for engine, first in FIRST_PORTS.items():
             patch.setitem(FIRST_PORTS, engine, first + 200 * worker)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_event_within_an_event(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No fold, and nobody who listens, emits anything while an event is being taken."""
+    take, taking, nested = EventFlow.take, set[int](), list[AnyEvent]()
+
+    def watched(flow: EventFlow, event: AnyEvent) -> None:
+        if id(flow) in taking:
+            nested.append(event)
+        taking.add(id(flow))
+        try:
+            take(flow, event)
+        finally:
+            taking.discard(id(flow))
+
+    monkeypatch.setattr(EventFlow, "take", watched)
+    yield
+    assert not nested
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from canary_tui.monitor.history.recorder import Recorder
+    from tests.unit.fake_history import FedRecorder
 
 
 class Pair:
@@ -37,7 +37,7 @@ class Pair:
         self.follower = Follower(self.history.paths, lambda: self.history.now, lambda: self.steady)
 
     @asynccontextmanager
-    async def recording(self) -> AsyncIterator[Recorder]:
+    async def recording(self) -> AsyncIterator[FedRecorder]:
         """Record, and count the batches that are in the file."""
         async with self.history.recording() as recorder:
             write = recorder._write

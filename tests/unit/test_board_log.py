@@ -10,6 +10,7 @@ from canary_tui.monitor.events import (
     ClientsChanged,
     LocalEndChanged,
     Noted,
+    PasswordWanted,
     ProbeFinished,
     TunnelState,
 )
@@ -40,8 +41,12 @@ def test_clients_and_their_bytes_are_shown() -> None:
 
 def test_refused_clients_and_notes_are_in_the_log() -> None:
     board = board_of()
-    board.apply(ClientRefused(at=2.0, server="orders", reason="another user"))
-    board.apply(Noted(at=3.0, server="orders", text="read me"))
+    made = [
+        board.apply(ClientRefused(at=2.0, server="orders", reason="another user")),
+        board.apply(PasswordWanted(at=2.5, server="orders")),
+        board.apply(Noted(at=3.0, server="orders", text="read me")),
+    ]
+    assert [line for line in made if line] == board.log_after(0, 10)
     assert [(x.seq, x.at, x.text) for x in board.log_after(0, 10)] == [
         (1, 2.0, "client refused: another user"),
         (2, 3.0, "read me"),

@@ -70,7 +70,7 @@ async def test_a_deleted_history_is_begun_anew_with_where_the_tunnels_stand(tmp_
         await pair.look()
         history.path.unlink()
         await eventually(history.path.exists, 5)
-        await eventually(lambda: recorder._writer is not None and not recorder._moved, 5)
+        await eventually(lambda: recorder._writer is not None and not recorder.flow.unwritten._moved, 5)
         assert "was deleted" in history.notes[0]
         fresh = Follower(history.paths, lambda: history.now)
         history.now += 1

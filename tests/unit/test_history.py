@@ -205,7 +205,7 @@ async def test_an_incident_is_kept_told_and_taken_up_again(tmp_path: Path) -> No
         history.probed(recorder)
     (kept,) = history.reader.incidents()
     assert (kept.ended, kept.ended_by) == (START + 90, "orders answered again")
-    told = [event.change for event in history.said if isinstance(event, IncidentChanged)]
+    told = [event.change for event in history.heard if isinstance(event, IncidentChanged)]
     assert told[0] is Change.OPENED
     assert told[-1] is Change.CLOSED
 

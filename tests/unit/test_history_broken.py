@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from canary_tui.monitor.history import recorder as recorder_module
+from canary_tui.monitor.history import unwritten
 from canary_tui.monitor.history.query import LogQuery
 from canary_tui.monitor.history.reader import HistoryUnreadable
-from tests.unit.fake_history import REFUSED, FakeHistory
-from tests.unit.kept_history import DAY, rows, until
+from tests.unit.fake_history import REFUSED, START, FakeHistory
+from tests.unit.kept_history import DAY, kept, rows, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ async def test_a_full_disk_is_said_once_and_nothing_is_lost(tmp_path: Path) -> N
 async def test_the_oldest_lines_go_when_too_many_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "QUEUE_LENGTH", 10)
+    monkeypatch.setattr(unwritten, "QUEUE_LENGTH", 10)
     history = FakeHistory(tmp_path)
     async with history.recording() as recorder:
         for number in range(25):
@@ -108,3 +108,28 @@ async def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     assert "newer canary-tui" in history.notes[0]
     with pytest.raises(HistoryUnreadable, match="newer canary-tui"):
         history.reader.lines()
+
+
+async def test_a_recorder_that_is_begun_again_after_a_defect_counts_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = FakeHistory(tmp_path)
+    async with history.recording() as recorder:
+        history.probed(recorder, failure=REFUSED)
+        history.now += 20
+        history.probed(recorder, failure=REFUSED)
+        await kept(history, 2)
+
+        async def a_defect() -> bool:
+            raise RuntimeError("odd")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recorder, "_write", a_defect)
+            await until(lambda: bool(history.notes))
+        history.now += 10
+        history.probed(recorder)
+        await kept(history, 3)
+    assert "the history failed: RuntimeError: odd" in history.notes[0]
+    (incident,) = history.reader.incidents()
+    assert (incident.started, incident.ended) == (START, START + 30)
+    assert history.reader.uptimes(DAY)["orders"].down == 30

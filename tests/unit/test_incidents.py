@@ -8,7 +8,10 @@ import pytest
 
 from canary_tui.diagnosis.causes import ROWS
 from canary_tui.diagnosis.stages import Cause, Failure, ProbeResult, RouteKind, Stage
-from canary_tui.monitor.incidents import UNWATCHED, Change, Incident, IncidentTracker, place_of
+from canary_tui.monitor.events import FleetLoaded, IncidentChanged, ProbeFinished
+from canary_tui.monitor.incident_tracker import UNWATCHED, IncidentTracker, place_of
+from canary_tui.monitor.incidents import Incident
+from canary_tui.servers.fleet import Fleet
 from canary_tui.servers.model import Database, Engine, Server, SshServer
 
 if TYPE_CHECKING:
@@ -44,24 +47,39 @@ def result(name: str, cause: Cause | None = None) -> ProbeResult:
     )
 
 
-def changes(found: Iterable[tuple[Change, Incident]]) -> list[str]:
-    return [change.value for change, _ in found]
+def watched(tracker: IncidentTracker, at: float, *names: str) -> list[IncidentChanged]:
+    """Have the servers file be read, with these servers in it."""
+    return tracker.apply(FleetLoaded(at=at, fleet=Fleet(servers=tuple(map(server, names)))))
+
+
+def watching(*names: str) -> IncidentTracker:
+    tracker = IncidentTracker()
+    assert watched(tracker, 0, *names) == []
+    return tracker
+
+
+def probed(
+    tracker: IncidentTracker, at: float, name: str, cause: Cause | None = None
+) -> list[IncidentChanged]:
+    """Have a probe end."""
+    return tracker.apply(ProbeFinished(at=at, result=result(name, cause)))
+
+
+def changes(found: Iterable[IncidentChanged]) -> list[str]:
+    return [event.change.value for event in found]
 
 
 def test_three_databases_behind_one_dead_jumpbox_are_one_incident() -> None:
     tracker = IncidentTracker()
     servers = [server(f"s{n}", host=f"10.0.0.{n}") for n in range(3)]
-    said = [
-        tracker.probed(10 + n, s, result(s.name, Cause.CONNECTION_REFUSED)) for n, s in enumerate(servers)
-    ]
+    tracker.apply(FleetLoaded(at=0, fleet=Fleet(servers=tuple(servers))))
+    said = [probed(tracker, 10 + n, s.name, Cause.CONNECTION_REFUSED) for n, s in enumerate(servers)]
     assert [changes(one) for one in said] == [["opened"], ["joined"], ["joined"]]
-    (incident,) = tracker.open
-    assert incident.servers == ("s0", "s1", "s2")
-    said = [tracker.probed(20 + n, s, result(s.name)) for n, s in enumerate(servers)]
+    assert said[2][0].incident.servers == ("s0", "s1", "s2")
+    said = [probed(tracker, 20 + n, s.name) for n, s in enumerate(servers)]
     assert [changes(one) for one in said] == [["left"], ["left"], ["closed"]]
-    ended = said[2][0][1]
+    ended = said[2][0].incident
     assert (ended.started, ended.ended, ended.ended_by) == (10, 22, "s2 answered again")
-    assert tracker.open == ()
 
 
 @pytest.mark.parametrize(
@@ -86,36 +104,36 @@ def test_what_failures_are_grouped_by(one: Server, two: Server, cause: Cause, to
 
 
 def test_a_failure_that_repeats_says_nothing_new() -> None:
-    tracker = IncidentTracker()
-    assert changes(tracker.probed(1, server("a"), result("a", Cause.DATABASE_REFUSED))) == ["opened"]
-    assert tracker.probed(2, server("a"), result("a", Cause.DATABASE_REFUSED)) == []
+    tracker = watching("a")
+    assert changes(probed(tracker, 1, "a", Cause.DATABASE_REFUSED)) == ["opened"]
+    assert probed(tracker, 2, "a", Cause.DATABASE_REFUSED) == []
 
 
 def test_a_lost_tunnel_gives_way_to_the_reason_that_it_does_not_come_back() -> None:
-    tracker = IncidentTracker()
-    tracker.probed(1, server("a"), result("a", Cause.TUNNEL_LOST))
-    assert changes(tracker.probed(2, server("a"), result("a", Cause.CONNECTION_REFUSED))) == ["joined"]
-    (incident,) = tracker.open
+    tracker = watching("a")
+    probed(tracker, 1, "a", Cause.TUNNEL_LOST)
+    said = probed(tracker, 2, "a", Cause.CONNECTION_REFUSED)
+    assert changes(said) == ["joined"]
+    incident = said[0].incident
     assert (incident.cause, incident.stage, incident.started) == (Cause.CONNECTION_REFUSED, Stage.CONNECT, 1)
 
 
 def test_a_server_that_fails_elsewhere_now_changes_its_incident() -> None:
-    tracker = IncidentTracker()
-    tracker.probed(1, server("a"), result("a", Cause.DATABASE_REFUSED))
-    said = tracker.probed(2, server("a"), result("a", Cause.PASSWORD_REJECTED))
+    tracker = watching("a")
+    probed(tracker, 1, "a", Cause.DATABASE_REFUSED)
+    said = probed(tracker, 2, "a", Cause.PASSWORD_REJECTED)
     assert changes(said) == ["closed", "opened"]
-    assert "fails elsewhere" in said[0][1].ended_by
+    assert "fails elsewhere" in said[0].incident.ended_by
 
 
 def test_a_server_that_is_switched_off_ends_what_it_alone_took_part_in() -> None:
-    tracker = IncidentTracker()
-    tracker.watched(0, ["a", "b"])
-    tracker.probed(1, server("a"), result("a", Cause.DATABASE_REFUSED))
-    assert tracker.watched(2, ["a", "b"]) == []
-    said = tracker.watched(3, ["b"])
+    tracker = watching("a", "b")
+    probed(tracker, 1, "a", Cause.DATABASE_REFUSED)
+    assert watched(tracker, 2, "a", "b") == []
+    said = watched(tracker, 3, "b")
     assert changes(said) == ["closed"]
-    assert "switched off" in said[0][1].ended_by
-    assert tracker.probed(4, server("a"), result("a", Cause.DATABASE_REFUSED)) == [], "it is not watched now"
+    assert "switched off" in said[0].incident.ended_by
+    assert probed(tracker, 4, "a", Cause.DATABASE_REFUSED) == [], "it is not watched now"
 
 
 OLD = Incident(
@@ -132,34 +150,35 @@ OLD = Incident(
 def test_an_incident_goes_on_after_a_restart_if_a_server_still_fails() -> None:
     tracker = IncidentTracker()
     assert tracker.adopt(10, [OLD]) == []
-    assert changes(tracker.probed(11, server("a"), result("a", Cause.DATABASE_REFUSED))) == []
-    assert changes(tracker.probed(12, server("b"), result("b"))) == ["left"]
-    said = tracker.probed(13, server("a"), result("a"))
+    assert watched(tracker, 10, "a", "b") == []
+    assert changes(probed(tracker, 11, "a", Cause.DATABASE_REFUSED)) == []
+    assert changes(probed(tracker, 12, "b")) == ["left"]
+    said = probed(tracker, 13, "a")
     assert changes(said) == ["closed"]
-    assert (said[0][1].id, said[0][1].started, said[0][1].ended_by) == (5, 5, "a answered again")
+    ended = said[0].incident
+    assert (ended.id, ended.started, ended.ended_by) == (5, 5, "a answered again")
 
 
 def test_an_incident_that_is_over_after_a_restart_ended_while_not_watched() -> None:
     tracker = IncidentTracker()
     tracker.adopt(10, [OLD])
-    assert changes(tracker.probed(11, server("b"), result("b"))) == ["left"]
-    said = tracker.probed(12, server("a"), result("a"))
+    watched(tracker, 10, "a", "b")
+    assert changes(probed(tracker, 11, "b")) == ["left"]
+    said = probed(tracker, 12, "a")
     assert changes(said) == ["closed"]
-    assert said[0][1].ended_by == UNWATCHED
+    assert said[0].incident.ended_by == UNWATCHED
 
 
 def test_servers_that_are_gone_after_a_restart_keep_no_incident_open() -> None:
-    tracker = IncidentTracker()
-    tracker.watched(9, ["c"])
-    assert [i.ended_by for _, i in tracker.adopt(10, [OLD])] == [UNWATCHED]
+    tracker = watching("c")
+    assert [one.incident.ended_by for one in tracker.adopt(10, [OLD])] == [UNWATCHED]
 
 
 def test_probes_that_ended_before_the_history_was_open_count() -> None:
-    tracker = IncidentTracker()
-    tracker.watched(9, ["a", "b"])
-    tracker.probed(9.5, server("a"), result("a", Cause.DATABASE_REFUSED))
-    tracker.probed(9.6, server("b"), result("b"))
-    tracker.adopt(10, [OLD])
-    (incident,) = tracker.open
-    assert (incident.id, incident.started) == (5, 5)
-    assert changes(tracker.probed(11, server("a"), result("a"))) == ["closed"]
+    tracker = watching("a", "b")
+    probed(tracker, 9.5, "a", Cause.DATABASE_REFUSED)
+    probed(tracker, 9.6, "b")
+    said = tracker.adopt(10, [OLD])
+    assert changes(said) == ["joined"]
+    assert (said[0].incident.id, said[0].incident.started) == (5, 5)
+    assert changes(probed(tracker, 11, "a")) == ["closed"]

@@ -7,9 +7,11 @@ import pytest
 
 from canary_tui.diagnosis.stages import Cause, Failed, Stage
 from canary_tui.monitor.board import Health, LogLine, Row
-from canary_tui.monitor.incidents import IncidentTracker
+from canary_tui.monitor.events import FleetLoaded, ProbeFinished
+from canary_tui.monitor.incident_tracker import IncidentTracker
 from canary_tui.monitor.request import TestState
 from canary_tui.monitor.uptime import Uptime
+from canary_tui.servers.fleet import Fleet
 from canary_tui.tui.presenters import advice, fleet, incidents, probes, trail
 from canary_tui.tui.presenters.lines import plain, width_of
 from canary_tui.tui.presenters.report import report
@@ -48,7 +50,9 @@ def direct_words() -> dict[str, str]:
     """Return what each presenter says of a server without a tunnel whose database refuses connections."""
     direct, result = samples.server("reports", tunnel=False), samples.unreached()
     assert result.failure is not None
-    (_, incident), *_ = IncidentTracker().probed(samples.NOW, direct, result)
+    tracker = IncidentTracker()
+    tracker.apply(FleetLoaded(at=samples.NOW, fleet=Fleet(servers=(direct,))))
+    (changed,) = tracker.apply(ProbeFinished(at=samples.NOW, result=result))
     under_way, over = TestState(stage=Stage.CONNECT), TestState(stages=result.stages, result=result)
     row = Row(server=direct, health=Health.DOWN, failure=result.failure, last=result)
     entry = LogLine(seq=1, at=samples.NOW, server="reports", result=result)
@@ -59,7 +63,7 @@ def direct_words() -> dict[str, str]:
         "the server list": advice.advice(row, samples.NOW),
         "a line of the log": [probes.log_line(entry, 10, 250.0)],
         "the stages of that line": probes.waterfall(result, 100),
-        "an incident": [incidents.incident_line(incident, samples.NOW)],
+        "an incident": [incidents.incident_line(changed.incident, samples.NOW)],
     }
     lines = {name: " ".join(plain(spans) for spans in lines) for name, lines in said.items()}
     return lines | {"the report": report(direct, result)}

@@ -1,4 +1,4 @@
-"""Keeps the history: takes lines and events on the monitor's loop, writes them in batches off it.
+"""Keeps the history: writes in batches, off the monitor's loop, what was gathered on it.
 
 Nothing here is fatal. A broken file is set aside, a full disk is waited out with the newest lines in
 memory, a file of a newer version is left alone; each is said once, as an event.
@@ -10,19 +10,16 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from canary_tui.monitor.events import FleetLoaded, Noted, TunnelChanged
+from canary_tui.monitor.events import Noted
 from canary_tui.monitor.history import retention
-from canary_tui.monitor.history.ledger import Ledger
-from canary_tui.monitor.history.rows import MICRO
 from canary_tui.monitor.history.schema import Foreign, TooNew, is_broken, open_history, set_aside
 from canary_tui.monitor.history.tables import file_number, history_file
-from canary_tui.monitor.history.writer import Batch, Entry, Writer
+from canary_tui.monitor.history.writer import Writer
 from canary_tui.monitor.uptime import HOUR
 
 if TYPE_CHECKING:
@@ -30,11 +27,12 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
-    from canary_tui.monitor.board import LogLine
     from canary_tui.monitor.events import AnyEvent
+    from canary_tui.monitor.history.unwritten import Unwritten
+    from canary_tui.monitor.incident_tracker import IncidentTracker
     from canary_tui.monitor.lock import Lock
+    from canary_tui.monitor.uptime import UptimeCounters
     from canary_tui.paths import Paths
-    from canary_tui.servers.fleet import HistoryLimits
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +44,14 @@ AGAIN_SECONDS = 2.0
 """How often a file that cannot be opened or written is tried again."""
 PRUNE_SECONDS = 10.0
 FORGET_SECONDS = 86_400.0
-QUEUE_LENGTH = 50_000
-"""Lines kept in memory while they cannot be written; then the oldest go."""
-STEPPED = 1.0
-"""Seconds beyond which a key that is older than the last one means that the clock was stepped back."""
 
 
 class Recorder:
-    """The one writer of the history. All methods but the constructor belong to the monitor's loop."""
+    """The one writer of the history, on the monitor's loop.
+
+    It writes what ``unwritten`` has gathered, and tells ``uptime`` and ``incidents`` what the last run has
+    written.
+    """
 
     def __init__(
         self,
@@ -61,22 +59,18 @@ class Recorder:
         lock: Lock,
         emit: Callable[[AnyEvent], None],
         *,
+        uptime: UptimeCounters,
+        incidents: IncidentTracker,
+        unwritten: Unwritten,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = history_file(paths)
         self._lock = lock
         self._emit = emit
         self._clock = clock
-        self._ledger = Ledger(emit)
-        self._limits: HistoryLimits | None = None
-        """What the servers file says; until it was read, nothing is thrown away."""
-        self._entries: deque[Entry] = deque()
-        self._lost = 0
-        self._last_key = 0
-        self._tunnels: dict[str, TunnelChanged] = {}
-        """Where each tunnel stands now."""
-        self._moved: set[str] = set()
-        """The servers whose tunnels stand elsewhere than what is written."""
+        self._uptime = uptime
+        self._incidents = incidents
+        self._unwritten = unwritten
         self._writer: Writer | None = None
         self._file: tuple[int, int] | None = None
         """Which file is open."""
@@ -87,28 +81,6 @@ class Recorder:
         self._trouble = ""
         self._ticked = self._pruned = self._forgot = 0.0
         self._closing = asyncio.Event()
-
-    def feed(self, event: AnyEvent) -> None:
-        """Take in what happened: for the seconds up and down, and for the incidents."""
-        if isinstance(event, FleetLoaded):
-            self._limits = event.fleet.history
-        elif isinstance(event, TunnelChanged):
-            self._tunnels[event.server] = event
-            self._moved.add(event.server)
-        self._ledger.feed(event)
-
-    def keep(self, line: LogLine) -> None:
-        """Take in a line of the log."""
-        if self._given_up:
-            return
-        key = round(line.at * MICRO)
-        if key <= self._last_key and self._last_key - key < STEPPED * MICRO:
-            key = self._last_key + 1  # two lines never share a key: it is where a reader goes on
-        self._last_key = key
-        self._entries.append(Entry(key, line.server, line.result, line.text))
-        if len(self._entries) > QUEUE_LENGTH:
-            self._entries.popleft()
-            self._lost += 1
 
     def close(self) -> None:
         """Have ``run`` write what is left and end."""
@@ -140,6 +112,7 @@ class Recorder:
 
     async def _open(self) -> bool:
         if self._given_up:
+            self._unwritten.clear()
             return False
         try:
             holder = self._lock.acquire()
@@ -150,7 +123,6 @@ class Recorder:
             database = await self._opened()
         except TooNew as error:
             self._given_up = True
-            self._entries.clear()
             self._say(f"nothing is kept in {self._path}: {error}")
             return False
         except (OSError, sqlite3.Error) as error:
@@ -159,7 +131,7 @@ class Recorder:
         signature = self._lock.signature
         self._writer = Writer(database, signature.since if signature is not None else 0.0)
         self._file = file_number(self._path)
-        self._moved.update(self._tunnels)
+        self._unwritten.begin_file()
         return await self._recall(self._writer)
 
     async def _opened(self) -> aiosqlite.Connection:
@@ -197,11 +169,11 @@ class Recorder:
             return False
         self._recalled = True
         if self._waited:
-            self._entries.clear()
-            self._ledger.start_over()
+            self._unwritten.clear()
         for name, hour, totals in hours:
-            self._ledger.recall(name, hour, totals)
-        self._ledger.adopt(self._clock(), incidents)
+            self._uptime.recall(name, hour, totals)
+        for change in self._incidents.adopt(self._clock(), incidents):
+            self._emit(change)
         return True
 
     # Writing
@@ -212,30 +184,18 @@ class Recorder:
         if writer is None:
             return False
         if now - self._ticked >= TICK_SECONDS or now < self._ticked or now // HOUR != self._ticked // HOUR:
-            self._ledger.advance(now)
+            self._uptime.advance(now)
             self._ticked = now
-        entries, self._entries = self._entries, deque()
-        touched, self._ledger.touched = self._ledger.touched, set()
-        incidents, self._ledger.incidents = self._ledger.incidents, {}
-        moved, self._moved = self._moved, set()
-        hours = list(self._ledger.sums(touched, now))
-        if not entries and not hours and not incidents and not moved:
+        batch = self._unwritten.batch(now)
+        if batch is None:
             return True
-        tunnels = [self._tunnels[name] for name in moved]
         try:
-            await writer.write(
-                Batch(entries=entries, hours=hours, incidents=list(incidents.values()), tunnels=tunnels)
-            )
+            await writer.write(batch)
         except sqlite3.Error as error:
-            entries.extend(self._entries)
-            self._lost += max(0, len(entries) - QUEUE_LENGTH)
-            self._entries = deque(entries, QUEUE_LENGTH)
-            self._ledger.touched |= touched
-            self._moved |= moved
-            self._ledger.incidents = incidents | self._ledger.incidents
+            self._unwritten.put_back(batch)
             await self._failed(error)
             return False
-        self._ledger.settle((name, hour) for name, hour, _, over in hours if over)
+        self._uptime.written(batch.hours)
         self._well()
         return True
 
@@ -251,11 +211,11 @@ class Recorder:
             self._say(f"the history cannot be written: {error}; the newest lines wait in memory")
 
     async def _prune(self) -> None:
-        writer, now = self._writer, self._clock()
-        if writer is None or self._limits is None or 0 <= now - self._pruned < PRUNE_SECONDS:
+        writer, now, limits = self._writer, self._clock(), self._unwritten.limits
+        if writer is None or limits is None or 0 <= now - self._pruned < PRUNE_SECONDS:
             return
         try:
-            if await retention.step(writer.database, now, self._limits):
+            if await retention.step(writer.database, now, limits):
                 return  # there may be more: the next step comes after the next batch
             self._pruned = now
             if not 0 <= now - self._forgot < FORGET_SECONDS:
@@ -283,10 +243,11 @@ class Recorder:
         self._trouble = trouble
 
     def _well(self) -> None:
-        if self._trouble or self._lost:
-            lost = f"; {self._lost} lines were lost" if self._lost else ""
+        lines = self._unwritten.lost
+        if self._trouble or lines:
+            lost = f"; {lines} lines were lost" if lines else ""
             self._note(f"the history is written again{lost}")
-        self._trouble, self._lost = "", 0
+        self._trouble, self._unwritten.lost = "", 0
 
     def _note(self, text: str) -> None:
         self._emit(Noted(at=self._clock(), server="", text=text))

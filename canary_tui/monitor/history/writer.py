@@ -6,8 +6,6 @@ import sqlite3
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from canary_tui.monitor.histogram import Histogram
 from canary_tui.monitor.history.rows import (
     decode_incident,
@@ -23,9 +21,11 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
-    from canary_tui.diagnosis.stages import Failure, ProbeResult
-    from canary_tui.monitor.events import TunnelChanged
+    from canary_tui.diagnosis.stages import Failure
+    from canary_tui.monitor.board import LogLine
+    from canary_tui.monitor.history.unwritten import Batch
     from canary_tui.monitor.incidents import Incident
+    from canary_tui.monitor.uptime import HourSums
 
 FAILURES_KEPT = 1_000
 """How many failures are known by heart; the details of more may differ each time."""
@@ -39,26 +39,6 @@ TUNNEL = "INSERT OR REPLACE INTO tunnels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 NEXT_KEY = (
     "SELECT max(coalesce((SELECT max(id) FROM probes), 0), coalesce((SELECT max(id) FROM lines), 0)) + 1"
 )
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A line of the log under its key: microseconds of Unix time, unique."""
-
-    key: int
-    server: str
-    result: ProbeResult | None
-    text: str
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written together."""
-
-    entries: Sequence[Entry]
-    hours: Sequence[tuple[str, int, Totals, bool]]
-    """Server, number of the hour, its sums, and whether it is over."""
-    incidents: Sequence[Incident]
-    tunnels: Sequence[TunnelChanged] = ()
-    """Where tunnels stand now, the last of each server."""
 
 
 class Writer:
@@ -98,7 +78,7 @@ class Writer:
         """Write a batch, whole or not at all. Raises sqlite3.Error."""
         await self.database.execute("BEGIN IMMEDIATE")
         try:
-            await self._entries(batch.entries)
+            await self._log_lines(batch.lines)
             await self._hours(batch.hours)
             await self.database.executemany(INCIDENT, [encode_incident(one) for one in batch.incidents])
             for event in batch.tunnels:
@@ -111,16 +91,16 @@ class Writer:
                 await self.database.execute("ROLLBACK")
             raise
 
-    async def _entries(self, entries: Sequence[Entry]) -> None:
+    async def _log_lines(self, log: Iterable[LogLine]) -> None:
         probes: list[tuple[Any, ...]] = []
         lines: list[tuple[Any, ...]] = []
-        for entry in entries:
-            server = await self._server(entry.server)
-            if entry.result is None:
-                lines.append((entry.key, server, entry.text))
+        for line in log:
+            server = await self._server(line.server)
+            if line.result is None:
+                lines.append((line.seq, server, line.text))
             else:
-                failure = await self._failure(entry.result.failure)
-                probes.append((entry.key, server, failure, *encode_probe(entry.result, entry.key)))
+                failure = await self._failure(line.result.failure)
+                probes.append((line.seq, server, failure, *encode_probe(line.result, line.seq)))
         await self._insert(PROBE, probes)
         await self._insert(LINE, lines)
 
@@ -139,7 +119,7 @@ class Writer:
                     await self.database.execute(sql, (key, *row[1:]))
         await self.database.execute("RELEASE several")
 
-    async def _hours(self, hours: Iterable[tuple[str, int, Totals, bool]]) -> None:
+    async def _hours(self, hours: Iterable[HourSums]) -> None:
         now: list[tuple[Any, ...]] = []
         over: list[tuple[Any, ...]] = []
         for name, hour, totals, is_over in hours:
